@@ -1,0 +1,1 @@
+"""Data sets: label specs, TFDS builders, and the streams that training reads."""
