@@ -1,0 +1,144 @@
+"""Every field with its default: the paper's settings for Cityscapes (256x512, batch 8).
+
+Other configurations start from this one and change fields only. Any field can be changed on the
+command line, such as `--config.steps=20` or `--config.generator.width=32`.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """All fields of a run."""
+    return ml_collections.ConfigDict(
+        {
+            # Decides initial weights, order of the data and noise; same seed, same run.
+            "seed": 0,
+            # Training steps, each one update of all players.
+            "steps": 100_000,
+            # Samples in a step on all devices together; must divide over the devices.
+            "batch_size": 8,
+            # alternating: generator, then segmenter, then discriminator, each on a fresh sample
+            # (published order). joint: generator and segmenter share one pass (faster).
+            "update": "alternating",
+            # How a step is spread over devices: shard_map (any number of hosts) or pmap (one).
+            "mapping": "shard_map",
+            # Precision of the networks' arithmetic: float32 or bfloat16; weights stay float32.
+            "compute_dtype": "float32",
+            # Steps between two lines of metrics.
+            "log_interval": 50,
+            # Steps between two sample grids; 0 = only at the end.
+            "sample_interval": 1000,
+            # Steps between two checkpoints; 0 = only at the end.
+            "checkpoint_interval": 1000,
+            # Steps between two measurements on the validation data; 0 = none.
+            "eval_interval": 5000,
+            # Latest checkpoints kept, besides the best one.
+            "keep_checkpoints": 3,
+            # Steps between two gradient penalties on real photos (lazy R1); 0 = none.
+            "r1_interval": 16,
+            # Weight of the R1 penalty; it counts r1_gamma / 2 * r1_interval each time.
+            "r1_gamma": 10.0,
+            # Decay of the moving average of the generator's weights that samples are drawn from.
+            "ema_decay": 0.9999,
+            "data": _data(),
+            **_networks(),
+            "loss": {
+                # Weight of the segmentation loss of the generator (lambda_seg).
+                "segmentation": 1.0,
+                # Weight of the adversarial loss of the generator.
+                "adversarial": 1.0,
+            },
+            # Adam for every player.
+            "optimizer": {
+                "generator_rate": 1e-4,
+                "segmenter_rate": 1e-4,
+                # Of the discriminator and the decoder.
+                "discriminator_rate": 1e-4,
+                "beta1": 0.0,
+                "beta2": 0.999,
+            },
+        }
+    )
+
+
+def _data():
+    return {
+        # NAME:SPLIT of the photos. NAME is scenes, camvid, faces, cityscapes, ade20k, coco_stuff
+        # or any name for a folder of your own; SPLIT is such as train or train[:50%].
+        "photos": "scenes:train",
+        # NAME:SPLIT of the label maps, which are never paired with the photos.
+        "labels": "scenes:train",
+        # NAME:SPLIT of paired photos and label maps, for sample grids and for measuring only.
+        "validation": "scenes:validation",
+        # Where `usis prepare` writes; empty = $TFDS_DATA_DIR or ~/tensorflow_datasets.
+        "prepared_dir": "",
+        # Size that the networks see; a multiple of their strides.
+        "height": 256,
+        "width": 512,
+        # Size that is stored; 0 = the size above. If larger, training crops at random.
+        "load_height": 0,
+        "load_width": 0,
+        # Mirror photos and label maps at random in training.
+        "flip": True,
+        # Threads that read and decode.
+        "threads": 4,
+        # Classes of a folder data set: path of a TOML or YAML file, or the name of a built-in
+        # spec; empty = the data set's own.
+        "label_spec": "",
+        # Scenes drawn for training (data set scenes only).
+        "num_scenes": 1500,
+        # Scenes drawn for each of validation and test (data set scenes only).
+        "num_validation": 200,
+    }
+
+
+def _networks():
+    return {
+        "generator": {
+            "name": "spade",
+            # Channels of the last block; each block has width * multiplier.
+            "width": 64,
+            # One for each residual block; the stride is 2 ** (len(multipliers) - 2).
+            "multipliers": (16, 16, 16, 8, 4, 2, 1),
+            # Channels of the noise.
+            "z_dim": 64,
+            # image: one noise vector for a photo; pixel: one for each of its pixels.
+            "noise": "image",
+            # Hidden channels of the layers that turn the label map into scale and shift.
+            "spade_width": 128,
+            # Their kernel size.
+            "spade_kernel": 3,
+        },
+        "segmenter": {
+            # Widths of the blocks that halve; the stride is 2 ** len(down).
+            "down": (128, 128, 256, 256, 512, 512),
+            # Widths of the blocks that double, as many.
+            "up": (512, 256, 256, 128, 128, 64),
+        },
+        "discriminator": {
+            "name": "wavelet",
+            # Channels at a size are channel_base / size, but at most channel_max.
+            "channel_base": 32768,
+            "channel_max": 512,
+            # Width of the dense layer before the score.
+            "dense": 512,
+            # Samples that share one minibatch standard deviation.
+            "stddev_group": 4,
+            # local: neighbours form a group, so that N devices compute what one does;
+            # published: every (batch / group)-th sample, as in the published code.
+            "stddev_grouping": "local",
+            # Halvings after the Haar transform; 0 = as many as leave 4 pixels a side.
+            "levels": 0,
+            # Differentiable augmentation of what the discriminator sees: a comma list of color,
+            # translation, cutout; empty = none (the paper).
+            "augment": "",
+        },
+        "decoder": {
+            # wavelet_upsample, or none for a discriminator without reconstruction.
+            "name": "wavelet_upsample",
+            # Weight of the reconstruction loss.
+            "weight": 1.0,
+            # Most channels of a block.
+            "width_max": 512,
+        },
+    }
