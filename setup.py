@@ -1,0 +1,52 @@
+"""Package, dependency ranges and extras; the tools' settings are in pyproject.toml."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "usis_jax/__init__.py").read_text(encoding="utf-8"), re.M
+).group(1)
+
+setuptools.setup(
+    name="usis_jax",
+    version=VERSION,
+    description="Photos from label maps, learned without pairs: the USIS method in JAX",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    # Configurations travel inside the package, so that an installed `usis` finds them too.
+    packages=[*setuptools.find_packages(include=["usis_jax", "usis_jax.*"]), "usis_jax.configs"],
+    package_dir={"usis_jax.configs": "configs"},
+    entry_points={"console_scripts": ["usis = usis_jax.cli:main"]},
+    install_requires=[
+        "jax>=0.10",
+        "flax>=0.12",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11.30",
+        "chex>=0.1.90",
+        "ml-collections>=1.0",
+        "clu>=0.0.12",
+        "grain>=0.2.12",
+        "tensorflow-datasets>=4.9.9",
+        "array-record>=0.8",
+        # `usis prepare` and the TensorBoard writer use it; training never imports it to read data.
+        "tensorflow-cpu>=2.18; platform_system == 'Linux' and platform_machine == 'x86_64'",
+        "tensorflow>=2.18; platform_system != 'Linux' or platform_machine != 'x86_64'",
+        "numpy>=1.26",
+        "pillow>=10",
+        "pyyaml>=6",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "tpu": ["jax[tpu]>=0.10"],
+        "cuda": ["jax[cuda12]>=0.10"],
+        "torch": ["torch>=2.4"],
+        "demo": [],
+        "test": ["pytest>=8", "ruff>=0.8", "scipy>=1.12"],
+    },
+)
