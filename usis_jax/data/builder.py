@@ -1,0 +1,137 @@
+"""Base of the TFDS builders: a data set stores photos or label maps, never both in one record."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from usis_jax.data.label_spec import LabelSpec
+
+KINDS = ("photos", "labels")
+FIELDS = {"photos": "photo", "labels": "label"}
+VERSION = "1.0.0"
+SPEC_FILE = "label_spec.json"
+SOURCE_FILE = "source.json"
+
+
+def config_name(kind: str, height: int, width: int) -> str:
+    """Name of the TFDS config that stores one kind at one size, such as "photos_64x128"."""
+    return f"{kind}_{height}x{width}"
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class DataConfig(tfds.core.BuilderConfig):
+    """What one builder stores.
+
+    Attributes:
+      kind: "photos" or "labels".
+      height: rows of the stored images.
+      width: columns of the stored images.
+      spec: LabelSpec; with kind "labels" its file is stored beside the records.
+      source: folder of the user's files; "" where a builder draws its images.
+      origin: what the images were made of, as JSON values; stored beside the records so that
+        preparing again can tell whether anything differs.
+    """
+
+    name: str = ""
+    kind: str = "photos"
+    height: int = 0
+    width: int = 0
+    spec: LabelSpec | None = None
+    source: str = ""
+    origin: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        self.name = self.name or config_name(self.kind, self.height, self.width)
+
+
+class BadFiles(ValueError):
+    """Files of a data set that cannot be used; `problems` has one line for each."""
+
+    def __init__(self, problems: list[str], limit: int = 10):
+        self.problems = problems
+        text = "; ".join(problems[:limit])
+        if len(problems) > limit:
+            text += f"; and {len(problems) - limit} more"
+        super().__init__(text if len(problems) == 1 else f"{len(problems)} bad files: {text}")
+
+
+class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Stores photos or label maps of one size; subclasses say which images there are.
+
+    Args:
+      data_dir: folder of the prepared data sets.
+      config: DataConfig.
+
+    After `download_and_prepare`, `problems` holds one line for each file that was left out; who
+    calls it must then throw the result away.
+    """
+
+    VERSION = tfds.core.Version(VERSION)
+
+    def __init__(self, *, data_dir=None, config=None, version=None):
+        self.problems: list[str] = []
+        self.on_image: Callable[[], None] = lambda: None
+        super().__init__(data_dir=data_dir, config=config, version=version)
+
+    def images(self) -> dict[str, Iterable[tuple[str, Callable[[], np.ndarray]]]]:
+        """For each split, the name of each image and a function that makes it."""
+        raise NotImplementedError
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        config = self.builder_config
+        channels = 3 if config.kind == "photos" else 1
+        image = tfds.features.Image(
+            shape=(config.height, config.width, channels), dtype=np.uint8, encoding_format="png"
+        )
+        features = {FIELDS[config.kind]: image, "name": tfds.features.Text()}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        config = self.builder_config
+        if config.kind == "labels":
+            config.spec.save(self.data_path / SPEC_FILE)
+        (self.data_path / SOURCE_FILE).write_text(json.dumps(config.origin, indent=1))
+        return {split: self._generate_examples(items) for split, items in self.images().items()}
+
+    def _generate_examples(self, items):
+        """Yields (key, example); the key is the name, so photo and label map get one order."""
+        field = FIELDS[self.builder_config.kind]
+        for name, encoded, problem in _in_threads(_encode, items):
+            self.on_image()
+            if problem is None:
+                yield name, {field: encoded, "name": name}
+            else:
+                self.problems.append(problem)
+
+
+def _encode(item) -> tuple[str, bytes | None, str | None]:
+    """Name, PNG and problem of one image."""
+    name, make = item
+    try:
+        array = make()
+    except ValueError as error:
+        return name, None, str(error)
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, format="PNG")
+    return name, buffer.getvalue(), None
+
+
+def _in_threads(function, items, threads: int = 4) -> Iterator:
+    """function(item) for each item, in order, a few at a time."""
+    items = iter(items)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        pending = collections.deque(
+            pool.submit(function, item) for item in itertools.islice(items, 4 * threads)
+        )
+        while pending:
+            yield pending.popleft().result()
+            for item in itertools.islice(items, 1):
+                pending.append(pool.submit(function, item))
