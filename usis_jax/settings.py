@@ -208,10 +208,10 @@ class Settings(Section):
 
     @property
     def discriminator_levels(self) -> int:
-        """Levels of the discriminator: as set, or as many as leave 4 pixels or more a side."""
+        """Levels of the discriminator: as set, or as many as leave 4 pixels on the longer side."""
         if self.discriminator.levels:
             return self.discriminator.levels
-        return max((n for n in range(32) if _fits(self.data, 2 ** (n + 1))), default=0)
+        return max((n for n in range(1, 32) if _fits(self.data, 2 ** (n + 1))), default=1)
 
 
 def load(config) -> Settings:
@@ -296,9 +296,9 @@ def check_devices(settings: Settings, num_devices: int) -> int:
 
 
 def _fits(data: Data, stride: int) -> bool:
-    """Whether both sizes are multiples of the stride and leave 4 pixels or more a side."""
+    """Whether both sizes are multiples of the stride and leave 4 pixels on the longer side."""
     sizes = (data.height, data.width)
-    return all(size % stride == 0 and size // stride >= 4 for size in sizes)
+    return all(size % stride == 0 for size in sizes) and max(sizes) // stride >= 4
 
 
 def _check_sizes(settings: Settings) -> None:

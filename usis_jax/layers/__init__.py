@@ -1,0 +1,1 @@
+"""Layers with parameters: spectral norm, SPADE, equalised learning rate."""

@@ -1,0 +1,106 @@
+"""Layers with equalised learning rate, and the minibatch standard deviation, of StyleGAN2."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from usis_jax.ops import resample
+
+SQRT2 = math.sqrt(2.0)
+
+
+def scaled_leaky_relu(x: Array) -> Array:
+    """Leaky ReLU of slope 0.2 times sqrt 2, which keeps the variance. Source: StyleGAN2."""
+    return jnp.where(x >= 0, x * SQRT2, x * (0.2 * SQRT2))
+
+
+class EqualConv(nn.Module):
+    """Convolution with N(0, 1) weights scaled by 1/sqrt(fan in), bias and scaled leaky ReLU.
+
+    With `down`, a [1, 3, 3, 1] blur and stride 2. Kernel [k, k, in, features].
+
+    Source: paper §5.2; StyleGAN2's ConvLayer.
+    """
+
+    features: int
+    kernel_size: int = 3
+    down: bool = False
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """float [B, H, W, C] -> float [B, H, W, features], half the size with `down`."""
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        kernel = (kernel * (1.0 / math.sqrt(math.prod(shape[:3])))).astype(self.dtype)
+        x = x.astype(self.dtype)
+        if self.down:
+            x = resample.fir_blur(x)
+        stride, padding = ((2, 2), "VALID") if self.down else ((1, 1), "SAME")
+        x = jax.lax.conv_general_dilated(
+            x, kernel, stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return scaled_leaky_relu(x + bias.astype(self.dtype))
+
+
+class EqualDense(nn.Module):
+    """Dense layer with N(0, 1) weights scaled by 1/sqrt(inputs); `activate` adds the leaky ReLU.
+
+    Source: paper §5.2; StyleGAN2's EqualLinear.
+    """
+
+    features: int
+    activate: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """float [B, C] -> float32 [B, features]."""
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        x = x.astype(jnp.float32) @ (kernel * (1.0 / math.sqrt(shape[0]))) + bias
+        return scaled_leaky_relu(x) if self.activate else x
+
+
+def group_size(batch: int, largest: int) -> int:
+    """The largest divisor of `batch` that is at most `largest` (both >= 1). Source: ours."""
+    return max(size for size in range(1, min(batch, largest) + 1) if batch % size == 0)
+
+
+class MinibatchStddev(nn.Module):
+    """Append one channel: the standard deviation over a group of samples, averaged.
+
+    Groups of `group` samples: consecutive ones with grouping "local", and samples i, i + B/group,
+    ... with "published". Where a group spans devices of `axis_name`, features are gathered, so N
+    devices compute what one device computes on the whole batch.
+
+    Source: paper §5.2; StyleGAN2. Grouping "local" differs from the paper's code (no gathering is
+    needed when each device's batch is a multiple of the group).
+    """
+
+    group: int = 4
+    grouping: str = "local"
+    axis_name: str | None = None
+
+    def __call__(self, x: Array) -> Array:
+        """float [B, H, W, C] -> float [B, H, W, C+1]."""
+        local = x.shape[0]
+        devices = jax.lax.axis_size(self.axis_name) if self.axis_name else 1
+        group = group_size(local * devices, self.group)
+        spans = devices > 1 and (self.grouping == "published" or local % group != 0)
+        samples = jax.lax.all_gather(x, self.axis_name, tiled=True) if spans else x
+        total = samples.shape[0]
+        published = self.grouping == "published"
+        shape = (group, total // group) if published else (total // group, group)
+        axis = 0 if published else 1
+        grouped = samples.astype(jnp.float32).reshape(*shape, *x.shape[1:])
+        deviation = jnp.sqrt(grouped.var(axis=axis) + 1e-8).mean(axis=(1, 2, 3))
+        deviation = jnp.tile(deviation, group) if published else jnp.repeat(deviation, group)
+        if spans:
+            start = jax.lax.axis_index(self.axis_name) * local
+            deviation = jax.lax.dynamic_slice_in_dim(deviation, start, local)
+        channel = jnp.broadcast_to(deviation[:, None, None, None], (*x.shape[:3], 1))
+        return jnp.concatenate([x, channel.astype(x.dtype)], axis=-1)

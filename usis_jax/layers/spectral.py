@@ -1,0 +1,67 @@
+"""Spectral normalisation: convolutions whose kernel is divided by its largest singular value."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+EPSILON = 1e-12
+
+xavier_small = nn.initializers.variance_scaling(0.02**2, "fan_avg", "normal")
+"""Xavier normal initialisation with gain 0.02, the SPADE family's choice."""
+
+
+def normalise(x: Array) -> Array:
+    """Scale a vector [N] to unit Euclidean length. Source: Miyato et al. 2018, algorithm 1."""
+    return x / jnp.maximum(jnp.linalg.norm(x), EPSILON)
+
+
+def power_iteration(matrix: Array, u: Array) -> tuple[Array, Array]:
+    """One power iteration for the largest singular value.
+
+    Args:
+      matrix: float [M, N].
+      u: float [N], the current right vector (output side of the convolution).
+
+    Returns:
+      (u float [N], v float [M]), unit length, no gradient flows through them.
+
+    Source: Miyato et al. 2018, algorithm 1; paper §5.1 (one iteration a training forward).
+    """
+    matrix = jax.lax.stop_gradient(matrix)
+    v = normalise(matrix @ u)
+    u = normalise(v @ matrix)
+    return u, v
+
+
+class SpectralConv(nn.Conv):
+    """`nn.Conv` with the kernel divided by its spectral norm sigma = v^T W u.
+
+    W is the kernel as a matrix [kh*kw*in, out]. The vectors u [out] and v [kh*kw*in] live in the
+    collection "spectral" and are iterated once a call when `iterate` is true and that collection is
+    mutable, so evaluation leaves them alone.
+
+    Source: paper §5.1 and the SPADE generator and UNet of OASIS.
+    """
+
+    iterate: bool = False
+
+    def param(self, name, init_fn, *args, **kwargs):
+        """As `nn.Module.param`, but the kernel [kh, kw, in, out] comes back divided by sigma."""
+        value = super().param(name, init_fn, *args, **kwargs)
+        return self._divide_by_sigma(value) if name == "kernel" else value
+
+    def _divide_by_sigma(self, kernel: Array) -> Array:
+        matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
+
+        def initial_u():
+            return normalise(jax.random.normal(self.make_rng("params"), (matrix.shape[1],)))
+
+        u = self.variable("spectral", "u", initial_u)
+        v = self.variable("spectral", "v", lambda: normalise(matrix @ u.value))
+        left, right = u.value, v.value
+        if self.iterate and self.is_mutable_collection("spectral"):
+            left, right = power_iteration(matrix, left)
+            u.value, v.value = left, right
+        sigma = right @ matrix @ left
+        return (kernel / sigma).astype(kernel.dtype)

@@ -1,0 +1,1 @@
+"""The players: generator, segmenter, discriminator and its decoder."""

@@ -1,0 +1,48 @@
+"""Networks by configuration."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from usis_jax.models.decoder import WaveletDecoder
+from usis_jax.models.discriminator import WaveletDiscriminator
+from usis_jax.models.generator import SpadeGenerator
+from usis_jax.models.segmenter import Segmenter
+from usis_jax.settings import Settings
+
+
+class Networks(NamedTuple):
+    """The Flax modules of one run; `decoder` is None where none is configured."""
+
+    generator: nn.Module
+    segmenter: nn.Module
+    discriminator: nn.Module
+    decoder: nn.Module | None
+
+
+def build(settings: Settings, num_classes: int, axis_name: str | None = "batch") -> Networks:
+    """Modules for the settings of a run.
+
+    Args:
+      settings: the run's settings.
+      num_classes: K, from the label spec.
+      axis_name: devices' axis over which batch statistics are taken; None outside of a mapped step.
+
+    Returns:
+      Networks, without parameters.
+
+    Source: paper §5.
+    """
+    dtype = jnp.dtype(settings.compute_dtype)
+    g, s, d = settings.generator, settings.segmenter, settings.discriminator
+    decoder = None
+    if settings.decoder.name == "wavelet_upsample":
+        decoder = WaveletDecoder(settings.decoder.width_max, dtype)
+    return Networks(
+        SpadeGenerator(num_classes, g.width, g.multipliers, g.z_dim, g.spade_width,
+                       g.spade_kernel, axis_name, dtype),
+        Segmenter(num_classes, s.down, s.up, dtype),
+        WaveletDiscriminator(d.channel_base, d.channel_max, settings.discriminator_levels, d.dense, d.stddev_group,
+                             d.stddev_grouping, axis_name, dtype),
+        decoder)
