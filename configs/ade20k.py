@@ -1,8 +1,8 @@
 """ADE20K at 256x256 with the paper's settings: batch 32, K = 151, Z = 64.
 
 Command: usis train --config=configs/ade20k.py --workdir=runs/ade20k
-  This version has no builder for ADE20K. Until it has, give your copy as a folder data set (README,
-  "Your own data") under another name, for example
+  This version has no builder for ADE20K. Until it has, give your copy as a folder data set
+  (README, "Your own data") under another name, for example
   --config.data.photos=rooms:train --config.data.labels=rooms:train
   --config.data.validation=rooms:validation --config.data.label_spec=ade20k
   with `usis prepare` and `usis train`.

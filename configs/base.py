@@ -127,7 +127,8 @@ def _networks():
             # local: neighbours form a group, so that N devices compute what one does;
             # published: every (batch / group)-th sample, as in the published code.
             "stddev_grouping": "local",
-            # Halvings after the Haar transform; 0 = as many as leave 4 pixels a side.
+            # Halvings after the Haar transform; 0 = as many as leave 4 pixels on the longer
+            # side.
             "levels": 0,
             # Differentiable augmentation of what the discriminator sees: a comma list of color,
             # translation, cutout; empty = none (the paper).

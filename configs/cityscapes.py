@@ -1,8 +1,8 @@
 """Cityscapes at 256x512 with the paper's settings: batch 8, K = 35, Z = 64.
 
 Command: usis train --config=configs/cityscapes.py --workdir=runs/cityscapes
-  This version has no builder for Cityscapes. Until it has, give your copy as a folder data set (README,
-  "Your own data") under another name, for example
+  This version has no builder for Cityscapes. Until it has, give your copy as a folder data set
+  (README, "Your own data") under another name, for example
   --config.data.photos=streets:train --config.data.labels=streets:train
   --config.data.validation=streets:validation --config.data.label_spec=cityscapes
   with `usis prepare` and `usis train`.

@@ -1,8 +1,8 @@
 """COCO-Stuff at 256x256 with the paper's settings: batch 32, K = 183, Z = 64.
 
 Command: usis train --config=configs/coco_stuff.py --workdir=runs/coco_stuff
-  This version has no builder for COCO-Stuff. Until it has, give your copy as a folder data set (README,
-  "Your own data") under another name, for example
+  This version has no builder for COCO-Stuff. Until it has, give your copy as a folder data set
+  (README, "Your own data") under another name, for example
   --config.data.photos=things:train --config.data.labels=things:train
   --config.data.validation=things:validation --config.data.label_spec=coco_stuff
   with `usis prepare` and `usis train`.

@@ -1,0 +1,274 @@
+"""Command line: overrides, help, exit codes and one-line errors."""
+
+import errno
+import importlib
+import json
+import subprocess
+import sys
+import types
+
+import pytest
+
+from usis_jax import cli, overrides, settings
+
+
+def run_in_process(*arguments):
+    """Exit code of `usis`, whether main returns it or argparse exits with it."""
+    try:
+        return cli.main(list(arguments))
+    except SystemExit as stop:
+        return stop.code
+
+
+def fake_module(monkeypatch, name, **functions):
+    """Puts a module in the place of one that a command imports when it needs it."""
+    module = types.ModuleType(name)
+    module.__dict__.update(functions)
+    package, _, last = name.rpartition(".")
+    monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(importlib.import_module(package), last, module, raising=False)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replaces training by a note of what it was asked."""
+    calls = []
+
+    def train(run, workdir, accept_config_change=False):
+        calls.append((run, workdir, accept_config_change))
+        return {"steps": run.steps}
+
+    fake_module(monkeypatch, "usis_jax.train", train=train)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("text", "current", "value"),
+    [
+        ("20", 1, 20),
+        ("1_000", 1, 1000),
+        ("1e5", 1, 100_000),
+        ("1e-3", 0.0, 1e-3),
+        ("3", 0.5, 3.0),
+        ("true", False, True),
+        ("False", True, False),
+        ("0", True, False),
+        ("(1,2,3)", (9,), (1, 2, 3)),
+        ("1,2,3", (9,), (1, 2, 3)),
+        ("[1, 2]", (9,), (1, 2)),
+        ("7", (9, 9), (7,)),
+        ("camvid:train[:50%]", "scenes:train", "camvid:train[:50%]"),
+        ("123", "text", "123"),
+    ],
+)
+def test_override_is_read_as_the_type_of_the_field(text, current, value):
+    parsed = overrides.parse("field", text, current)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "current", "words"),
+    [
+        ("x", 1, "field is 'x'; it must be a whole number"),
+        ("1.5", 1, "field is '1.5'; it must be a whole number"),
+        ("1.25e1", 1, "field is '1.25e1'; it must be a whole number"),
+        ("x", 1.0, "field is 'x'; it must be a number"),
+        ("maybe", True, "field is 'maybe'; it must be true or false"),
+        ("1,x", (1,), "field is '1,x'; it must be numbers such as 1,2,3"),
+    ],
+)
+def test_override_of_the_wrong_type_says_what_it_must_be(text, current, words):
+    with pytest.raises(ValueError) as caught:
+        overrides.parse("field", text, current)
+    assert str(caught.value) == words
+
+
+def test_every_field_can_be_overridden_with_its_own_default():
+    defaults = settings.flatten(settings.Settings())
+    config = overrides.load_config("base")
+    overrides.apply(config, [(name, str(value)) for name, value in defaults.items()])
+    assert settings.load(config) == settings.Settings()
+
+
+def test_config_is_found_by_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("configs/quickstart.py", "quickstart.py", "quickstart"):
+        assert overrides.find_config(name).name == "quickstart.py"
+
+
+def test_file_in_the_current_folder_comes_before_the_bundled_one(tmp_path, monkeypatch):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "base.py").write_text("raise SystemError('not this one')\n")
+    mine = tmp_path / "configs" / "quickstart.py"
+    mine.write_text(
+        "from configs import base\n"
+        "def get_config():\n    config = base.get_config()\n    config.steps = 3\n"
+        "    return config\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert overrides.load_config("configs/quickstart.py").steps == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import no_such_module_here\n", "ModuleNotFoundError"),
+        ("def get_config(:\n", "SyntaxError"),
+        ("x = 1\n", "must have get_config()"),
+        ("def get_config():\n    return {}\n", "ml_collections.ConfigDict"),
+    ],
+)
+def test_broken_config_file_is_one_line(tmp_path, capsys, source, words):
+    file = tmp_path / "mine.py"
+    file.write_text(source)
+    assert run_in_process("prepare", f"--config={file}") == 2
+    error = capsys.readouterr().err
+    assert words in error and str(file) in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "COMMAND"),
+        (["paint"], "invalid choice: 'paint'"),
+        (["train"], "--workdir"),
+        (["train", "--workdir=w", "--config=nowhere.py"], "configs/quickstart.py"),
+        (["train", "--workdir=w"], "--config is missing"),
+        (["train", "--workdir=w", "--config=base", "--config.stepz=1"], "did you mean steps?"),
+        (["train", "--workdir=w", "--config=base", "--config.data.hight=1"], "data.height"),
+        (["train", "--workdir=w", "--config=base", "--config.height=1"], "data.height"),
+        (["train", "--workdir=w", "--config=base", "--config.steps=many"], "whole number"),
+        (["train", "--workdir=w", "--config=base", "--config.steps"], "no value"),
+        (["train", "--workdir=w", "--config=base", "--config.data=1"], "group of fields"),
+        (["train", "--workdir=w", "--config=base", "--config.data.height=99"], "multiple of"),
+        (["train", "--workdir=w", "--config=base", "--json=no/such/r.json"], "--json"),
+        (["train", "--workdir=w", "--config=base", "--speed=3"], "--speed"),
+        (["sample", "--workdir=w", "--labels=l"], "--out"),
+        (["sample", "--workdir=w", "--labels=l", "--out=o", "--num_samples=0"], "1 or more"),
+        (["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=-1"], "0 or more"),
+        (["sample", "--workdir=w", "--labels=l", "--out=o", "--config.steps=1"], "leave it out"),
+    ],
+)
+def test_bad_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert run_in_process(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("usis: ") and captured.err.count("\n") == 1
+    assert words in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [[], ["prepare"], ["train"], ["sample"]])
+def test_help_exits_0_and_names_every_option(capsys, command):
+    assert run_in_process(*command, "--help") == 0
+    text = capsys.readouterr().out
+    options = {
+        (): ["prepare", "train", "sample"],
+        ("prepare",): ["--config", "--data_dir", "--overwrite", "--json"],
+        ("train",): ["--config", "--workdir", "--accept_config_change", "--json"],
+        ("sample",): ["--workdir", "--labels", "--out", "--num_samples", "--seed", "--best"],
+    }[tuple(command)]
+    fields = settings.flatten(settings.Settings()) if command and command != ["sample"] else {}
+    for option in [*options, *(f"--config.{name}=" for name in fields)]:
+        assert option in text
+
+
+def test_help_imports_neither_jax_nor_tensorflow():
+    code = (
+        "import sys, usis_jax, usis_jax.cli\n"
+        "try: usis_jax.cli.main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'jax', 'flax', 'tensorflow', 'tensorflow_datasets'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_module_runs_as_the_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "usis_jax", "--version"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.startswith("usis_jax ")
+    done = subprocess.run([sys.executable, "-m", "usis_jax"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_train_gets_the_overridden_settings_and_writes_json(tmp_path, trained):
+    result = tmp_path / "result.json"
+    code = run_in_process(
+        "train", "--config=quickstart", "--workdir=w", "--config.steps", "5",
+        "--config.data.flip=no", "--accept_config_change", f"--json={result}",
+    )  # fmt: skip
+    assert code == 0
+    [(run, workdir, accepted)] = trained
+    assert (run.steps, run.data.flip, workdir, accepted) == (5, False, "w", True)
+    assert json.loads(result.read_text()) == {"command": "train", "workdir": "w", "steps": 5}
+
+
+def test_train_without_config_goes_on_with_the_one_in_the_workdir(tmp_path, trained, monkeypatch):
+    old = settings.load({"steps": 9, "batch_size": 2})
+    fake_module(monkeypatch, "usis_jax.checkpoint", load_settings=lambda workdir: old)
+    assert run_in_process("train", f"--workdir={tmp_path}", "--config.steps=11") == 0
+    run = trained[0][0]
+    assert settings.differences(old, run) == ["steps: 9 -> 11"]
+
+
+def test_prepare_and_sample_pass_their_options_on(monkeypatch):
+    calls = []
+    fake_module(
+        monkeypatch, "usis_jax.data.prepare",
+        prepare=lambda run, data_dir, overwrite: calls.append((run.steps, data_dir, overwrite)),
+    )  # fmt: skip
+    assert run_in_process("prepare", "--config=base", "--data_dir=d", "--overwrite") == 0
+
+    class Loader:
+        @staticmethod
+        def load(workdir, best=False):
+            return workdir, best
+
+    fake_module(
+        monkeypatch, "usis_jax.sampling", Generator=Loader,
+        sample_folder=lambda *arguments: calls.append(arguments),
+    )  # fmt: skip
+    arguments = ["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=3", "--best"]
+    assert run_in_process(*arguments) == 0
+    assert calls == [(100_000, "d", True), (("w", True), "l", "o", 4, 3)]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError("no data; run: usis prepare"), "no data; run: usis prepare"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a.png"), "No such file: a.png"),
+        (PermissionError(errno.EACCES, "Permission denied", "/w"), "Permission denied: /w"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_file_error_is_one_line_and_exit_code_2(monkeypatch, capsys, error, words):
+    def train(*_, **__):
+        raise error
+
+    fake_module(monkeypatch, "usis_jax.train", train=train)
+    assert run_in_process("train", "--config=base", "--workdir=w") == 2
+    assert capsys.readouterr().err == f"usis: {words}\n"
+
+
+def test_value_error_of_another_library_keeps_its_traceback(monkeypatch):
+    def train(*_, **__):
+        json.loads("{")
+
+    fake_module(monkeypatch, "usis_jax.train", train=train)
+    with pytest.raises(ValueError):
+        run_in_process("train", "--config=base", "--workdir=w")
+
+
+def test_non_finite_loss_and_interrupt_exit_1_with_one_line(monkeypatch, capsys):
+    for error in (FloatingPointError("loss is nan at step 3"), KeyboardInterrupt()):
+
+        def train(*_, error=error, **__):
+            raise error
+
+        fake_module(monkeypatch, "usis_jax.train", train=train)
+        assert run_in_process("train", "--config=base", "--workdir=w") == 1
+    assert capsys.readouterr().err == "usis: loss is nan at step 3\nusis: interrupted\n"
