@@ -17,7 +17,7 @@ setuptools.setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.14",
     # Configurations travel inside the package, so that an installed `usis` finds them too.
     packages=[*setuptools.find_packages(include=["usis_jax", "usis_jax.*"]), "usis_jax.configs"],
     package_dir={"usis_jax.configs": "configs"},
@@ -41,6 +41,8 @@ setuptools.setup(
         "pyyaml>=6",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        # clu writes its summaries with it, and TensorFlow does not bring it any more.
+        "tensorboard>=2.18",
     ],
     extras_require={
         "tpu": ["jax[tpu]>=0.10"],

@@ -1,11 +1,9 @@
 """ADE20K at 256x256 with the paper's settings: batch 32, K = 151, Z = 64.
 
-Command: usis train --config=configs/ade20k.py --workdir=runs/ade20k
-  This version has no builder for ADE20K. Until it has, give your copy as a folder data set
-  (README, "Your own data") under another name, for example
-  --config.data.photos=rooms:train --config.data.labels=rooms:train
-  --config.data.validation=rooms:validation --config.data.label_spec=ade20k
-  with `usis prepare` and `usis train`.
+Command: usis prepare --config=configs/ade20k.py --data_dir=DIR
+         usis train --config=configs/ade20k.py --workdir=runs/ade20k
+  This version does not read ADE20K's own folders: DIR has photos/ and labels/, each with train/
+  and val/ in it. Its classes are built in.
 Hardware: GPU or TPU; these networks are far too large for a CPU.
 Result: FID 33.2, mIoU 17.38 of UperNet101 (paper). The number of steps is ours.
 """

@@ -1,11 +1,9 @@
 """Cityscapes at 256x512 with the paper's settings: batch 8, K = 35, Z = 64.
 
-Command: usis train --config=configs/cityscapes.py --workdir=runs/cityscapes
-  This version has no builder for Cityscapes. Until it has, give your copy as a folder data set
-  (README, "Your own data") under another name, for example
-  --config.data.photos=streets:train --config.data.labels=streets:train
-  --config.data.validation=streets:validation --config.data.label_spec=cityscapes
-  with `usis prepare` and `usis train`.
+Command: usis prepare --config=configs/cityscapes.py --data_dir=DIR
+         usis train --config=configs/cityscapes.py --workdir=runs/cityscapes
+  This version does not read Cityscapes's own folders: DIR has photos/ and labels/, each with train/
+  and val/ in it. Its classes are built in.
 Hardware: GPU or TPU; these networks are far too large for a CPU.
 Result: FID 53.7, mIoU 44.8 of DRN-D-105 (paper). The number of steps is ours.
 """

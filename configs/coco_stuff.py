@@ -1,11 +1,9 @@
 """COCO-Stuff at 256x256 with the paper's settings: batch 32, K = 183, Z = 64.
 
-Command: usis train --config=configs/coco_stuff.py --workdir=runs/coco_stuff
-  This version has no builder for COCO-Stuff. Until it has, give your copy as a folder data set
-  (README, "Your own data") under another name, for example
-  --config.data.photos=things:train --config.data.labels=things:train
-  --config.data.validation=things:validation --config.data.label_spec=coco_stuff
-  with `usis prepare` and `usis train`.
+Command: usis prepare --config=configs/coco_stuff.py --data_dir=DIR
+         usis train --config=configs/coco_stuff.py --workdir=runs/coco_stuff
+  This version does not read COCO-Stuff's own folders: DIR has photos/ and labels/, each with train/
+  and val/ in it. Its classes are built in.
 Hardware: GPU or TPU; these networks are far too large for a CPU.
 Result: FID 27.8, mIoU 14.06 of DeepLabV2 (paper). The number of steps is ours.
 """

@@ -28,8 +28,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.validation = "faces:validation"
     config.data.height = 96
     config.data.width = 96
-    # A mirrored map would call a left eye a right one.
-    config.data.flip = False
     config.data.threads = 2
 
     config.generator.width = 12

@@ -8,7 +8,16 @@ import pytest
 from configs import base
 from usis_jax import overrides, settings
 
-ALL_CONFIGS = ["base", "quickstart", "camvid", "faces", "cityscapes", "ade20k", "coco_stuff"]
+ALL_CONFIGS = [
+    "base",
+    "quickstart",
+    "camvid",
+    "faces",
+    "cityscapes",
+    "ade20k",
+    "coco_stuff",
+    "folder",
+]
 
 
 def test_base_config_lists_every_field_with_its_default():

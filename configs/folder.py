@@ -1,0 +1,25 @@
+"""Your own photos and label maps, from a folder, at 256x256 with the paper's networks.
+
+Command: usis prepare --config=configs/folder.py --data_dir=DIR
+         usis train --config=configs/folder.py --workdir=runs/folder
+  DIR has photos/ and labels/, each with train/ and validation/ in it, and label_spec.toml
+  (README, "Your own data").
+Hardware: GPU or TPU. For a CPU take the small networks of another configuration:
+  --config=configs/camvid.py --config.data.photos=folder:train --config.data.labels=folder:train
+  --config.data.validation=folder:validation
+"""
+
+import ml_collections
+
+from configs import base
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Base at 256x256 on a folder data set."""
+    config = base.get_config()
+    config.data.photos = "folder:train"
+    config.data.labels = "folder:train"
+    config.data.validation = "folder:validation"
+    config.data.height = 256
+    config.data.width = 256
+    return config

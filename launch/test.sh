@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Installs the test extras, lints and runs the tests; arguments go on to pytest.
+# Use: bash launch/test.sh [tests/cli_test.py] [-k NAME] ...
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. launch/environment.sh
+
+use_environment "[test]"
+say "Linting"
+ruff check .
+say "Testing"
+exec python -m pytest "$@"
