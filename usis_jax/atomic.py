@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all, so that nobody reads half of one."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def write_text(path, text):
+    """Writes a text file."""
+    with _replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_png(path, photo):
+    """Writes uint8 [H, W, 3] as PNG, making the folder if it is missing."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as file:
+        Image.fromarray(np.asarray(photo, np.uint8)).save(file, format="PNG")
+
+
+@contextlib.contextmanager
+def _replacing(path):
+    """A temporary file beside `path` that takes its place at the end, or vanishes on an error."""
+    path = Path(path)
+    mask = os.umask(0)
+    os.umask(mask)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

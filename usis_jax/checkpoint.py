@@ -1,0 +1,239 @@
+"""Checkpoints: the training state, the generator to paint with, and the config, in one Orbax step.
+
+Each checkpoint holds three items: `state` (everything training needs except the EMA weights),
+`generator` (EMA weights and their own statistics: all that sampling needs) and `meta` (format
+version, config, label spec, metrics). Arrays are stored under flat names such as
+"params/generator/head/kernel", as NumPy arrays, so a checkpoint written on eight devices is
+restored on one.
+"""
+
+import contextlib
+from pathlib import Path
+
+import orbax.checkpoint as ocp
+from absl import logging
+from orbax.checkpoint import checkpoint_managers
+
+from usis_jax import atomic, trees
+from usis_jax import settings as settings_lib
+from usis_jax.data import label_spec
+
+FORMAT_VERSION = 1
+METRIC = "swd"
+CONFIG_FILE = "config.json"
+_EMA_FIELDS = ("ema_params",)
+
+
+class Checkpoints:
+    """The checkpoints of one work directory: the latest `keep` and the best one.
+
+    Args:
+        workdir: directory of the run; checkpoints lie in its folder `checkpoints`.
+        keep: how many of the latest checkpoints stay, at least 1.
+        read_only: True for sampling: nothing in the directory is created or deleted.
+    """
+
+    def __init__(self, workdir, keep=3, read_only=False):
+        self.workdir = Path(workdir).absolute()
+        directory = self.workdir / "checkpoints"
+        if read_only and not directory.is_dir():
+            raise FileNotFoundError(f"no checkpoint in {workdir}: run usis train first")
+        policy = checkpoint_managers.AnyPreservationPolicy(
+            [
+                checkpoint_managers.LatestN(keep),
+                checkpoint_managers.BestN(
+                    get_metric_fn=_metric,
+                    reverse=True,
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                ),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(
+            best_fn=_metric,
+            best_mode="min",
+            preservation_policy=None if read_only else policy,
+            create=not read_only,
+            read_only=read_only,
+            cleanup_tmp_directories=not read_only,
+        )
+        with _quiet():
+            self._manager = ocp.CheckpointManager(directory, options=options)
+
+    def latest_step(self):
+        """Returns the newest saved step, or None."""
+        return self._manager.latest_step()
+
+    def best_step(self):
+        """Returns the step with the lowest sliced Wasserstein distance, or None if none has one."""
+        step = self._manager.best_step()
+        if step is None or self._manager.metrics(step) is None:
+            return None
+        return step
+
+    def reached_preemption(self, step):
+        """Returns True when the cluster has announced that all hosts must stop at `step`."""
+        return self._manager.reached_preemption(step)
+
+    def save(self, step, state, settings, spec, ema_collections=None, metrics=None):
+        """Starts writing one checkpoint; returns before the disk has it.
+
+        Args:
+            step: int, the number of steps taken.
+            state: TrainState of NumPy (or addressable JAX) arrays, one copy.
+            settings: Settings of the run.
+            spec: LabelSpec of its label maps.
+            ema_collections: the EMA generator's re-estimated statistics; None keeps the state's.
+            metrics: dict of floats, with "swd" if this step was measured.
+        Returns:
+            False if that step is already saved.
+        """
+        if step in self._manager.all_steps():
+            return False
+        flat = trees.flatten(state)
+        rest = {k: v for k, v in flat.items() if k.split("/")[0] not in _EMA_FIELDS}
+        collections = state.ema_collections if ema_collections is None else ema_collections
+        generator = {f"params/{k}": v for k, v in trees.flatten(state.ema_params).items()}
+        generator |= trees.flatten(collections)
+        meta = {
+            "format_version": FORMAT_VERSION,
+            "step": int(step),
+            "settings": settings_lib.to_json(settings),
+            "label_spec": spec.to_dict(),
+            "metrics": {k: float(v) for k, v in (metrics or {}).items()},
+        }
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(rest),
+            generator=ocp.args.StandardSave(generator),
+            meta=ocp.args.JsonSave(meta),
+        )
+        measured = {METRIC: float(metrics[METRIC])} if METRIC in (metrics or {}) else None
+        with _quiet():
+            return self._manager.save(int(step), args=items, metrics=measured)
+
+    def restore(self, template, step=None, best=False):
+        """Restores a training state.
+
+        Args:
+            template: TrainState with the shapes that the config gives.
+            step: int, or None for the latest (or best).
+            best: choose the best step instead of the latest.
+        Returns:
+            TrainState of NumPy arrays (a typed key where the template has one).
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+            ValueError: arrays of the checkpoint do not fit the template.
+        """
+        step = self._choose(step, best)
+        items = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(), generator=ocp.args.StandardRestore()
+            ),
+        )
+        flat = dict(items.state)
+        for name, value in items.generator.items():
+            if name.startswith("params/"):
+                flat[f"ema_{name}"] = value
+        return trees.unflatten(template, flat, f"checkpoint {step} of {self.workdir}")
+
+    def restore_generator(self, step=None, best=False):
+        """Restores only what painting needs.
+
+        Returns:
+            (variables, meta): nested dicts {"params": ..., "batch_stats": ...} of NumPy arrays,
+            and the dict of `meta`.
+        """
+        step = self._choose(step, best)
+        items = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                generator=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore()
+            ),
+        )
+        return trees.nest(items.generator), checked_meta(items.meta, self.workdir)
+
+    def meta(self, step=None, best=False):
+        """Returns the dict of `meta` of a checkpoint."""
+        step = self._choose(step, best)
+        items = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+        return checked_meta(items.meta, self.workdir)
+
+    def wait(self):
+        """Waits until every checkpoint begun is on the disk."""
+        self._manager.wait_until_finished()
+
+    def close(self):
+        """Waits for what is being written and releases the threads."""
+        self._manager.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _choose(self, step, best):
+        if step is None:
+            step = self.best_step() if best else self.latest_step()
+            kind = "measured checkpoint" if best else "checkpoint"
+            if step is None:
+                raise FileNotFoundError(f"no {kind} in {self.workdir}: run usis train first")
+        elif step not in self._manager.all_steps():
+            steps = ", ".join(map(str, sorted(self._manager.all_steps()))) or "none"
+            raise FileNotFoundError(f"no checkpoint {step} in {self.workdir}: there are {steps}")
+        return step
+
+
+def _metric(metrics):
+    return metrics[METRIC]
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hides Orbax's warnings that a step has no metric and that a directory is read only."""
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def checked_meta(meta, workdir):
+    """Returns meta, or raises ValueError when a newer usis_jax wrote it."""
+    version = meta.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}"
+        )
+    return meta
+
+
+def load_settings(workdir):
+    """Reads the config of a run.
+
+    Args:
+        workdir: directory of a run.
+    Returns:
+        Settings.
+    Raises:
+        FileNotFoundError: no run was started there.
+    """
+    try:
+        text = (Path(workdir) / CONFIG_FILE).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(
+            f"{workdir} is not a work directory: it has no {CONFIG_FILE}; run usis train first"
+        ) from None
+    return settings_lib.from_json(text)
+
+
+def save_settings(workdir, settings):
+    """Writes the config of a run to `config.json`, whole or not at all."""
+    atomic.write_text(Path(workdir) / CONFIG_FILE, settings_lib.to_json(settings) + "\n")
+
+
+def restore_spec(meta):
+    """Returns the LabelSpec that travels in a checkpoint's meta."""
+    return label_spec.LabelSpec.from_dict(meta["label_spec"])

@@ -1,0 +1,1 @@
+"""Measures of how close painted photos are to real ones."""

@@ -1,0 +1,71 @@
+"""Pictures for people: grids of photos under column titles, and contact sheets."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_BACKGROUND = (255, 255, 255)
+_INK = (20, 20, 20)
+_GAP = 4
+_LEAST_WIDTH = 128
+
+
+def grid(columns, scale=None):
+    """Lays photos out in titled columns, one row a label map.
+
+    Args:
+        columns: list of (title, uint8 [N, H, W, 3]); every column of the same shape.
+        scale: whole number by which photos are enlarged (nearest); None chooses one that makes
+            small photos at least 128 pixels wide.
+    Returns:
+        uint8 [rows, columns, 3].
+    Raises:
+        ValueError: no columns, or their shapes differ.
+    """
+    columns = [(title, np.asarray(photos)) for title, photos in columns]
+    shapes = {photos.shape for _, photos in columns}
+    if len(shapes) != 1:
+        raise ValueError(f"columns of a grid must share one shape, got {sorted(shapes)}")
+    number, height, width, _ = shapes.pop()
+    scale = scale or max(1, -(-_LEAST_WIDTH // width))
+    height, width = scale * height, scale * width
+    font, head = _font(width), 24
+    sheet = Image.new(
+        "RGB",
+        (_GAP + len(columns) * (width + _GAP), head + number * (height + _GAP)),
+        _BACKGROUND,
+    )
+    draw = ImageDraw.Draw(sheet)
+    for i, (title, photos) in enumerate(columns):
+        left = _GAP + i * (width + _GAP)
+        draw.text((left + width / 2, head / 2), _fit(title, font, width), _INK, font, anchor="mm")
+        for j, photo in enumerate(photos):
+            tile = Image.fromarray(photo.astype(np.uint8))
+            tile = tile.resize((width, height), Image.Resampling.NEAREST)
+            sheet.paste(tile, (left, head + j * (height + _GAP)))
+    return np.asarray(sheet)
+
+
+def sample_columns(spec, labels, samples):
+    """Columns of a contact sheet: the label map in colour, then each sample.
+
+    Args:
+        spec: LabelSpec with the palette.
+        labels: int [B, H, W].
+        samples: uint8 [N, B, H, W, 3].
+    Returns:
+        list of (title, uint8 [B, H, W, 3]).
+    """
+    titled = [(f"sample {i}", photos) for i, photos in enumerate(samples)]
+    return [("label map", spec.colour(labels)), *titled]
+
+
+def _font(width):
+    """Pillow's own font, in a size that suits the column."""
+    return ImageFont.load_default(size=15 if width >= 192 else 12)
+
+
+def _fit(title, font, width):
+    """Cuts a title to the column's width."""
+    while len(title) > 1 and font.getlength(title) > width:
+        title = title[:-1]
+    return title

@@ -1,0 +1,243 @@
+"""Painting photos from label maps with a trained generator: one class, one command's work."""
+
+import functools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from usis_jax import atomic, checkpoint, grids
+from usis_jax import settings as settings_lib
+from usis_jax.data import preprocess
+from usis_jax.models import registry
+
+_SHEET_ROWS = 24
+_LABEL_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+
+
+class Generator:
+    """A generator with its weights, ready to paint.
+
+    Args:
+        network: Flax module, apply(variables, label, z, train=False).
+        variables: its parameters and statistics.
+        settings: Settings it was trained with.
+        spec: LabelSpec of the label maps it understands.
+        step: steps it was trained for.
+    """
+
+    def __init__(self, network, variables, settings, spec, step=0):
+        self.network, self.settings, self.spec, self.step = network, settings, spec, step
+        self.variables = jax.tree.map(jnp.asarray, variables)
+        self._paint = painter(network, settings)
+
+    @classmethod
+    def load(cls, workdir, best=False):
+        """Loads the EMA generator of a run; nothing else of the checkpoint is read.
+
+        Args:
+            workdir: directory of the run.
+            best: take the checkpoint with the lowest sliced Wasserstein distance, not the latest.
+        Returns:
+            Generator.
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+        """
+        checkpoint.load_settings(workdir)
+        with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
+            variables, meta = checkpoints.restore_generator(best=best)
+        settings = settings_lib.from_json(meta["settings"])
+        spec = checkpoint.restore_spec(meta)
+        network = registry.build(settings, spec.num_classes, axis_name=None).generator
+        return cls(network, variables, settings, spec, meta["step"])
+
+    def __call__(self, label, seed=0, num_samples=1, first=0):
+        """Paints photos.
+
+        The noise of sample n of map b depends on (seed, n, first + b) only.
+
+        Args:
+            label: int [B, H, W] or [H, W], train ids in [0, K); H and W multiples of the stride.
+            seed: int, at least 0.
+            num_samples: photos painted from each map.
+            first: number of the first map, when maps come in several batches.
+        Returns:
+            uint8 [N, B, H, W, 3].
+        Raises:
+            ValueError: size, ids or shape do not fit.
+        """
+        label = self._checked(label)
+        if num_samples < 1:
+            raise ValueError(f"num_samples is {num_samples}; it must be at least 1")
+        samples = range(num_samples)
+        return np.stack([self._paint(self.variables, label, seed, n, first) for n in samples])
+
+    def _checked(self, label):
+        label = np.asarray(label)
+        if label.ndim == 2:
+            label = label[None]
+        if label.ndim != 3 or label.dtype.kind not in "iu" or not label.size:
+            raise ValueError(
+                f"label must be integers [B, H, W] or [H, W], got {label.dtype} {label.shape}"
+            )
+        stride = self.settings.generator.stride
+        for name, size in zip(("height", "width"), label.shape[1:], strict=True):
+            if size % stride:
+                raise ValueError(
+                    f"label {name} is {size}; it must be a multiple of the generator's "
+                    f"stride {stride}"
+                )
+        if label.min() < 0 or label.max() >= self.spec.num_classes:
+            raise ValueError(
+                f"label has ids from {label.min()} to {label.max()}; this generator knows "
+                f"0 to {self.spec.num_classes - 1}"
+            )
+        return label.astype(np.int32)
+
+
+def painter(network, settings):
+    """Makes the compiled function that paints a batch.
+
+    Args:
+        network: generator module.
+        settings: Settings with the kind of noise.
+    Returns:
+        paint(variables, label int32 [B, H, W], seed, sample, first=0) -> uint8 [B, H, W, 3];
+        compiled once for each shape.
+    """
+
+    @jax.jit
+    def run(variables, label, key, first):
+        z = noise(settings, key, label.shape, first)
+        return to_uint8(network.apply(variables, label, z, train=False))
+
+    def paint(variables, label, seed, sample, first=0):
+        key = jax.random.fold_in(jax.random.key(seed), sample)
+        return np.asarray(run(variables, label, key, first))
+
+    return paint
+
+
+def noise(settings, key, shape, first=0):
+    """Draws noise so that a map's noise does not depend on how many maps the batch has.
+
+    Args:
+        settings: Settings; generator.noise is "image" or "pixel".
+        key: random key.
+        shape: (B, H, W).
+        first: number of the batch's first map.
+    Returns:
+        float32 [B, Z] or [B, H, W, Z], standard normal.
+    """
+    one = (settings.generator.z_dim,)
+    if settings.generator.noise == "pixel":
+        one = (*shape[1:], *one)
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + jnp.arange(shape[0]))
+    return jax.vmap(lambda k: jax.random.normal(k, one))(keys)
+
+
+def to_uint8(photo):
+    """Turns float [-1, 1] into uint8 [0, 255], rounding."""
+    return jnp.clip(jnp.round((photo.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_size=8):
+    """Paints every label map of a folder: NAME_0.png, NAME_1.png, ... and contact_sheet.png.
+
+    Files appear in `out_dir` all at once, after everything was painted.
+
+    Args:
+        generator: Generator.
+        labels_dir: folder of label maps with the file ids of the generator's label spec.
+        out_dir: folder for the photos; made if missing.
+        num_samples: photos from each map.
+        seed: int, at least 0.
+        batch_size: maps painted at once.
+    Returns:
+        dict of labels, photos, height, width, step, out_dir, contact_sheet and files.
+    Raises:
+        FileNotFoundError: no folder, or no label map in it.
+        ValueError: a file does not decode or has an id outside the spec, or a bad number.
+        PermissionError: `out_dir` cannot be written.
+    """
+    if num_samples < 1 or seed < 0:
+        raise ValueError(f"num_samples={num_samples} must be at least 1 and seed={seed} at least 0")
+    files = list_labels(labels_dir)
+    height, width = generator.settings.data.height, generator.settings.data.width
+    labels = np.stack([preprocess.load_label(f, height, width, generator.spec) for f in files])
+    out = Path(out_dir)
+    temporary = _temporary_beside(out)
+    try:
+        shown = _paint_all(generator, labels, files, temporary, num_samples, seed, batch_size)
+        titled = grids.sample_columns(generator.spec, labels[: shown.shape[1]], shown)
+        atomic.write_png(temporary / "contact_sheet.png", grids.grid(titled))
+        names = sorted(path.name for path in temporary.iterdir())
+        out.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            os.replace(temporary / name, out / name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return {
+        "labels": len(files),
+        "photos": len(files) * num_samples,
+        "height": height,
+        "width": width,
+        "step": int(generator.step),
+        "out_dir": str(out),
+        "contact_sheet": str(out / "contact_sheet.png"),
+        "files": names,
+    }
+
+
+def list_labels(labels_dir):
+    """Lists the label maps of a folder, sorted by name.
+
+    Raises:
+        FileNotFoundError: no folder, or no label map in it.
+        ValueError: two files would give photos of the same name.
+    """
+    folder = Path(labels_dir)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"labels folder {labels_dir} does not exist")
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _LABEL_FILES)
+    if not files:
+        raise FileNotFoundError(f"labels folder {labels_dir} has no label map (PNG with class ids)")
+    seen = {}
+    for path in files:
+        if path.stem in seen:
+            raise ValueError(f"{path} and {seen[path.stem]} have the same name; rename one")
+        seen[path.stem] = path
+    return files
+
+
+def _paint_all(generator, labels, files, folder, num_samples, seed, batch_size):
+    """Paints and saves all maps; returns the first ones' photos uint8 [N, rows, H, W, 3]."""
+    batch_size = min(batch_size, len(files))
+    shown = []
+    for start in range(0, len(files), batch_size):
+        part = labels[start : start + batch_size]
+        missing = batch_size - len(part)
+        padded = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+        photos = generator(padded, seed, num_samples, first=start)[:, : len(part)]
+        for i, path in enumerate(files[start : start + batch_size]):
+            for n in range(num_samples):
+                atomic.write_png(folder / f"{path.stem}_{n}.png", photos[n, i])
+        if start < _SHEET_ROWS:
+            shown.append(photos)
+    return np.concatenate(shown, axis=1)[:, :_SHEET_ROWS]
+
+
+def _temporary_beside(out):
+    """Makes a hidden folder next to (or as a child of the nearest existing parent of) `out`."""
+    parent = out.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; it must be a folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to {out}: no permission in {parent}")
+    return Path(tempfile.mkdtemp(dir=parent, prefix=".painting-"))

@@ -1,0 +1,247 @@
+"""The training loop: steps, logs, sample grids, measurements, checkpoints, and a clean stop."""
+
+import dataclasses
+import functools
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from usis_jax import atomic, checkpoint, logs, parallel, plots, signals, steps, trees, workdirs
+from usis_jax import settings as settings_lib
+from usis_jax import state as state_lib
+from usis_jax.data import streams
+from usis_jax.models import registry
+from usis_jax.validation import Validation
+
+
+def train(settings, workdir, accept_config_change=False, progress=True):
+    """Trains a run from its latest checkpoint, or from the start, to `settings.steps`.
+
+    Args:
+        settings: Settings.
+        workdir: directory of the run; made when everything was checked.
+        accept_config_change: go on although the run was started with another config.
+        progress: show a progress bar.
+    Returns:
+        dict: workdir, start_step, step, interrupted (name of a signal or None), seconds,
+        steps_per_second, images_per_second, peak_memory_mib, metrics (last means), swd,
+        best_step.
+    Raises:
+        ValueError: the config does not fit the devices, or is not the one of `workdir`.
+        FileNotFoundError: data is not prepared.
+        PermissionError: `workdir` cannot be written.
+        FloatingPointError: a loss or the state is not finite; the last good checkpoint stays.
+    """
+    workdir = Path(workdir)
+    parallel.initialize()
+    runner = parallel.Runner(settings.mapping)
+    settings_lib.check_devices(settings, runner.num_devices)
+    workdirs.check(settings, workdir, accept_config_change)
+    spec = streams.spec(settings)
+    networks = registry.build(settings, spec.num_classes)
+    start = _latest_step(workdir)
+    hosts = (runner.process_index, runner.process_count)
+    stream = streams.training(settings, start, *hosts)
+    main = runner.process_index == 0
+    validation = Validation(settings, spec) if main else None
+    create = functools.partial(state_lib.create, settings, spec.num_classes)
+    if main:
+        workdirs.create(workdir, settings)
+    with checkpoint.Checkpoints(workdir, settings.keep_checkpoints) as checkpoints:
+        state = checkpoints.restore(jax.eval_shape(create), start) if start else create()
+        run = _Run(
+            settings=settings,
+            workdir=workdir,
+            runner=runner,
+            spec=spec,
+            checkpoints=checkpoints,
+            validation=validation,
+            writer=logs.create_writer(workdir, start) if main else None,
+            progress=logs.Progress(start, settings.steps, settings.batch_size, progress and main),
+            step_functions=_step_functions(settings, networks, spec, runner),
+        )
+        run.announce(state, start)
+        try:
+            return run.loop(runner.place(state), stream, start)
+        finally:
+            run.close()
+
+
+@dataclasses.dataclass
+class _Run:
+    """One call of `train`: what the loop needs at hand."""
+
+    settings: Any
+    workdir: Path
+    runner: Any
+    spec: Any
+    checkpoints: Any
+    validation: Any
+    writer: Any
+    progress: Any
+    step_functions: dict
+    pending: Any = None
+    last_means: dict = dataclasses.field(default_factory=dict)
+    means: Any = dataclasses.field(default_factory=logs.Means)
+    swd: Any = None
+
+    def loop(self, state, stream, start):
+        """Steps until `settings.steps` or a signal; returns the summary."""
+        began, step = time.perf_counter(), start
+        batches = parallel.prefetch(stream, self.runner)
+        interval = self.settings.r1_interval
+        with signals.StopSignals(self.runner.process_count == 1) as stop:
+            while step < self.settings.steps:
+                penalise = bool(interval) and step % interval == 0
+                state, metrics = self.step_functions[penalise](state, next(batches))
+                step += 1
+                self.progress.advance()
+                self.read_pending()
+                self.pending = (step, _start_copy(metrics))
+                if step <= start + 2:
+                    self.read_pending()
+                    self.progress.restart(step)
+                stopping = stop.name or self.checkpoints.reached_preemption(step)
+                self.attend(state, step, bool(stopping))
+                if stopping:
+                    break
+        self.checkpoints.wait()
+        interrupted = None if step >= self.settings.steps else stop.name or "preemption"
+        if interrupted:
+            self.progress.say(f"{interrupted}: saved step {step}; the same command goes on there")
+        return self.summary(start, step, interrupted, time.perf_counter() - began)
+
+    def read_pending(self):
+        """Reads the metrics of the step before, which by now is done or nearly so."""
+        if self.pending is None:
+            return
+        (step, metrics), self.pending = self.pending, None
+        values = {name: float(value) for name, value in self.runner.fetch(metrics).items()}
+        try:
+            self.means.add(step, values)
+        except FloatingPointError as error:
+            raise self.not_finite(error) from None
+        if step % self.settings.log_interval == 0:
+            self.log(step)
+
+    def log(self, step):
+        """Writes the means since the last log and the rate."""
+        means = self.means.take()
+        self.last_means = means or self.last_means
+        rates = self.progress.rates(step)
+        self.progress.show(means, rates)
+        if self.writer:
+            self.writer.write_scalars(step, means | rates)
+
+    def attend(self, state, step, stopping):
+        """Does what is due at a step: sample grid, measurement, checkpoint."""
+        settings = self.settings
+        last = step == settings.steps or stopping
+        sample = _due(step, settings.sample_interval, last and not stopping)
+        measure = _due(step, settings.eval_interval, last and not stopping)
+        if not (sample or measure or last or _due(step, settings.checkpoint_interval, False)):
+            return
+        self.read_pending()
+        with self.progress.aside():
+            host = self.runner.fetch(state)
+            self.check_finite(host, step)
+            collections, metrics = None, {}
+            if self.validation:
+                collections = self.validation.ema_collections(host)
+                if measure:
+                    metrics = self.validation.measure(host, collections)
+                    self.swd = metrics["swd"]
+                    self.writer.write_scalars(step, metrics)
+                if sample:
+                    self.show(step, self.validation.grid(host, collections))
+            if measure or last or _due(step, settings.checkpoint_interval, False):
+                self.checkpoints.save(step, host, settings, self.spec, collections, metrics)
+
+    def show(self, step, picture):
+        """Writes a sample grid and the loss plot."""
+        atomic.write_png(self.workdir / "samples" / f"step_{step:06d}.png", picture)
+        self.writer.write_images(step, {"samples": picture[None]})
+        self.writer.flush()
+        plots.plot_losses(self.workdir)
+
+    def check_finite(self, host, step):
+        """Raises FloatingPointError when an array of the state is not finite."""
+        for name, value in trees.flatten(host).items():
+            if value.dtype.kind not in "iub" and not np.isfinite(value).all():
+                raise self.not_finite(f"step {step}: {name} of the state")
+
+    def not_finite(self, what):
+        """The error that ends a run which has gone astray."""
+        self.checkpoints.wait()
+        kept = self.checkpoints.latest_step()
+        kept = "there is no checkpoint" if kept is None else f"the checkpoint of step {kept} stays"
+        return FloatingPointError(
+            f"training stopped, not finite at {what}; {kept} in {self.workdir}; lower the rates "
+            "(--config.optimizer.*) or use --config.compute_dtype=float32"
+        )
+
+    def announce(self, state, start):
+        """Says what is about to run."""
+        counts = ", ".join(
+            f"{name} {sum(np.size(x) for x in jax.tree.leaves(params)):,}"
+            for name, params in state.params.items()
+        )
+        where = f"from step {start} " if start else ""
+        self.progress.say(
+            f"training {where}to step {self.settings.steps} on {self.runner.num_devices} "
+            f"{jax.default_backend()} device(s); parameters: {counts}; results in {self.workdir}"
+        )
+
+    def summary(self, start, step, interrupted, seconds):
+        """What `train` returns."""
+        return {
+            "workdir": str(self.workdir),
+            "start_step": start,
+            "step": step,
+            "interrupted": interrupted,
+            "seconds": seconds,
+            **self.progress.overall(),
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "metrics": self.last_means,
+            "swd": self.swd,
+            "best_step": self.checkpoints.best_step(),
+        }
+
+    def close(self):
+        """Writes what is left and draws the loss plot."""
+        self.progress.close()
+        if self.writer:
+            self.writer.close()
+            plots.plot_losses(self.workdir)
+
+
+def _step_functions(settings, networks, spec, runner):
+    """The two compiled steps: {False: without R1, True: with R1}."""
+    step = functools.partial(
+        steps.train_step, settings=settings, networks=networks, void=spec.void
+    )
+    return {on: runner.compile(functools.partial(step, penalise=on)) for on in (False, True)}
+
+
+def _due(step, interval, last):
+    """Whether something with an interval (0 = never) happens at a step."""
+    return bool(interval) and (last or step % interval == 0)
+
+
+def _start_copy(metrics):
+    """Begins copying metrics to the host without waiting for them."""
+    for value in metrics.values():
+        value.copy_to_host_async()
+    return metrics
+
+
+def _latest_step(workdir):
+    """Step of the newest checkpoint, 0 if there is none."""
+    if not (workdir / "checkpoints").is_dir():
+        return 0
+    with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
+        return checkpoints.latest_step() or 0

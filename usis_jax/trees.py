@@ -1,0 +1,67 @@
+"""A pytree as a flat dict of named NumPy arrays, and back."""
+
+import jax
+import numpy as np
+
+
+def flatten(tree):
+    """Turns any pytree into {"a/b/c": NumPy array}; typed random keys become raw uint32."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {_name(path): np.asarray(_raw(leaf)) for path, leaf in leaves}
+
+
+def unflatten(template, flat, source="checkpoint"):
+    """Fills a template's structure with the arrays of `flatten`.
+
+    Raises:
+        ValueError: naming the first array that is missing, left over, or of another shape.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    names = [_name(path) for path, _ in leaves]
+    missing = [n for n in names if n not in flat]
+    extra = sorted(set(flat) - set(names))
+    if missing or extra:
+        raise ValueError(
+            f"{source} does not fit this config: {len(missing)} arrays missing "
+            f"{missing[:3]}, {len(extra)} left over {extra[:3]}"
+        )
+    values = []
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        value, shape = flat[name], tuple(_raw_shape(leaf))
+        if tuple(value.shape) != shape:
+            raise ValueError(
+                f"{source} does not fit this config: {name} has shape {tuple(value.shape)}, "
+                f"this config needs {shape}"
+            )
+        if _is_key(leaf):
+            value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(leaf))
+        values.append(value)
+    return jax.tree_util.tree_unflatten(structure, values)
+
+
+def nest(flat):
+    """Turns {"a/b/c": array} into nested dicts."""
+    tree = {}
+    for name, value in flat.items():
+        *parents, last = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return tree
+
+
+def _name(path):
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _is_key(leaf):
+    return hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _raw(leaf):
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _raw_shape(leaf):
+    return jax.eval_shape(_raw, leaf).shape if _is_key(leaf) else leaf.shape
