@@ -12,18 +12,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from usis_jax.data import prepared
 from usis_jax.data.label_spec import LabelSpec
 
 KINDS = ("photos", "labels")
 FIELDS = {"photos": "photo", "labels": "label"}
-VERSION = "1.0.0"
 SPEC_FILE = "label_spec.json"
 SOURCE_FILE = "source.json"
-
-
-def config_name(kind: str, height: int, width: int) -> str:
-    """Name of the TFDS config that stores one kind at one size, such as "photos_64x128"."""
-    return f"{kind}_{height}x{width}"
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -49,7 +44,7 @@ class DataConfig(tfds.core.BuilderConfig):
     origin: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        self.name = self.name or config_name(self.kind, self.height, self.width)
+        self.name = self.name or prepared.config_name(self.kind, self.height, self.width)
 
 
 class BadFiles(ValueError):
@@ -74,7 +69,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     calls it must then throw the result away.
     """
 
-    VERSION = tfds.core.Version(VERSION)
+    VERSION = tfds.core.Version(prepared.VERSION)
 
     def __init__(self, *, data_dir=None, config=None, version=None):
         self.problems: list[str] = []

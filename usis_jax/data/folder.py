@@ -85,10 +85,10 @@ def list_files(source, kind: str) -> dict[str, dict[str, pathlib.Path]]:
             raise ValueError(f"{root} has both val/ and validation/; keep one of them")
         paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and _is_image(p)]
         if not paths:
-            raise ValueError(f"{folder} is empty; it must hold {kind}")
+            raise ValueError(f"{folder} has no image files; it must hold {kind}")
         splits[split] = _by_name(folder, paths)
     if not splits:
-        raise ValueError(f"{root} is empty; it must hold {kind}")
+        raise ValueError(f"{root} has no image files; it must hold {kind}")
     return splits
 
 

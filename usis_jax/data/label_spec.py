@@ -1,15 +1,13 @@
 """Label specs: which classes a data set has and what the numbers in its label files mean."""
 
 import dataclasses
-import json
 import pathlib
-import tomllib
 
 import numpy as np
 
+from usis_jax.data import spec_format
+
 FILE_NAMES = ("label_spec.toml", "label_spec.yaml", "label_spec.yml", "label_spec.json")
-_KEYS = {"name", "void", "flip_pairs", "classes"}
-_CLASS_KEYS = {"name", "ids", "colour"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +168,7 @@ class LabelSpec:
           ValueError: a key is missing or unknown, or a value has no sense.
         """
         try:
-            return cls(**_fields(content))
+            return cls(**spec_format.fields(content))
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{file}: {error}") from error
 
@@ -185,20 +183,11 @@ class LabelSpec:
         path = pathlib.Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"label spec {path} does not exist")
-        return cls.from_dict(_parse(path), path)
+        return cls.from_dict(spec_format.read(path), path)
 
     def save(self, path) -> None:
         """Writes the spec as .toml, .yaml, .yml or .json."""
-        path = pathlib.Path(path)
-        if path.suffix == ".json":
-            text = json.dumps(self.to_dict(), indent=1)
-        elif path.suffix in (".yaml", ".yml"):
-            text = _yaml().safe_dump(self.to_dict(), sort_keys=False)
-        elif path.suffix == ".toml":
-            text = _toml(self.to_dict())
-        else:
-            raise ValueError(f"label spec {path} must end in .toml, .yaml, .yml or .json")
-        path.write_text(text, encoding="utf-8")
+        spec_format.write(self.to_dict(), pathlib.Path(path))
 
 
 def get(name: str) -> LabelSpec:
@@ -238,74 +227,6 @@ def _check(spec: LabelSpec) -> None:
     for b in train:
         if not 0 <= b < size:
             raise ValueError(f"train id {b} of a label spec must lie between 0 and {size - 1}")
-
-
-def _fields(content: dict) -> dict:
-    """Arguments of LabelSpec from the layout of a spec file."""
-    unknown = set(content) - _KEYS
-    if unknown:
-        raise ValueError(f"unknown key {sorted(unknown)[0]!r}; known are {sorted(_KEYS)}")
-    classes = content.get("classes") or []
-    if not classes:
-        raise ValueError("`classes` is missing or empty")
-    classes = [{"name": c} if isinstance(c, str) else c for c in classes]
-    for entry in classes:
-        wrong = set(entry) - _CLASS_KEYS
-        if wrong or "name" not in entry:
-            raise ValueError(f"class {entry} must have a name and may have `ids` and `colour`")
-    names = [str(entry["name"]) for entry in classes]
-
-    def position(value):
-        if isinstance(value, str):
-            if value not in names:
-                raise ValueError(f"{value!r} is not one of the classes {names}")
-            return names.index(value)
-        return int(value)
-
-    palette = [entry["colour"] for entry in classes if "colour" in entry]
-    if palette and len(palette) != len(classes):
-        raise ValueError("either each class has a `colour` or none has")
-    void = content.get("void")
-    return {
-        "name": str(content.get("name", "custom")),
-        "classes": tuple(names),
-        "palette": palette,
-        "void": None if void is None else position(void),
-        "file_ids": [(i, k) for k, entry in enumerate(classes) for i in entry.get("ids", [k])],
-        "flip_pairs": [tuple(map(position, pair)) for pair in content.get("flip_pairs", [])],
-    }
-
-
-def _parse(path: pathlib.Path) -> dict:
-    text = path.read_text(encoding="utf-8")
-    try:
-        if path.suffix == ".toml":
-            content = tomllib.loads(text)
-        elif path.suffix in (".yaml", ".yml"):
-            content = _yaml().safe_load(text)
-        elif path.suffix == ".json":
-            content = json.loads(text)
-        else:
-            raise ValueError("must end in .toml, .yaml, .yml or .json")
-    except Exception as error:
-        raise ValueError(f"label spec {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"label spec {path} must hold `name` and `classes`")
-    return content
-
-
-def _yaml():
-    import yaml
-
-    return yaml
-
-
-def _toml(content: dict) -> str:
-    """TOML text of a spec's dict; JSON's strings, numbers and lists are TOML's as well."""
-    top = [f"{k} = {json.dumps(v)}" for k, v in content.items() if k != "classes"]
-    for entry in content["classes"]:
-        top += ["", "[[classes]]"] + [f"{k} = {json.dumps(v)}" for k, v in entry.items()]
-    return "\n".join(top) + "\n"
 
 
 def _generated_colours(count: int, void: int | None) -> np.ndarray:

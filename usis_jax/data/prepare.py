@@ -3,25 +3,11 @@
 import contextlib
 import io
 import json
-import os
 import pathlib
-import shutil
-import socket
 import sys
-import tempfile
 
 from usis_jax import settings as settings_lib
-from usis_jax.data import label_spec
-
-COMING = ("cityscapes", "ade20k", "coco_stuff", "gta5")
-BUILT_IN = ("scenes", "camvid", "faces")
-_STAGING = ".usis_preparing_"
-
-
-def prepared_dir(settings) -> pathlib.Path:
-    """Folder of prepared data: data.prepared_dir, else $TFDS_DATA_DIR, else TFDS's own default."""
-    value = settings.data.prepared_dir or os.environ.get("TFDS_DATA_DIR", "")
-    return pathlib.Path(value or "~/tensorflow_datasets").expanduser()
+from usis_jax.data import label_spec, prepared, staging
 
 
 def needed(settings) -> dict[tuple[str, str], set[str]]:
@@ -36,31 +22,6 @@ def needed(settings) -> dict[tuple[str, str], set[str]]:
         for kind in kinds:
             result.setdefault((name, kind), set()).add(split)
     return result
-
-
-def location(settings, name: str, kind: str) -> pathlib.Path:
-    """Folder of one prepared data set and kind at the size that settings ask for."""
-    from usis_jax.data import builder
-
-    size = (settings.data.stored_height, settings.data.stored_width)
-    return prepared_dir(settings) / name / builder.config_name(kind, *size) / builder.VERSION
-
-
-def is_prepared(path: pathlib.Path) -> bool:
-    """Whether a folder of `location` holds a finished data set."""
-    return (path / "dataset_info.json").is_file()
-
-
-def missing_message(settings, name: str, kind: str) -> str:
-    """What to say where a prepared data set is missing."""
-    config = name if name in BUILT_IN + COMING else "folder"
-    config = "quickstart" if name == "scenes" else config
-    source = "" if name == "scenes" else " --data_dir=YOUR_DIR"
-    size = f"{settings.data.stored_height}x{settings.data.stored_width}"
-    return (
-        f"data set {name!r} ({kind}, {size}) is not prepared in {prepared_dir(settings)}; "
-        f"run: usis prepare --config=configs/{config}.py{source}"
-    )
 
 
 def prepare(settings, data_dir=None, progress: bool = True, overwrite: bool = False) -> dict:
@@ -85,22 +46,39 @@ def prepare(settings, data_dir=None, progress: bool = True, overwrite: bool = Fa
       ValueError: a file cannot be used, the data were prepared from other files, or the target
         cannot be written. Each bad file is named, up to ten.
     """
-    root = prepared_dir(settings)
+    root = prepared.directory(settings)
+    wanted = needed(settings)
+    _check_sources({name for name, _ in wanted} - {"scenes"}, data_dir)
     plans = [
-        _plan(settings, name, kind, splits, data_dir)
-        for (name, kind), splits in needed(settings).items()
+        _plan(settings, name, kind, splits, data_dir) for (name, kind), splits in wanted.items()
     ]
     to_build = [plan for plan in plans if _must_build(plan, overwrite)]
     if to_build:
-        with _staging(root, _bytes(to_build)) as staging:
-            _build(to_build, staging, progress)
+        with staging.folder(root, _bytes(to_build)) as temporary:
+            _build(to_build, temporary, progress)
             for plan in to_build:
-                _move(staging / plan["path"].relative_to(root), plan["path"], staging)
+                new = temporary / plan["path"].relative_to(root)
+                staging.move(new, plan["path"], temporary)
     result = {"prepared_dir": str(root), "datasets": [_summary(p, p in to_build) for p in plans]}
     if progress:
         for entry in result["datasets"]:
             print(entry["message"], file=sys.stderr)
     return result
+
+
+def _check_sources(names: set[str], data_dir) -> None:
+    """ValueError or FileNotFoundError where data_dir cannot hold the files of these data sets."""
+    if data_dir is None or not names:
+        return
+    source = pathlib.Path(data_dir).expanduser()
+    if not source.is_dir():
+        raise FileNotFoundError(f"--data_dir={data_dir} does not exist or is no folder")
+    missing = sorted(name for name in names if not (source / name).is_dir())
+    if len(names) > 1 and missing:
+        raise FileNotFoundError(
+            f"--data_dir={data_dir} must hold a folder for each of {', '.join(sorted(names))}; "
+            f"it has no {missing[0]}/"
+        )
 
 
 def _plan(settings, name: str, kind: str, splits: set[str], data_dir) -> dict:
@@ -110,15 +88,15 @@ def _plan(settings, name: str, kind: str, splits: set[str], data_dir) -> dict:
         "kind": kind,
         "height": settings.data.stored_height,
         "width": settings.data.stored_width,
-        "path": location(settings, name, kind),
+        "path": prepared.location(settings, name, kind),
         "origin": None,
     }
     if name == "scenes":
         return plan | _scenes(settings, kind)
     if data_dir is None:
-        if is_prepared(plan["path"]):
+        if prepared.is_prepared(plan["path"]):
             return plan
-        raise FileNotFoundError(missing_message(settings, name, kind))
+        raise FileNotFoundError(prepared.missing_message(settings, name, kind))
     return plan | _folder(settings, name, kind, splits, data_dir)
 
 
@@ -127,24 +105,21 @@ def _folder(settings, name: str, kind: str, splits: set[str], data_dir) -> dict:
     from usis_jax.data import camvid, faces, folder
 
     source = pathlib.Path(data_dir).expanduser()
-    if not source.is_dir():
-        raise FileNotFoundError(f"--data_dir={data_dir} does not exist or is no folder")
     if (source / name).is_dir():
         source = source / name
-    if name in COMING and not (source / "labels").is_dir() and not (source / "photos").is_dir():
+    known = [part for parts in folder.FOLDERS.values() for part in parts]
+    if name in prepared.COMING and not any((source / part).is_dir() for part in known):
         raise ValueError(
             f"a builder of {name!r} is not in this version; arrange its files as {source}/photos "
             f"and {source}/labels, each with train/ and val/, and they are read as a folder"
         )
     files = folder.list_files(source, kind)
-    for split in sorted(splits):
-        wanted = split.split("[")[0]
-        for part in wanted.split("+"):
-            if part not in files and part != "all":
-                raise ValueError(
-                    f"data set {name!r} has no {kind} of split {part!r} in {source}; it has "
-                    f"{', '.join(files)}; change data.photos, data.labels or data.validation"
-                )
+    for part in sorted(part.split("[")[0] for split in splits for part in split.split("+")):
+        if part not in files and part != "all":
+            raise ValueError(
+                f"data set {name!r} has no {kind} of split {part!r} in {source}, only of "
+                f"{', '.join(files)}; change data.photos, data.labels or data.validation"
+            )
     spec = _spec(settings, name, source) if kind == "labels" else None
     origin = {"files": folder.fingerprint(files), "spec": spec.to_dict() if spec else None}
     classes = {"camvid": camvid.Camvid, "faces": faces.Faces}
@@ -161,6 +136,10 @@ def _scenes(settings, kind: str) -> dict:
     """The part of a plan that the embedded data set decides."""
     from usis_jax.data import scenes
 
+    if settings.data.label_spec:
+        raise ValueError(
+            f"data.label_spec is {settings.data.label_spec!r}; it must be empty for scenes"
+        )
     counts = {
         "train": settings.data.num_scenes,
         "validation": settings.data.num_validation,
@@ -189,7 +168,7 @@ def _must_build(plan: dict, overwrite: bool) -> bool:
     """Whether a plan is not prepared yet; ValueError if it is, from other files."""
     from usis_jax.data import builder
 
-    if not is_prepared(plan["path"]):
+    if not prepared.is_prepared(plan["path"]):
         return True
     if plan["origin"] is None:
         return False
@@ -204,13 +183,13 @@ def _must_build(plan: dict, overwrite: bool) -> bool:
         return True
     what = " and ".join(key for key in new if old.get(key) != new[key])
     raise ValueError(
-        f"{plan['path']} was prepared from other data ({what} differ); add --overwrite to build "
-        "it again, or choose another --config.data.prepared_dir"
+        f"{plan['path']} was prepared from other data (different: {what}); add --overwrite to "
+        "build it again, or choose another --config.data.prepared_dir"
     )
 
 
-def _build(plans: list[dict], staging: pathlib.Path, progress: bool) -> None:
-    """Builds all plans below `staging`; reports the bad files of all of them in one error."""
+def _build(plans: list[dict], folder: pathlib.Path, progress: bool) -> None:
+    """Builds all plans below `folder`; reports the bad files of all of them in one error."""
     import tensorflow_datasets as tfds
     import tqdm
 
@@ -225,7 +204,7 @@ def _build(plans: list[dict], staging: pathlib.Path, progress: bool) -> None:
             config = builder.DataConfig(
                 **{k: plan[k] for k in ("kind", "height", "width", "spec", "source", "origin")}
             )
-            one = plan["builder"](data_dir=str(staging), config=config)
+            one = plan["builder"](data_dir=str(folder), config=config)
             one.on_image = bar.update
             try:
                 one.download_and_prepare(file_format="array_record")
@@ -235,38 +214,6 @@ def _build(plans: list[dict], staging: pathlib.Path, progress: bool) -> None:
             problems += [p for p in one.problems if p not in problems]
     if problems:
         raise builder.BadFiles(problems)
-
-
-@contextlib.contextmanager
-def _staging(root: pathlib.Path, size: int):
-    """A new folder in `root`, removed in the end; removes those of processes that were killed."""
-    host = f"{_STAGING}{socket.gethostname()}_"
-    created = [p for p in (root, *root.parents) if not p.exists()]
-    staging = None
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        for old in root.glob(f"{host}*"):
-            if not _alive(old.name.removeprefix(host).split("_")[0]):
-                shutil.rmtree(old, ignore_errors=True)
-        free = shutil.disk_usage(root).free
-        if free < size:
-            raise ValueError(
-                f"data.prepared_dir {root} has {free / 2**20:.0f} MiB free; preparing may need "
-                f"{size / 2**20:.0f} MiB"
-            )
-        staging = pathlib.Path(tempfile.mkdtemp(prefix=f"{host}{os.getpid()}_", dir=root))
-        yield staging
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and staging is not None:
-            raise
-        reason = error.strerror or error
-        raise ValueError(f"cannot write data.prepared_dir {root}: {reason}") from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-        for path in created:
-            with contextlib.suppress(OSError):
-                path.rmdir()
 
 
 @contextlib.contextmanager
@@ -283,30 +230,12 @@ def _quiet():
         logging.set_verbosity(verbosity)
 
 
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _bytes(plans: list[dict]) -> int:
     """Upper estimate of the space that plans need: all images without compression."""
     pixels = {"photos": 3, "labels": 1}
     return sum(
         sum(p["counts"].values()) * p["height"] * p["width"] * pixels[p["kind"]] for p in plans
     )
-
-
-def _move(new: pathlib.Path, target: pathlib.Path, staging: pathlib.Path) -> None:
-    """Moves a finished data set into place; what was there goes away with `staging`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        target.rename(tempfile.mkdtemp(dir=staging) + "/old")
-    new.rename(target)
 
 
 def _summary(plan: dict, built: bool) -> dict:

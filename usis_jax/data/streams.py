@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from usis_jax import settings as settings_lib
-from usis_jax.data import label_spec, prepare
+from usis_jax.data import label_spec, prepared
 from usis_jax.data.builder import FIELDS, SPEC_FILE
 
 MEMORY_LIMIT = 2**30
@@ -162,6 +162,12 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
         )
     if count and count < len(names):
         names = [names[i * len(names) // count] for i in range(count)]
+    own = label_spec.LabelSpec.load(_directory(settings, name, "labels") / SPEC_FILE)
+    if own.classes != spec(settings).classes:
+        raise ValueError(
+            f"data.validation={settings.data.validation} has other classes than "
+            f"data.labels={settings.data.labels}; choose one labelling for both"
+        )
     size = (settings.data.height, settings.data.width)
     photos, labels = (
         np.stack([_centre(Encoded(sources[k], FIELDS[k])[rows[k][n]], *size) for n in names])
@@ -191,9 +197,9 @@ def _source(settings, kind: str):
 
 
 def _directory(settings, name: str, kind: str):
-    path = prepare.location(settings, name, kind)
-    if not prepare.is_prepared(path):
-        raise FileNotFoundError(prepare.missing_message(settings, name, kind))
+    path = prepared.location(settings, name, kind)
+    if not prepared.is_prepared(path):
+        raise FileNotFoundError(prepared.missing_message(settings, name, kind))
     return path
 
 
@@ -224,7 +230,7 @@ def _crop_and_flip(image, rng, *, size, flip: bool, table) -> np.ndarray:
         image = image[:, ::-1]
         if table is not None:
             image = table[image]
-    return image
+    return image.copy()
 
 
 def _centre(image, height: int, width: int) -> np.ndarray:

@@ -1,0 +1,41 @@
+"""Where prepared data sets lie, and what to say where one is missing."""
+
+import os
+import pathlib
+
+COMING = ("cityscapes", "ade20k", "coco_stuff", "gta5")
+_WITH_CONFIG = ("camvid", "faces", *COMING)
+VERSION = "1.0.0"
+
+
+def directory(settings) -> pathlib.Path:
+    """Folder of prepared data: data.prepared_dir, else $TFDS_DATA_DIR, else TFDS's own default."""
+    value = settings.data.prepared_dir or os.environ.get("TFDS_DATA_DIR", "")
+    return pathlib.Path(value or "~/tensorflow_datasets").expanduser()
+
+
+def config_name(kind: str, height: int, width: int) -> str:
+    """Name of the TFDS config that stores one kind at one size, such as "photos_64x128"."""
+    return f"{kind}_{height}x{width}"
+
+
+def location(settings, name: str, kind: str) -> pathlib.Path:
+    """Folder of one prepared data set and kind at the size that settings ask for."""
+    size = (settings.data.stored_height, settings.data.stored_width)
+    return directory(settings) / name / config_name(kind, *size) / VERSION
+
+
+def is_prepared(path: pathlib.Path) -> bool:
+    """Whether a folder of `location` holds a finished data set."""
+    return (path / "dataset_info.json").is_file()
+
+
+def missing_message(settings, name: str, kind: str) -> str:
+    """What to say where a prepared data set is missing."""
+    config = {"scenes": "quickstart"} | {known: known for known in _WITH_CONFIG}
+    source = "" if name == "scenes" else " --data_dir=YOUR_DIR"
+    size = f"{settings.data.stored_height}x{settings.data.stored_width}"
+    return (
+        f"data set {name!r} ({kind}, {size}) is not prepared in {directory(settings)}; "
+        f"run: usis prepare --config=configs/{config.get(name, 'folder')}.py{source}"
+    )
