@@ -17,6 +17,8 @@ from usis_jax.data import label_spec, prepared
 from usis_jax.data.builder import FIELDS, SPEC_FILE
 
 MEMORY_LIMIT = 2**30
+# Images in a stream. Without a number, Grain's repeat overflows when batches hold one image.
+_ENDLESS = 2**48
 
 
 class Decoded:
@@ -128,8 +130,9 @@ def training(
             flip=settings.data.flip,
             table=flip_table if kind == "labels" else None,
         )
-        dataset = grain.MapDataset.source(_source(settings, kind)).seed(seed).shuffle().repeat()
-        dataset = dataset.random_map(transform).batch(local)
+        source = _source(settings, kind)
+        dataset = grain.MapDataset.source(source).seed(seed).shuffle()
+        dataset = dataset.repeat(_ENDLESS // len(source) + 1).random_map(transform).batch(local)
         streams.append(dataset[process_index::process_count])
     return Batches(*streams, settings.data.threads, start_step)
 
@@ -213,11 +216,9 @@ def _open(settings, name: str, kind: str, split: str):
         source = builder.as_data_source(split, decoders=skip)
     except (ValueError, KeyError, AssertionError) as error:
         raise ValueError(
-            f"data set {name!r} has no split {split!r} of {kind}; it has "
-            f"{', '.join(builder.info.splits)}"
+            f"data set {name!r} has no split {split!r} of {kind}, or it is empty; there are "
+            + ", ".join(f"{key} ({info.num_examples})" for key, info in builder.info.splits.items())
         ) from error
-    if not len(source):
-        raise ValueError(f"split {split!r} of data set {name!r} ({kind}) is empty")
     return source
 
 
