@@ -1,5 +1,7 @@
 """Tests of usis_jax.data.folder."""
 
+import shutil
+
 import pytest
 
 from usis_jax.data import folder, label_spec
@@ -72,8 +74,6 @@ def test_folder_without_spec_says_what_to_write(tmp_path):
 
 
 def test_fingerprint_changes_with_files_and_not_with_place(tmp_path):
-    import shutil
-
     _touch(tmp_path, "one/photos/a.png", "one/photos/b.png")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     first, second = (

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -167,8 +168,6 @@ def test_failed_overwrite_keeps_what_was_prepared(tmp_path, source):
 
 def test_rubbish_of_a_killed_run_is_removed(tmp_path, source):
     settings = _settings(tmp_path / "out")
-    import socket
-
     dead = tmp_path / "out" / f".usis_preparing_{socket.gethostname()}_99999999_x"
     (dead / "yard").mkdir(parents=True)
     alive = tmp_path / "out" / f".usis_preparing_{socket.gethostname()}_{os.getppid()}_x"
@@ -187,6 +186,16 @@ def test_target_that_cannot_be_written_is_named(tmp_path, source):
 def test_too_little_space_is_said_before_building(tmp_path, source, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 9))
     with pytest.raises(ValueError, match=r"has 0 MiB free; preparing may need"):
+        _prepare(_settings(tmp_path / "out"), source)
+    assert not (tmp_path / "out").exists()
+
+
+def test_full_disk_while_writing_is_one_line(tmp_path, source, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("Failed to finalize writing: No space left on device; at byte 7")
+
+    monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", fail)
+    with pytest.raises(ValueError, match=r"^cannot write .*/out: No space left on device$"):
         _prepare(_settings(tmp_path / "out"), source)
     assert not (tmp_path / "out").exists()
 

@@ -1,6 +1,7 @@
 """A temporary folder beside the prepared data, so that nothing half-written is ever in place."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -12,7 +13,15 @@ _PREFIX = ".usis_preparing_"
 
 @contextlib.contextmanager
 def folder(root: pathlib.Path, size: int):
-    """A new folder in `root`, removed in the end; removes those of processes that were killed."""
+    """A new folder in `root`, removed in the end; removes those of processes that were killed.
+
+    Args:
+      root: folder of the prepared data; made if it is missing, and removed if it stays empty.
+      size: bytes that will be written at most.
+
+    Raises:
+      ValueError: `root` cannot be written or has less than `size` free.
+    """
     host = f"{_PREFIX}{socket.gethostname()}_"
     created = [p for p in (root, *root.parents) if not p.exists()]
     staging = None
@@ -33,6 +42,11 @@ def folder(root: pathlib.Path, size: int):
         if isinstance(error, FileNotFoundError) and staging is not None:
             raise
         reason = error.strerror or error
+        raise ValueError(f"cannot write data.prepared_dir {root}: {reason}") from error
+    except RuntimeError as error:  # as ArrayRecord's writer reports a full disk
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        reason = os.strerror(errno.ENOSPC)
         raise ValueError(f"cannot write data.prepared_dir {root}: {reason}") from error
     finally:
         if staging is not None:
