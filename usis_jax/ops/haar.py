@@ -7,7 +7,7 @@ from jax import Array
 def forward(x: Array) -> Array:
     """Haar transform: each 2x2 block [[a, b], [c, d]] becomes LL, LH, HL, HH.
 
-    LL = (a+b+c+d)/2, LH = (c+d-a-b)/2, HL = (b+d-a-c)/2, HH = (a-b-c+d)/2. Energy is preserved.
+    LL = (a+b+c+d)/2, LH = (a+b-c-d)/2, HL = (a-b+c-d)/2, HH = (a-b-c+d)/2. Energy is preserved.
 
     Args:
       x: float [B, H, W, C], H and W even.
@@ -18,15 +18,16 @@ def forward(x: Array) -> Array:
     Raises:
       ValueError: H or W is odd.
 
-    Source: paper §5.2 (wavelet discriminator); SWAGAN's layout of sub-bands.
+    Source: paper §5.2 (wavelet discriminator); order and signs of the sub-bands as in the published
+    networks, so that their weights fit.
     """
     if x.shape[1] % 2 or x.shape[2] % 2:
         raise ValueError(f"haar.forward: height and width must be even, got {x.shape[1:3]}")
     a, b = x[:, 0::2, 0::2], x[:, 0::2, 1::2]
     c, d = x[:, 1::2, 0::2], x[:, 1::2, 1::2]
     top, bottom = a + b, c + d
-    top_edge, bottom_edge = b - a, d - c
-    bands = [top + bottom, bottom - top, top_edge + bottom_edge, bottom_edge - top_edge]
+    top_edge, bottom_edge = a - b, c - d
+    bands = [top + bottom, top - bottom, top_edge + bottom_edge, top_edge - bottom_edge]
     return 0.5 * jnp.concatenate(bands, axis=-1)
 
 
@@ -48,9 +49,9 @@ def inverse(y: Array) -> Array:
     if channels % 4:
         raise ValueError(f"haar.inverse: channels must be a multiple of 4, got {channels}")
     ll, lh, hl, hh = jnp.split(y, 4, axis=-1)
-    low, high = ll - lh, hl - hh  # top row of each block: sums and differences
-    a, b = low - high, low + high
-    low, high = ll + lh, hl + hh
-    c, d = low - high, low + high
+    low, high = ll + lh, hl + hh  # top row of each block: sums and differences
+    a, b = low + high, low - high
+    low, high = ll - lh, hl - hh
+    c, d = low + high, low - high
     rows = jnp.stack([jnp.stack([a, b], axis=3), jnp.stack([c, d], axis=3)], axis=2)
     return 0.5 * rows.reshape(batch, 2 * height, 2 * width, channels // 4)
