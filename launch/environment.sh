@@ -44,7 +44,7 @@ use_environment() {
   # A second run needs neither time nor network: the stamp is the setup.py that was installed.
   stamp="$environment/usis_jax_installed${extras//[^a-z]/_}"
   if ! cmp -s setup.py "$stamp" || ! command -v usis >/dev/null; then
-    say "Installing usis_jax and what it needs (about 1 GB, some minutes the first time)"
+    say "Installing usis_jax and what it needs (some minutes and 2.5 GB, the first time)"
     python -m pip install --quiet --disable-pip-version-check -e ".$extras" ||
       fail "the installation failed, for the reason above"
     cp setup.py "$stamp"

@@ -36,7 +36,7 @@ def trained(monkeypatch):
 
     def train(run, workdir, accept_config_change=False):
         calls.append((run, workdir, accept_config_change))
-        return {"steps": run.steps}
+        return {"step": run.steps}
 
     fake_module(monkeypatch, "usis_jax.train", train=train)
     return calls
@@ -203,7 +203,7 @@ def test_train_gets_the_overridden_settings_and_writes_json(tmp_path, trained):
     assert code == 0
     [(run, workdir, accepted)] = trained
     assert (run.steps, run.data.flip, workdir, accepted) == (5, False, "w", True)
-    assert json.loads(result.read_text()) == {"command": "train", "workdir": "w", "steps": 5}
+    assert json.loads(result.read_text()) == {"command": "train", "workdir": "w", "step": 5}
 
 
 def test_train_without_config_goes_on_with_the_one_in_the_workdir(tmp_path, trained, monkeypatch):
@@ -216,10 +216,16 @@ def test_train_without_config_goes_on_with_the_one_in_the_workdir(tmp_path, trai
 
 def test_prepare_and_sample_pass_their_options_on(monkeypatch):
     calls = []
-    fake_module(
-        monkeypatch, "usis_jax.data.prepare",
-        prepare=lambda run, data_dir, overwrite: calls.append((run.steps, data_dir, overwrite)),
-    )  # fmt: skip
+
+    def prepare(run, data_dir, overwrite):
+        calls.append((run.steps, data_dir, overwrite))
+        return {"prepared_dir": "p"}
+
+    def sample_folder(*arguments):
+        calls.append(arguments)
+        return {"labels": 1, "photos": 4, "contact_sheet": "o/contact_sheet.png"}
+
+    fake_module(monkeypatch, "usis_jax.data.prepare", prepare=prepare)
     assert run_in_process("prepare", "--config=base", "--data_dir=d", "--overwrite") == 0
 
     class Loader:
@@ -227,10 +233,7 @@ def test_prepare_and_sample_pass_their_options_on(monkeypatch):
         def load(workdir, best=False):
             return workdir, best
 
-    fake_module(
-        monkeypatch, "usis_jax.sampling", Generator=Loader,
-        sample_folder=lambda *arguments: calls.append(arguments),
-    )  # fmt: skip
+    fake_module(monkeypatch, "usis_jax.sampling", Generator=Loader, sample_folder=sample_folder)
     arguments = ["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=3", "--best"]
     assert run_in_process(*arguments) == 0
     assert calls == [(100_000, "d", True), (("w", True), "l", "o", 4, 3)]

@@ -108,7 +108,8 @@ def _prepare(arguments):
     from usis_jax.data import prepare
 
     result = prepare.prepare(run, arguments.data_dir, overwrite=arguments.overwrite)
-    return {"command": "prepare", **(result or {})}
+    print(f"data is ready in {result['prepared_dir']}")
+    return {"command": "prepare", **result}
 
 
 def _train(arguments):
@@ -118,7 +119,11 @@ def _train(arguments):
     result = train.train(
         run, arguments.workdir, accept_config_change=arguments.accept_config_change
     )
-    return {"command": "train", "workdir": str(arguments.workdir), **(result or {})}
+    print(
+        f"step {result['step']} of {run.steps}; samples, losses.png and checkpoints are in "
+        f"{arguments.workdir}"
+    )
+    return {"command": "train", "workdir": str(arguments.workdir), **result}
 
 
 def _sample(arguments):
@@ -128,7 +133,11 @@ def _sample(arguments):
     result = sampling.sample_folder(
         generator, arguments.labels, arguments.out, arguments.num_samples, arguments.seed
     )
-    return {"command": "sample", "out": str(arguments.out), **(result or {})}
+    print(
+        f"{result['photos']} photos of {result['labels']} label maps; all together in "
+        f"{result['contact_sheet']}"
+    )
+    return {"command": "sample", "out": str(arguments.out), **result}
 
 
 def _settings(arguments):
