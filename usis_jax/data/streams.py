@@ -190,7 +190,7 @@ def spec(settings) -> label_spec.LabelSpec:
 
 
 def _source(settings, kind: str):
-    """Images of data.photos or data.labels, in memory if both fit."""
+    """Images of data.photos or data.labels, kept in memory up to MEMORY_LIMIT bytes."""
     name, split = settings_lib.parse_data(getattr(settings.data, kind))
     source = _open(settings, name, kind, split)
     shape = (settings.data.stored_height, settings.data.stored_width, 3 if kind == "photos" else 1)
