@@ -66,8 +66,9 @@ def test_saved_spec_loads_unchanged(tmp_path, suffix, spec):
 
 
 def test_hand_written_spec_may_be_short(tmp_path):
-    (tmp_path / "s.yaml").write_text("void: other\nclasses: [road, left, right, other]\n"
-                                     "flip_pairs: [[left, right]]\n")
+    (tmp_path / "s.yaml").write_text(
+        "void: other\nclasses: [road, left, right, other]\nflip_pairs: [[left, right]]\n"
+    )
     spec = LabelSpec.load(tmp_path / "s.yaml")
     assert spec.num_classes == 4
     assert (spec.void, spec.flip_pairs) == (3, ((1, 2),))

@@ -65,8 +65,8 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       data_dir: folder of the prepared data sets.
       config: DataConfig.
 
-    After `download_and_prepare`, `problems` holds one line for each file that was left out; who
-    calls it must then throw the result away.
+    After `download_and_prepare`, `problems` holds one line for each file that cannot be used; if
+    there is any, the caller must throw the result away (`prepare` does).
     """
 
     VERSION = tfds.core.Version(prepared.VERSION)
@@ -101,22 +101,22 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         field = FIELDS[self.builder_config.kind]
         for name, encoded, problem in _in_threads(_encode, items):
             self.on_image()
-            if problem is None:
-                yield name, {field: encoded, "name": name}
-            else:
+            if problem is not None:
                 self.problems.append(problem)
+            yield name, {field: encoded, "name": name}
 
 
-def _encode(item) -> tuple[str, bytes | None, str | None]:
-    """Name, PNG and problem of one image."""
+def _encode(item) -> tuple[str, bytes, str | None]:
+    """Name, PNG and problem of one image; with a problem the PNG is a black pixel."""
     name, make = item
+    problem = None
     try:
         array = make()
     except ValueError as error:
-        return name, None, str(error)
+        array, problem = np.zeros((1, 1), np.uint8), str(error)
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG")
-    return name, buffer.getvalue(), None
+    return name, buffer.getvalue(), problem
 
 
 def _in_threads(function, items, threads: int = 4) -> Iterator:

@@ -111,6 +111,4 @@ COCO_STUFF = LabelSpec(
     file_ids=(*((i, i) for i in range(182)), (255, 182)),
 )
 
-SPECS = {
-    spec.name: spec for spec in (SCENES, CAMVID, FACES, CITYSCAPES, ADE20K, COCO_STUFF)
-}
+SPECS = {spec.name: spec for spec in (SCENES, CAMVID, FACES, CITYSCAPES, ADE20K, COCO_STUFF)}

@@ -206,12 +206,8 @@ def _build(plans: list[dict], folder: pathlib.Path, progress: bool) -> None:
             )
             one = plan["builder"](data_dir=str(folder), config=config)
             one.on_image = bar.update
-            try:
-                one.download_and_prepare(file_format="array_record")
-            except Exception:
-                if not one.problems:
-                    raise
-            problems += [p for p in one.problems if p not in problems]
+            one.download_and_prepare(file_format="array_record")
+            problems += one.problems
     if problems:
         raise builder.BadFiles(problems)
 

@@ -50,9 +50,7 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
     """
     image = _open(path, "label map")
     if image.format == "JPEG":
-        raise ValueError(
-            f"{path}: label map is a JPEG, whose compression changes ids; use a PNG"
-        )
+        raise ValueError(f"{path}: label map is a JPEG, whose compression changes ids; use a PNG")
     if image.mode in _COLOUR_MODES:
         array = np.asarray(image.convert("RGB"))
     elif image.mode in _ID_MODES:

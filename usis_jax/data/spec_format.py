@@ -1,13 +1,13 @@
 """Files of label specs: TOML, YAML or JSON with the class list and what files call each class.
 
-    name = "streets"
-    void = "unknown"                        # optional: a class by name or position
-    flip_pairs = [["left eye", "right eye"]]  # optional: classes that mirroring exchanges
+name = "streets"
+void = "unknown"                        # optional: a class by name or position
+flip_pairs = [["left eye", "right eye"]]  # optional: classes that mirroring exchanges
 
-    [[classes]]
-    name = "road"
-    ids = [7, 8]                            # optional: ids in label files; else the position
-    colour = [128, 64, 128]                 # optional, but then each class must have one
+[[classes]]
+name = "road"
+ids = [7, 8]                            # optional: ids in label files; else the position
+colour = [128, 64, 128]                 # optional, but then each class must have one
 """
 
 import json
