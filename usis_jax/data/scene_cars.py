@@ -34,7 +34,8 @@ class _Solid:
     def __init__(self, painter: Painter, item: Item, length: float):
         self.painter, self.camera = painter, painter.camera
         self.x, self.z, self.length = item.x, item.z, length
-        self.cos, self.sin = np.cos(item.heading), np.sin(item.heading)
+        self.cos, self.sin = float(np.cos(item.heading)), float(np.sin(item.heading))
+        self.fine = painter.camera.focal / item.z > 7 * painter.least  # near enough for details
 
     def project(self, points):
         """Returns pixel columns and rows of points float [N, 3]."""
@@ -51,13 +52,12 @@ class _Solid:
 
     def face(self, points, normal, albedo, gloss=0.1, kind=classes.CAR) -> bool:
         """Draws a face if it looks at the camera; returns whether it did."""
-        points = np.asarray(points, float)
-        along, height, across = points.mean(0)
+        along, height, across = (sum(p) / len(points) for p in zip(*points, strict=True))
         toward = self.turn((along - self.length / 2, 0.0, across))
         z = self.z + toward[2]
         view = (self.x + toward[0] + 0.5 * self.camera.bend * z * z - self.camera.lateral,
                 height - self.camera.eye, z)
-        if np.dot(view, self.turn(normal)) >= 0:
+        if sum(v * n for v, n in zip(view, self.turn(normal), strict=True)) >= 0:
             return False
         columns, rows = self.project(points)
         light = self.painter.light
@@ -79,7 +79,8 @@ def _wheels(solid: _Solid, style: str, width: float, length: float) -> None:
                    for a in angle]
             hub = [(axle + (p[0] - axle) * 0.55, radius + (p[1] - radius) * 0.55, p[2])
                    for p in rim]
-            if solid.face(rim, (0, 0.2, np.sign(across)), (0.03, 0.03, 0.035), 0.0):
+            seen = solid.face(rim, (0, 0.2, np.sign(across)), (0.03, 0.03, 0.035), 0.0)
+            if seen and solid.fine:
                 solid.face(hub, (0, 0.2, np.sign(across)), (0.45, 0.45, 0.46), 0.0)
 
 
@@ -101,20 +102,23 @@ def _end(solid: _Solid, style: str, width: float, length: float, front: bool, pa
 
     patch(-half, half, low, low + 0.2, np.asarray(paint) * 0.45)
     if front:
-        patch(-0.45 * half, 0.45 * half, high - 0.24, high - 0.08, (0.05, 0.05, 0.06))
+        if solid.fine:
+            patch(-0.45 * half, 0.45 * half, high - 0.24, high - 0.08, (0.05, 0.05, 0.06))
         lamp, glowing = ((1.0, 0.97, 0.85), True) if lit else ((0.85, 0.86, 0.88), False)
     else:
         lamp, glowing = ((0.95, 0.10, 0.06), True) if lit else ((0.60, 0.03, 0.03), False)
     for left, right in ((-half, -half * 0.62), (half * 0.62, half)):
         patch(left, right, high - 0.26, high - 0.04, lamp, 0.0, glowing)
-    patch(-0.26, 0.26, low + 0.14, low + 0.27, (0.85, 0.84, 0.78) if front else (0.85, 0.68, 0.15))
+    if solid.fine:
+        plate = (0.85, 0.84, 0.78) if front else (0.85, 0.68, 0.15)
+        patch(-0.26, 0.26, low + 0.14, low + 0.27, plate)
 
 
 def _cabin(solid: _Solid, style: str, width: float, cabin, paint) -> None:
     """Draws the glass house: rear window, windscreen, roof and side windows."""
     (rear, base), (roof_rear, top), (roof_front, top_front), (front, base_front) = cabin
     low, high = width * 0.48, width * 0.39
-    glass, gloss = (0.05, 0.06, 0.07), 0.30
+    glass, gloss = (0.05, 0.06, 0.07), 0.24
     quads = (
         ([(rear, base, low), (roof_rear, top, high), (roof_rear, top, -high), (rear, base, -low)],
          (-1, 0.6, 0), glass, gloss),
@@ -133,9 +137,17 @@ def _cabin(solid: _Solid, style: str, width: float, cabin, paint) -> None:
                 (middle + 0.05, top, sign * high), (middle + 0.05, base, sign * low)]
         if solid.face(side, (0, 0.3, sign), paint, 0.1):
             solid.face(pane, (0, 0.3, sign), glass, gloss)
-            solid.face(post, (0, 0.3, sign), paint, 0.05)
+            if solid.fine:
+                solid.face(post, (0, 0.3, sign), paint, 0.05)
     for points, normal, colour, shine in quads:
-        solid.face(points, normal, colour, shine)
+        if solid.face(points, normal, paint, 0.15) and colour is glass:
+            solid.face(_inset(points, 0.10), normal, glass, shine)
+
+
+def _inset(points, share: float) -> list[tuple[float, float, float]]:
+    """Returns a polygon shrunk towards its middle by a share of its size."""
+    middle = [sum(p) / len(points) for p in zip(*points, strict=True)]
+    return [tuple(c + (m - c) * share for c, m in zip(p, middle, strict=True)) for p in points]
 
 
 def _panes(solid: _Solid, style: str, width: float, length: float) -> None:

@@ -49,29 +49,17 @@ def _develop(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def draw_scene(seed: int, height: int = 64, width: int = 128) -> tuple[np.ndarray, np.ndarray]:
-    """Draws one street scene.
-
-    Args:
-      seed: scene number, at least 0; the same seed gives the same scene.
-      height: rows of the result.
-      width: columns of the result.
-
-    Returns:
-      photo uint8 [H, W, 3] and label map uint8 [H, W] with the ids of `scene_classes`.
-
-    Raises:
-      ValueError: a size below 16, or a negative seed.
-    """
+def _render(seed: int, height: int, width: int, photo: bool):
+    """Draws a scene larger than asked for; returns painter, oversampling, generator of details."""
     if min(height, width) < 16:
         raise ValueError(f"height, width: got {height}, {width}, allowed 16 and more")
     if seed < 0:
         raise ValueError(f"seed: got {seed}, allowed 0 and more")
     over = 2
-    world = plan(seed, height * over, width * over)
     shape = (height * over, width * over)
-    canvas = Canvas(np.empty((*shape, 3), np.float32), np.empty(shape, np.uint8),
-                    np.empty(shape, np.float32))
+    world = plan(seed, *shape)
+    canvas = Canvas(np.empty((*shape, 3), np.float32) if photo else None,
+                    np.empty(shape, np.uint8), np.empty(shape, np.float32))
     for paint in (paint_sky, paint_backdrop, paint_ground, paint_buildings):
         paint(world, canvas)
     painter, rng = Painter(world, canvas, over), np.random.default_rng([20241, seed])
@@ -79,5 +67,42 @@ def draw_scene(seed: int, height: int = 64, width: int = 128) -> tuple[np.ndarra
         _DRAW[item.kind](painter, item, rng)
     if rng.random() < 0.5:
         _draw_bonnet(painter, rng)
+    return painter, over, rng
+
+
+def draw_scene(seed: int, height: int = 64, width: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """Draws one street scene.
+
+    Args:
+      seed: scene number, at least 0; the same seed gives the same scene, at every size.
+      height: rows of the result, at least 16.
+      width: columns of the result, at least 16.
+
+    Returns:
+      photo uint8 [H, W, 3] and label map uint8 [H, W] with the ids of `scene_classes`.
+
+    Raises:
+      ValueError: a size below 16, or a negative seed.
+    """
+    painter, over, rng = _render(seed, height, width, photo=True)
     label = np.asarray(painter.label)[over // 2 :: over, over // 2 :: over]
     return _develop(np.asarray(painter.photo.reduce(over)), rng), np.ascontiguousarray(label)
+
+
+def draw_label(seed: int, height: int = 64, width: int = 128) -> np.ndarray:
+    """Draws the label map of a scene only, the same as `draw_scene` gives, in less time.
+
+    Args:
+      seed: scene number, at least 0.
+      height: rows of the result, at least 16.
+      width: columns of the result, at least 16.
+
+    Returns:
+      uint8 [H, W] with the ids of `scene_classes`.
+
+    Raises:
+      ValueError: a size below 16, or a negative seed.
+    """
+    painter, over, _ = _render(seed, height, width, photo=False)
+    label = np.asarray(painter.label)[over // 2 :: over, over // 2 :: over]
+    return np.ascontiguousarray(label)

@@ -183,6 +183,10 @@ def paint_buildings(world: World, canvas: Canvas) -> None:
     rows, columns = np.nonzero(surface.face >= 0)
     if len(rows) == 0:
         return
+    canvas.label[rows, columns] = classes.BUILDING
+    canvas.depth[rows, columns] = surface.z[rows, columns]
+    if canvas.photo is None:
+        return
     face = surface.face[rows, columns]
     s, t, z = (a[rows, columns] for a in (surface.s, surface.t, surface.z))
     p = {name: value[face] for name, value in _parameters(surface.faces).items()}
@@ -198,5 +202,3 @@ def paint_buildings(world: World, canvas: Canvas) -> None:
     eaves = np.clip((t - p["eaves"] + 0.9) / 0.5, 0, 1) * (t < p["eaves"] - 0.4)
     colour = light.expose(colour, sun * (1 - 0.5 * eaves), z, sky * (1 - 0.25 * eaves))
     canvas.photo[rows, columns] = np.clip(colour + glow * (1 - colour), 0, 1)
-    canvas.label[rows, columns] = classes.BUILDING
-    canvas.depth[rows, columns] = z

@@ -12,6 +12,7 @@ from usis_jax.data.scene_world import Item
 
 _SIZE = 160
 _VARIANTS = 5
+_RAMP = np.linspace(0, 1, 256)[:, None]
 # species: crown metres (wide, high), bare trunk metres, trunk colour, leaf colours (dark, light)
 _SPECIES = {
     "oak": (6.0, 5.6, 1.9, (0.25, 0.19, 0.13), (((0.09, 0.16, 0.04), (0.30, 0.42, 0.12)),
@@ -30,8 +31,8 @@ _SPECIES = {
 
 
 @functools.cache
-def _crown(species: str, variant: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the shading (0 dark to 1 light) and cover of a crown, uint8 [_SIZE, _SIZE] each."""
+def _crown(species: str, variant: int) -> list[list[Image.Image]]:
+    """Returns shading (0 dark to 255 light) and cover of a crown, then both mirrored."""
     rng = np.random.default_rng([list(_SPECIES).index(species) if species in _SPECIES else 99,
                                  variant])
     y, x = (np.mgrid[:_SIZE, :_SIZE] + 0.5) / _SIZE * 2 - 1
@@ -55,8 +56,9 @@ def _crown(species: str, variant: int) -> tuple[np.ndarray, np.ndarray]:
             cover = np.maximum(cover, ball)
         cover = cover * 3.0 + 0.5 * leaf + 0.28 * fine
     shade = shade + 0.15 * leaf + 0.13 * fine
-    return ((np.clip(shade, 0, 1) * 255).astype(np.uint8),
-            (np.clip(cover * 1.4 + 0.5, 0, 1) * 255).astype(np.uint8))
+    planes = [(np.clip(a, 0, 1) * 255).astype(np.uint8) for a in (shade, cover * 1.4 + 0.5)]
+    return [[Image.fromarray(np.ascontiguousarray(a[:, ::step])) for a in planes]
+            for step in (1, -1)]
 
 
 def _paste_crown(painter: Painter, crown, mirror, box, dark, light) -> None:
@@ -65,15 +67,14 @@ def _paste_crown(painter: Painter, crown, mirror, box, dark, light) -> None:
     wide, high = max(2, round(float(box[2] - box[0]))), max(2, round(float(box[3] - box[1])))
     if wide > 4 * painter.camera.width or left + wide < 0 or left > painter.camera.width:
         return
-    pictures = []
-    for plane in crown:
-        picture = Image.fromarray(plane[:, ::-1] if mirror else plane)
-        pictures.append(picture.resize((wide, high), Image.Resampling.BILINEAR))
-    ramp = np.linspace(0, 1, 256)[:, None]
-    table = np.asarray(dark) * (1 - ramp) + np.asarray(light) * ramp
-    table = np.clip(table, 0, 255).astype(np.uint8)
-    pixels = Image.fromarray(table[np.asarray(pictures[0])])
-    painter.paste(pixels, pictures[1], left, top, classes.TREE)
+    shade, cover = (plane.resize((wide, high), Image.Resampling.BILINEAR)
+                    for plane in crown[mirror])
+    if painter.photo is None:
+        painter.paste(None, cover, left, top, classes.TREE)
+        return
+    table = np.asarray(dark) * (1 - _RAMP) + np.asarray(light) * _RAMP
+    shade.putpalette(np.clip(table, 0, 255).astype(np.uint8).tobytes())
+    painter.paste(shade.convert("RGB"), cover, left, top, classes.TREE)
 
 
 def draw_tree(painter: Painter, item: Item, rng: np.random.Generator) -> None:

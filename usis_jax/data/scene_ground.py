@@ -17,9 +17,12 @@ _CLASS = np.array([classes.ROAD, classes.ROAD, classes.ROAD, classes.PAVEMENT, c
 
 @dataclasses.dataclass
 class Canvas:
-    """The picture while it is painted: photo float32 [H, W, 3], label uint8, depth float32."""
+    """The picture while it is painted: photo float32 [H, W, 3], label uint8, depth float32.
 
-    photo: np.ndarray
+    Without a photo (None) only label and depth are painted, in a fraction of the time.
+    """
+
+    photo: np.ndarray | None
     label: np.ndarray
     depth: np.ndarray
 
@@ -27,13 +30,9 @@ class Canvas:
 def shadow_of_buildings(world: kinds.World, x, y, z) -> np.ndarray:
     """Returns the share of the sun that the buildings on its side leave, float32 like x."""
     light = world.light
-    row = [b for b in world.buildings if b.side == -light.side]
-    if not row or light.sun.max() < 0.2:
+    wall, tall = world.shade_wall
+    if tall is None or light.sun.max() < 0.2:
         return np.ones_like(x)
-    tall = np.zeros(600, np.float32)
-    for b in row:
-        tall[max(0, int((b.near + 60) * 2)):max(0, int((b.far + 60) * 2))] = b.eaves + 0.6 * b.roof
-    wall = min(abs(b.x) for b in row)
     height = (x * light.side + wall) / light.reach
     place = ((z - light.lean * light.reach * height + 60) * 2).astype(np.int32)
     over = tall[np.clip(place, 0, 599)] - height - y
@@ -42,6 +41,10 @@ def shadow_of_buildings(world: kinds.World, x, y, z) -> np.ndarray:
 
 def paint_sky(world: kinds.World, canvas: Canvas) -> None:
     """Paints gradient, glow of the sun and clouds over the whole canvas."""
+    canvas.label[:] = classes.SKY
+    canvas.depth[:] = np.inf
+    if canvas.photo is None:
+        return
     camera, light = world.camera, world.light
     up = np.maximum(-camera.below(), 0.0)[: int(camera.horizon + 0.12 * camera.height)]
     up = up / camera.focal
@@ -64,8 +67,6 @@ def paint_sky(world: kinds.World, canvas: Canvas) -> None:
     colour = colour + (cloud - colour) * (dense * 0.92)[..., None]
     canvas.photo[: len(colour)] = colour
     canvas.photo[len(colour):] = light.sky_low
-    canvas.label[:] = classes.SKY
-    canvas.depth[:] = np.inf
 
 
 def paint_backdrop(world: kinds.World, canvas: Canvas) -> None:
@@ -88,6 +89,10 @@ def paint_backdrop(world: kinds.World, canvas: Canvas) -> None:
                    + abs(camera.roll) * camera.width))
     y = y[top:stop]
     mask = (y < height) & (y > -0.6)
+    kind = np.where(leafy, classes.TREE, classes.BUILDING).astype(np.uint8)
+    canvas.label[top:stop][mask] = np.broadcast_to(kind, y.shape)[mask]
+    if canvas.photo is None:
+        return
     grey = rng.uniform(0.3, 0.75, 256)[steps][:, None] * np.array((1.0, 0.94, 0.86))
     grey = grey * (1 + rng.normal(0, 0.07, (256, 3))[steps])
     wall = np.broadcast_to(grey[None], (*y.shape, 3)).copy()
@@ -97,8 +102,6 @@ def paint_backdrop(world: kinds.World, canvas: Canvas) -> None:
     wall = np.where(leafy[None, :, None], np.array((0.17, 0.25, 0.10)) * clump[..., None], wall)
     painted = light.expose(wall, np.full(y.shape, 0.45), np.full(y.shape, distance))
     canvas.photo[top:stop][mask] = painted[mask]
-    kind = np.where(leafy, classes.TREE, classes.BUILDING).astype(np.uint8)
-    canvas.label[top:stop][mask] = np.broadcast_to(kind, y.shape)[mask]
 
 
 def _materials(world: kinds.World, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -195,6 +198,10 @@ def paint_ground(world: kinds.World, canvas: Canvas) -> None:
     x = camera.columns()[columns] * z + camera.lateral - 0.5 * camera.bend * z * z
     pixel = z / camera.focal
     material = _materials(world, x, z)
+    canvas.label[rows, columns] = _CLASS[material]
+    canvas.depth[rows, columns] = z
+    if canvas.photo is None:
+        return
     sun = shadow_of_buildings(world, x, 0.0, z)
     sky = np.ones_like(x)
     for item in world.items:
@@ -207,8 +214,6 @@ def paint_ground(world: kinds.World, canvas: Canvas) -> None:
     colour = light.expose(_albedo(world, material, x, z, pixel),
                           sun * light.lambert((0, 1, 0)), z, sky)
     canvas.photo[rows, columns] = colour
-    canvas.label[rows, columns] = _CLASS[material]
-    canvas.depth[rows, columns] = z
 
 
 def _item_shadow(world, item, rows, x, z, sun, sky) -> None:

@@ -28,7 +28,7 @@ def _traffic(rng, world: World) -> list[Item]:
     """Draws moving cars, both directions and across, and parked ones."""
     items, stop = [], min(world.end, 75.0)
     lane = world.half / 2
-    for z in _spaced(rng, rng.uniform(5.5, 34), stop, (9, 40)):
+    for z in _spaced(rng, rng.uniform(8.5, 36), stop, (9, 40)):
         if rng.random() < 0.8:
             style = "bus" if rng.random() < 0.07 else _BODIES[rng.integers(len(_BODIES))]
             items.append(Item("car", lane + rng.normal(0, 0.15), z, 1.0, 0.0, style))

@@ -6,17 +6,22 @@ from PIL import Image, ImageDraw
 from usis_jax.data.scene_ground import Canvas, shadow_of_buildings
 from usis_jax.data.scene_world import World
 
+_HALF = [0] * 110 + [255] * 146  # cover at which a pixel takes the class of a sprite
+
 
 class Painter:
-    """Photo and label map as PIL pictures, with the scene's camera and light."""
+    """Photo (None where the canvas has none) and label map, with the scene's camera and light."""
 
     def __init__(self, world: World, canvas: Canvas, oversampling: int):
         self.world, self.camera, self.light = world, world.camera, world.light
-        pixels = (np.clip(canvas.photo, 0, 1) * 255 + 0.5).astype(np.uint8)
-        self.photo = Image.fromarray(pixels)
+        self.photo = self.brush = None
+        if canvas.photo is not None:
+            pixels = (np.clip(canvas.photo, 0, 1) * 255 + 0.5).astype(np.uint8)
+            self.photo = Image.fromarray(pixels)
+            self.brush = ImageDraw.Draw(self.photo)
         self.label = Image.fromarray(canvas.label)
         self.depth = canvas.depth
-        self.brush, self.marker = ImageDraw.Draw(self.photo), ImageDraw.Draw(self.label)
+        self.marker = ImageDraw.Draw(self.label)
         self.least = float(oversampling)  # width at which a thin thing stays in the label map
         self.shade = 1.0  # share of the sun at the item being drawn
         self.z = 1.0
@@ -25,19 +30,22 @@ class Painter:
         """Starts an item at (x, z); returns whether any of it can be seen."""
         self.z = z
         column, row = self.camera.project(x, height, z)
-        margin = 4.0 * self.camera.focal / z
+        margin = 4.5 * self.camera.focal / z
         if not -margin < column < self.camera.width + margin:
             return False
-        r = int(np.clip(row, 0, self.camera.height - 1))
-        c = int(np.clip(column, 0, self.camera.width - 1))
+        r = int(min(max(row, 0), self.camera.height - 1))
+        c = int(min(max(column, 0), self.camera.width - 1))
         if self.depth[r, c] < z - 1.5:
             return False
-        point = np.array([x]), np.array([height]), np.array([z])
-        self.shade = float(shadow_of_buildings(self.world, *point)[0])
+        if self.photo is None:
+            return True
+        self.shade = float(shadow_of_buildings(self.world, np.float32(x), height, np.float32(z)))
         return True
 
     def colour(self, albedo, normal=(0, 0.4, -0.9), ambient=0.85) -> tuple:
         """Returns the lit 8-bit colour of a surface of the item."""
+        if self.photo is None:
+            return (0, 0, 0)
         return self.light.expose_one(albedo, self.shade * self.light.lambert(normal), self.z,
                                      ambient)
 
@@ -49,8 +57,10 @@ class Painter:
 
     def polygon(self, columns, rows, colour, kind=None) -> None:
         """Fills a polygon of pixel coordinates; `kind` is its class, None leaves the label."""
-        points = list(zip(np.ravel(columns).tolist(), np.ravel(rows).tolist(), strict=True))
-        if colour is not None:
+        if self.brush is None and kind is None:
+            return
+        points = [(float(c), float(r)) for c, r in zip(columns, rows, strict=True)]
+        if colour is not None and self.brush:
             self.brush.polygon(points, fill=colour)
         if kind is not None:
             self.marker.polygon(points, fill=kind)
@@ -65,12 +75,13 @@ class Painter:
     def ellipse(self, column, row, wide, high, colour, kind=None) -> None:
         """Fills an ellipse given its centre and half axes in pixels."""
         corners = (column - wide, row - high, column + wide, row + high)
-        if colour is not None:
+        if colour is not None and self.brush:
             self.brush.ellipse(corners, fill=colour)
         if kind is not None:
             self.marker.ellipse(corners, fill=kind)
 
-    def paste(self, pixels: Image.Image, mask: Image.Image, left: int, top: int, kind) -> None:
+    def paste(self, pixels: Image.Image | None, mask: Image.Image, left, top, kind) -> None:
         """Blends a picture in through a mask; the label takes it where the mask is over half."""
-        self.photo.paste(pixels, (left, top), mask)
-        self.label.paste(kind, (left, top), mask.point(lambda v: 255 if v > 110 else 0))
+        if self.photo is not None:
+            self.photo.paste(pixels, (left, top), mask)
+        self.label.paste(kind, (left, top), mask.point(_HALF))

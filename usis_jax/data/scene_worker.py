@@ -12,13 +12,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from usis_jax.data.scene_draw import draw_scene
+from usis_jax.data.scene_draw import draw_label, draw_scene
 
 _FEW = 24  # scenes that are drawn before a process would have started
 
 
 def _draw(seed: int, kind: str, height: int, width: int) -> np.ndarray:
-    return draw_scene(seed, height, width)[kind == "labels"]
+    if kind == "labels":
+        return draw_label(seed, height, width)
+    return draw_scene(seed, height, width)[0]
 
 
 def _start(numbers: list[int], kind: str, height: int, width: int) -> subprocess.Popen | None:

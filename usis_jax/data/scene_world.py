@@ -1,6 +1,7 @@
 """What a procedural scene consists of: street, buildings, items, camera and light."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -64,6 +65,21 @@ class World:
     def edges(self, side: int) -> list[float]:
         """Returns distances from the centre line at which the strips of a side begin."""
         return [float(e) for e in np.cumsum([self.half] + [w for w, _ in self.strips[side]])]
+
+    @functools.cached_property
+    def shade_wall(self) -> tuple[float, np.ndarray | None]:
+        """Wall on the sun's side: distance from the centre line, heights float32 [600] by z.
+
+        Entry i of the heights is at z = i / 2 - 60 metres; None where nothing stands there.
+        """
+        row = [b for b in self.buildings if b.side == -self.light.side]
+        if not row:
+            return 0.0, None
+        tall = np.zeros(600, np.float32)
+        for b in row:
+            span = slice(max(0, int((b.near + 60) * 2)), max(0, int((b.far + 60) * 2)))
+            tall[span] = b.eaves + 0.6 * b.roof
+        return min(abs(b.x) for b in row), tall
 
     def walk(self, side: int) -> tuple[float, float]:
         """Returns the inner and outer edge of the side's pavement, distances from the centre."""
