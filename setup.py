@@ -32,6 +32,8 @@ setuptools.setup(
         "clu>=0.0.12",
         "grain>=0.2.12",
         "tensorflow-datasets>=4.9.9",
+        # TensorFlow Datasets 4.9 imports it but does not ask for it.
+        "importlib-resources>=5.12",
         "array-record>=0.8",
         # `usis prepare` and the TensorBoard writer use it; training never imports it to read data.
         "tensorflow-cpu>=2.18; platform_system == 'Linux' and platform_machine == 'x86_64'",
