@@ -19,7 +19,7 @@ def settings(**changes):
     """Settings of networks with a few thousand parameters at 16x16; `changes` are top fields."""
     values = {
         "steps": 6,
-        "batch_size": 2,
+        "batch_size": 4,
         "log_interval": 1,
         "sample_interval": 0,
         "checkpoint_interval": 0,

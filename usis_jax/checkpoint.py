@@ -119,7 +119,7 @@ class Checkpoints:
             step: int, or None for the latest (or best).
             best: choose the best step instead of the latest.
         Returns:
-            TrainState of NumPy arrays (a typed key where the template has one).
+            TrainState of NumPy arrays.
         Raises:
             FileNotFoundError: there is no such checkpoint.
             ValueError: arrays of the checkpoint do not fit the template.
@@ -219,6 +219,7 @@ def load_settings(workdir):
         Settings.
     Raises:
         FileNotFoundError: no run was started there.
+        ValueError: the file is damaged, or of another version.
     """
     try:
         text = (Path(workdir) / CONFIG_FILE).read_text()
@@ -226,7 +227,10 @@ def load_settings(workdir):
         raise FileNotFoundError(
             f"{workdir} is not a work directory: it has no {CONFIG_FILE}; run usis train first"
         ) from None
-    return settings_lib.from_json(text)
+    try:
+        return settings_lib.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
 
 
 def save_settings(workdir, settings):

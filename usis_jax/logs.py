@@ -146,7 +146,12 @@ class Progress:
         self._bar.update(1)
 
     def rates(self, step):
-        """Returns {"speed/steps_per_second", "speed/images_per_second"} since the last call."""
+        """Returns {"speed/steps_per_second", "speed/images_per_second"} since the last call.
+
+        Empty when the clock was started at this step or later.
+        """
+        if step <= self._step:
+            return {}
         self._steps += step - self._step
         elapsed = time.perf_counter() - self._time
         self._seconds += elapsed
@@ -174,7 +179,8 @@ class Progress:
         """Writes losses and the rate of photos behind the bar."""
         losses = {k.removeprefix("loss_"): v for k, v in means.items() if k.startswith("loss_")}
         texts = [f"{name} {value:.3g}" for name, value in (losses or means).items()]
-        texts.append(f"{rates['speed/images_per_second']:.3g} img/s")
+        if rates:
+            texts.append(f"{rates['speed/images_per_second']:.3g} img/s")
         self._bar.set_postfix_str(" ".join(texts))
 
     def say(self, text):

@@ -84,6 +84,7 @@ class _Run:
     writer: Any
     progress: Any
     step_functions: dict
+    compiled: set = dataclasses.field(default_factory=set)
     pending: Any = None
     last_means: dict = dataclasses.field(default_factory=dict)
     means: Any = dataclasses.field(default_factory=logs.Means)
@@ -102,8 +103,10 @@ class _Run:
                 self.progress.advance()
                 self.read_pending()
                 self.pending = (step, _start_copy(metrics))
-                if step <= start + 2:
-                    self.read_pending()
+                if penalise not in self.compiled:
+                    # The clock of the rate starts anew after each compilation.
+                    self.compiled.add(penalise)
+                    jax.block_until_ready(metrics)
                     self.progress.restart(step)
                 stopping = stop.name or self.checkpoints.reached_preemption(step)
                 self.attend(state, step, bool(stopping))

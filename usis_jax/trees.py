@@ -5,9 +5,9 @@ import numpy as np
 
 
 def flatten(tree):
-    """Turns any pytree into {"a/b/c": NumPy array}; typed random keys become raw uint32."""
+    """Turns any pytree of arrays into {"a/b/c": NumPy array}."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {_name(path): np.asarray(_raw(leaf)) for path, leaf in leaves}
+    return {_name(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def unflatten(template, flat, source="checkpoint"):
@@ -27,14 +27,12 @@ def unflatten(template, flat, source="checkpoint"):
         )
     values = []
     for name, (_, leaf) in zip(names, leaves, strict=True):
-        value, shape = flat[name], tuple(_raw_shape(leaf))
+        value, shape = flat[name], tuple(leaf.shape)
         if tuple(value.shape) != shape:
             raise ValueError(
                 f"{source} does not fit this config: {name} has shape {tuple(value.shape)}, "
                 f"this config needs {shape}"
             )
-        if _is_key(leaf):
-            value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(leaf))
         values.append(value)
     return jax.tree_util.tree_unflatten(structure, values)
 
@@ -53,15 +51,3 @@ def nest(flat):
 
 def _name(path):
     return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def _is_key(leaf):
-    return hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _raw(leaf):
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _raw_shape(leaf):
-    return jax.eval_shape(_raw, leaf).shape if _is_key(leaf) else leaf.shape

@@ -67,7 +67,7 @@ class Validation:
             ema_collections: from `ema_collections`.
         Returns:
             uint8 [H, W, 3]: label map in colour | live generator | EMA generator with three
-            noises | a real photo of the validation split, which training never sees.
+            noises | the real validation photo, for comparison: no network ever sees it.
         """
         live = {"params": state.params["generator"], **state.collections["generator"]}
         ema = {"params": state.ema_params, **ema_collections}
@@ -79,7 +79,7 @@ class Validation:
         columns += [
             (f"EMA, noise {n + 1}", self._paint(ema, labels, 0, n)) for n in range(EMA_SAMPLES)
         ]
-        columns.append(("real (unseen)", self._photos[: self._rows]))
+        columns.append(("real, not a target", self._photos[: self._rows]))
         return grids.grid(columns)
 
     def measure(self, state, ema_collections):

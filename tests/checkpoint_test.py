@@ -1,0 +1,151 @@
+"""Checkpoints: what is kept, what comes back, what is refused."""
+
+import flax
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+import tiny_run
+
+from usis_jax import checkpoint, trees
+from usis_jax import settings as settings_lib
+
+
+@flax.struct.dataclass
+class State:
+    """The fields that checkpoints know by name, and some others."""
+
+    step: jax.Array
+    key: jax.Array
+    params: dict
+    opt_state: tuple
+    ema_params: dict
+    ema_collections: dict
+
+
+def _state(step=0, width=3):
+    random = np.random.default_rng(step)
+    weights = random.standard_normal((2, width)).astype(np.float32)
+    return State(
+        step=jnp.int32(step),
+        key=jax.random.key_data(jax.random.key(step)),
+        params={"generator": {"a": {"kernel": jnp.asarray(weights)}, "b": jnp.ones(2)}},
+        opt_state=(jnp.int32(7), {"mu": jnp.asarray(weights.astype(ml_dtypes.bfloat16))}, ()),
+        ema_params={"a": {"kernel": jnp.asarray(2 * weights)}, "b": jnp.zeros(2)},
+        ema_collections={"batch_stats": {"a": {"mean": jnp.full(3, 0.5)}}},
+    )
+
+
+def _equal(a, b):
+    a, b = trees.flatten(a), trees.flatten(b)
+    return a.keys() == b.keys() and all(
+        a[k].dtype == b[k].dtype and np.array_equal(a[k], b[k]) for k in a
+    )
+
+
+def _save(checkpoints, step, **more):
+    return checkpoints.save(step, _state(step), tiny_run.settings(), tiny_run.SPEC, **more)
+
+
+def test_state_comes_back_bit_exact(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 5)
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        restored = checkpoints.restore(jax.eval_shape(lambda: _state(0)))
+    assert _equal(restored, _state(5))
+
+
+def test_generator_comes_back_with_its_own_statistics_config_and_label_spec(tmp_path):
+    own = {"batch_stats": {"a": {"mean": np.full(3, 9.0, np.float32)}}}
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 2, ema_collections=own, metrics={"swd": 3.0, "swd/16": 4.0})
+    with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        variables, meta = checkpoints.restore_generator()
+        state = checkpoints.restore(_state(0))
+    assert _equal(variables, {"params": _state(2).ema_params, **own})
+    assert _equal(state.ema_collections, _state(2).ema_collections)
+    assert settings_lib.from_json(meta["settings"]) == tiny_run.settings()
+    assert checkpoint.restore_spec(meta) == tiny_run.SPEC
+    assert (meta["step"], meta["metrics"]) == (2, {"swd": 3.0, "swd/16": 4.0})
+
+
+def test_latest_ones_and_best_one_are_kept(tmp_path):
+    measured = {2: 5.0, 3: 1.0, 5: 2.0}
+    with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step in range(1, 8):
+            metrics = {"swd": measured[step]} if step in measured else None
+            _save(checkpoints, step, metrics=metrics)
+        checkpoints.wait()
+        assert (checkpoints.latest_step(), checkpoints.best_step()) == (7, 3)
+    kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+    assert kept == [3, 6, 7]
+    with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.meta(best=True)["step"] == 3
+        assert checkpoints.meta()["step"] == 7
+
+
+def test_a_saved_step_is_not_saved_twice(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        assert _save(checkpoints, 1)
+        checkpoints.wait()
+        assert not _save(checkpoints, 1)
+
+
+def test_changes_to_the_state_after_save_do_not_reach_the_checkpoint(tmp_path):
+    bump = jax.jit(lambda s: jax.tree.map(lambda x: x + 1, s), donate_argnums=0)
+    arrays = {"a": {"kernel": jnp.zeros((512, 512))}}
+    state = _state(1).replace(params={"generator": arrays})
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, tiny_run.settings(), tiny_run.SPEC)
+        for _ in range(3):
+            arrays = bump(arrays)
+        jax.block_until_ready(arrays)
+    with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        restored = checkpoints.restore(state)
+    assert not restored.params["generator"]["a"]["kernel"].any()
+
+
+def test_arrays_of_another_shape_are_refused_by_name(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 1)
+        checkpoints.wait()
+        with pytest.raises(ValueError, match=r"kernel has shape \(2, 3\), this config needs"):
+            checkpoints.restore(_state(0, width=4))
+        grown = _state(0).replace(params={"generator": {"c": jnp.ones(1)}})
+        with pytest.raises(ValueError, match=r"1 arrays missing.*params/generator/c"):
+            checkpoints.restore(grown)
+
+
+def test_missing_checkpoints_are_said_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+        checkpoint.Checkpoints(tmp_path, read_only=True)
+    with pytest.raises(FileNotFoundError, match="not a work directory"):
+        checkpoint.load_settings(tmp_path)
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+            checkpoints.restore(_state(0))
+        _save(checkpoints, 4)
+        checkpoints.wait()
+        with pytest.raises(FileNotFoundError, match="no measured checkpoint"):
+            checkpoints.restore(_state(0), best=True)
+        with pytest.raises(FileNotFoundError, match=r"no checkpoint 9 .* there are 4"):
+            checkpoints.meta(step=9)
+
+
+def test_format_of_a_newer_version_is_refused():
+    with pytest.raises(ValueError, match="has format 99"):
+        checkpoint.checked_meta({"format_version": 99}, "run")
+
+
+def test_config_file_restores_settings(tmp_path):
+    settings = tiny_run.settings(seed=3)
+    checkpoint.save_settings(tmp_path, settings)
+    assert checkpoint.load_settings(tmp_path) == settings
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_damaged_config_file_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": ')
+    with pytest.raises(ValueError, match=r"config\.json cannot be used"):
+        checkpoint.load_settings(tmp_path)
