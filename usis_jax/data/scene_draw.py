@@ -45,7 +45,7 @@ def _develop(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     picture = ((picture - 0.45) * contrast + 0.45) * balance.astype(np.float32)
     grain = rng.standard_normal((height, width, 3), dtype=np.float32)
     grain += rng.standard_normal((height, width, 1), dtype=np.float32)
-    picture += grain * np.float32(rng.uniform(0.004, 0.013))
+    picture += grain * np.float32(rng.uniform(0.003, 0.010))
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 

@@ -66,7 +66,7 @@ def _people(rng, world: World) -> list[Item]:
     busy = rng.choice((0.15, 0.5, 0.9))
     for side in (-1, 1):
         inner, outer = world.walk(side)
-        for z in _spaced(rng, rng.uniform(4.5, 9), min(world.end, 45), (1.6, 7.5)):
+        for z in _spaced(rng, rng.uniform(5.5, 10), min(world.end, 45), (1.6, 7.5)):
             if rng.random() < busy:
                 for _ in range(rng.integers(1, 3)):
                     x = rng.uniform(inner + 0.3, max(inner + 0.4, outer - 0.4))
@@ -150,6 +150,13 @@ def _fences(rng, world: World) -> list[Item]:
     return [i for i in items if _open_street(world, i.z, 2.2)]
 
 
+def _front(item: Item) -> float:
+    """Returns the depth by which an item hides others: a car's near end, else its own z."""
+    if item.kind != "car":
+        return item.z
+    return item.z - (1.9 if abs(np.cos(item.heading)) > 0.5 else 0.8)
+
+
 def place_items(rng: np.random.Generator, world: World) -> list[Item]:
     """Draws everything that stands in the street.
 
@@ -164,4 +171,4 @@ def place_items(rng: np.random.Generator, world: World) -> list[Item]:
     items += _planting(rng, world) + _fences(rng, world)
     grass = {s: [m for _, m in world.strips[s]][-1] == GRASS for s in (-1, 1)}
     items = [i for i in items if i.kind != "hedge" or grass[1 if i.x > 0 else -1]]
-    return sorted(items, key=lambda item: -item.z)
+    return sorted(items, key=lambda item: -_front(item))
