@@ -4,7 +4,7 @@ import numpy as np
 
 from usis_jax.data.scene_world import GRASS, PARKING, Item, World
 
-_BODIES = ("hatch", "hatch", "saloon", "saloon", "estate", "van", "taxi")
+_BODIES = (*("hatch", "saloon") * 4, "estate", "estate", "van", "van", "taxi")
 
 
 def _spaced(rng, start: float, stop: float, gap: tuple[float, float]) -> list[float]:
