@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 use_environment "[test]"
 say "Linting"
-ruff check .
+failed=0
+ruff check . || failed=1
 say "Testing"
-exec python -m pytest "$@"
+python -m pytest "$@" || failed=1
+exit $failed

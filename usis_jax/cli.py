@@ -34,7 +34,9 @@ def main(argv: list[str] | None = None) -> int:
       Exit code: 0 done, 2 bad use or bad input, 1 interrupted. Other errors are raised, so that
       Python shows their traceback and exits 1.
     """
+    # TensorFlow only writes files here; without these two it fills the screen with notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         words, overrides = split_overrides(sys.argv[1:] if argv is None else argv)
         arguments = _parser().parse_args(words)
