@@ -138,8 +138,10 @@ def test_segmenter_and_its_gradient_agree_in_training():
     check("segmenter", y_train=first(y), dx=first(dx))
 
 
-def test_wavelet_discriminator_and_its_gradient_agree():
+def discriminator_outputs(dtype):
+    """Scores and gradient of the photos, the convolutions computed in `dtype`."""
     module, variables = loaded("wavelet_discriminator")
+    module = module.clone(dtype=dtype)
     given = vectors.inputs("wavelet_discriminator")
 
     @jax.jit
@@ -148,7 +150,21 @@ def test_wavelet_discriminator_and_its_gradient_agree():
         return y, pullback(given["cotangent"])[0]
 
     y, dx = outputs(variables, last(given["x"]))
-    check("wavelet_discriminator", y=np.asarray(y), dx=first(dx))
+    return {"y": np.asarray(y), "dx": first(dx)}
+
+
+def test_wavelet_discriminator_and_its_gradient_agree():
+    # In double precision, as one leaky ReLU of this case has an input of -1e-7, which rounds to
+    # either side of its kink and so to another gradient in a few pixels.
+    with jax.enable_x64(True):
+        check("wavelet_discriminator", **discriminator_outputs(jnp.float64))
+
+
+def test_wavelet_discriminator_agrees_in_single_precision_but_for_kinks():
+    ours, stored = discriminator_outputs(jnp.float32), vectors.outputs("wavelet_discriminator")
+    check("wavelet_discriminator", y=ours["y"])
+    difference = np.abs(vectors.thin("wavelet_discriminator", "dx", ours["dx"]) - stored["dx"])
+    assert (difference < LIMIT * np.abs(stored["dx"]).max()).mean() > 0.997
 
 
 def test_r1_and_its_gradient_agree():

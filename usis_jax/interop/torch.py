@@ -39,8 +39,8 @@ def load(kind: str, state_dict: Mapping[str, Any], **options) -> tuple[nn.Module
       groups its minibatch standard deviation as published.
 
     Raises:
-      ValueError: unknown kind or option, an option that is missing or of a wrong value, or keys that
-        are missing, left over, or of another shape than the module's.
+      ValueError: unknown kind or option, an option that is missing or of a wrong value, or keys
+        that are missing, left over, or of another shape than the module's.
 
     Source: the published networks' state dicts.
     """
@@ -88,7 +88,8 @@ def _fill(kind: str, arrays: dict[str, np.ndarray], template: Any, find: Callabl
 
 def _same(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     """A vector, also one stored as [1, C, 1, 1]."""
-    return value.reshape(shape) if value.size == np.prod(shape) == max(value.shape) else None
+    is_vector = value.size == max(value.shape, default=1) == np.prod(shape)
+    return value.reshape(shape) if is_vector else None
 
 
 def _kernel(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -171,8 +172,8 @@ def _segmenter(arrays: dict, options: dict):
 def _wavelet_discriminator(arrays: dict, options: dict):
     size = options["size"]
     if size < 16 or size & (size - 1):
-        raise ValueError(f"wavelet_discriminator: option size is {size!r}; it must be a power of two, "
-                         "16 or more")
+        raise ValueError(f"wavelet_discriminator: option size is {size!r}; it must be a power of "
+                         "two, 16 or more")
     levels = size.bit_length() - 4  # the longer side ends with 4 pixels
     module = WaveletDiscriminator(16384 * options["channel_multiplier"], levels=levels,
                                   stddev_grouping="published")
@@ -185,8 +186,9 @@ def _wavelet_discriminator(arrays: dict, options: dict):
     def find(path):
         _, name, leaf = path.split("/")
         if name in ("dense", "score"):
-            change = _same if leaf == "bias" else _dense(*((rows, 4) if name == "dense" else (1, 1)))
-            return f"{heads[name]}.{'bias' if leaf == 'bias' else 'weight'}", change
+            if leaf == "bias":
+                return f"{heads[name]}.bias", _same
+            return f"{heads[name]}.weight", _dense(rows, 4) if name == "dense" else _dense(1, 1)
         if name in heads:
             published, place = heads[name], 0
         elif name.startswith("from_wavelet"):
@@ -201,8 +203,8 @@ def _wavelet_discriminator(arrays: dict, options: dict):
 
 
 _KINDS = {
-    "spade_generator": (dict(semantic_nc=None, channels_G=64, z_dim=64, crop_size=512,
-                             aspect_ratio=1.0), _spade_generator),
-    "segmenter": (dict(semantic_nc=None), _segmenter),
-    "wavelet_discriminator": (dict(size=None, channel_multiplier=2), _wavelet_discriminator),
+    "spade_generator": ({"semantic_nc": None, "channels_G": 64, "z_dim": 64, "crop_size": 512,
+                         "aspect_ratio": 1.0}, _spade_generator),
+    "segmenter": ({"semantic_nc": None}, _segmenter),
+    "wavelet_discriminator": ({"size": None, "channel_multiplier": 2}, _wavelet_discriminator),
 }

@@ -10,11 +10,8 @@ from jax import Array
 from usis_jax.ops import resample
 
 SQRT2 = math.sqrt(2.0)
-
-
-def scaled_leaky_relu(x: Array) -> Array:
-    """Leaky ReLU of slope 0.2 times sqrt 2, which keeps the variance. Source: StyleGAN2."""
-    return jnp.where(x >= 0, x * SQRT2, x * (0.2 * SQRT2))
+"""Gain of the leaky ReLUs (slope 0.2), which keeps the variance. As sqrt 2 * lrelu(x) is
+lrelu(sqrt 2 * x), the layers fold it into their scale."""
 
 
 class EqualConv(nn.Module):
@@ -36,14 +33,15 @@ class EqualConv(nn.Module):
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        kernel = (kernel * (1.0 / math.sqrt(math.prod(shape[:3])))).astype(self.dtype)
         x = x.astype(self.dtype)
         if self.down:
             x = resample.fir_blur(x)
         stride, padding = ((2, 2), "VALID") if self.down else ((1, 1), "SAME")
         x = jax.lax.conv_general_dilated(
-            x, kernel, stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        return scaled_leaky_relu(x + bias.astype(self.dtype))
+            x, kernel.astype(self.dtype), stride, padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        gain = SQRT2 / math.sqrt(math.prod(shape[:3]))
+        return nn.leaky_relu(x * gain + (bias * SQRT2).astype(self.dtype), 0.2)
 
 
 class EqualDense(nn.Module):
@@ -61,8 +59,9 @@ class EqualDense(nn.Module):
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        x = x.astype(jnp.float32) @ (kernel * (1.0 / math.sqrt(shape[0]))) + bias
-        return scaled_leaky_relu(x) if self.activate else x
+        gain = SQRT2 if self.activate else 1.0
+        x = x.astype(jnp.float32) @ (kernel * (gain / math.sqrt(shape[0]))) + bias * gain
+        return nn.leaky_relu(x, 0.2) if self.activate else x
 
 
 def group_size(batch: int, largest: int) -> int:
