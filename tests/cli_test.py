@@ -185,6 +185,16 @@ def test_help_imports_neither_jax_nor_tensorflow():
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_public_names_are_there_and_others_are_not():
+    import usis_jax
+
+    assert usis_jax.ops.haar.forward and usis_jax.losses and usis_jax.interop.torch.load
+    assert usis_jax.Generator.__name__ == "Generator"
+    assert {"ops", "losses", "Generator"} <= set(dir(usis_jax))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = usis_jax.nothing
+
+
 def test_module_runs_as_the_program():
     done = subprocess.run(
         [sys.executable, "-m", "usis_jax", "--version"], capture_output=True, text=True
