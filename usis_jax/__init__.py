@@ -12,7 +12,6 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "interop": "usis_jax.interop",
     "ops": "usis_jax.ops",
-    "interop": "usis_jax.interop",
     "losses": "usis_jax.losses",
     "settings": "usis_jax.settings",
     "Generator": "usis_jax.sampling",
