@@ -1,5 +1,8 @@
 """Checkpoints: what is kept, what comes back, what is refused."""
 
+import errno
+import shutil
+
 import flax
 import jax
 import jax.numpy as jnp
@@ -131,6 +134,16 @@ def test_missing_checkpoints_are_said_so(tmp_path):
             checkpoints.restore(_state(0), best=True)
         with pytest.raises(FileNotFoundError, match=r"no checkpoint 9 .* there are 4"):
             checkpoints.meta(step=9)
+
+
+def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(OSError, match="no space left for a checkpoint") as error:
+            _save(checkpoints, 1)
+    assert error.value.errno == errno.ENOSPC
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_format_of_a_newer_version_is_refused():

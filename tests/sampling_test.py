@@ -140,6 +140,16 @@ def test_failure_while_painting_leaves_nothing_behind(generator, tmp_path, monke
     assert [p.name for p in tmp_path.iterdir()] == ["labels"]
 
 
+def test_folder_that_cannot_be_written_is_named(generator, tmp_path, monkeypatch):
+    def denied(**kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(sampling.tempfile, "mkdtemp", denied)
+    labels = _write_labels(tmp_path / "labels", number=1)
+    with pytest.raises(PermissionError, match=r"cannot write to --out .*/out: no permission in"):
+        sampling.sample_folder(generator, labels, tmp_path / "out")
+
+
 def test_missing_and_empty_folders_are_refused(generator, tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         sampling.sample_folder(generator, tmp_path / "no", tmp_path / "out")

@@ -50,9 +50,7 @@ def test_projected_distance_agrees_with_scipy():
     random = np.random.default_rng(3)
     a, b = random.standard_normal((2, 40, 5)).astype(np.float32)
     directions = swd.unit_directions(5, 130, random)
-    expected = np.mean(
-        [scipy.stats.wasserstein_distance(a @ d, b @ d) for d in directions.T]
-    )
+    expected = np.mean([scipy.stats.wasserstein_distance(a @ d, b @ d) for d in directions.T])
     assert swd.projected_distance(a, b, directions) == pytest.approx(expected, rel=1e-5)
 
 
@@ -80,9 +78,7 @@ def test_patches_are_windows_of_the_photos():
     patches = swd.cut_patches(photos, 5, np.random.default_rng(0))
     assert patches.shape == (10, 7, 7, 3)
     for i, patch in enumerate(patches):
-        windows = [
-            photos[i // 5, y : y + 7, x : x + 7] for y in range(3) for x in range(2)
-        ]
+        windows = [photos[i // 5, y : y + 7, x : x + 7] for y in range(3) for x in range(2)]
         assert any((patch == window).all() for window in windows)
 
 

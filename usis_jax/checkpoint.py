@@ -8,8 +8,11 @@ restored on one.
 """
 
 import contextlib
+import errno
+import shutil
 from pathlib import Path
 
+import jax
 import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
@@ -49,15 +52,15 @@ class Checkpoints:
                 ),
             ]
         )
-        options = ocp.CheckpointManagerOptions(
-            best_fn=_metric,
-            best_mode="min",
-            preservation_policy=None if read_only else policy,
-            create=not read_only,
-            read_only=read_only,
-            cleanup_tmp_directories=not read_only,
-        )
         with _quiet():
+            options = ocp.CheckpointManagerOptions(
+                best_fn=_metric,
+                best_mode="min",
+                preservation_policy=None if read_only else policy,
+                create=not read_only,
+                read_only=read_only,
+                cleanup_tmp_directories=not read_only,
+            )
             self._manager = ocp.CheckpointManager(directory, options=options)
 
     def latest_step(self):
@@ -75,6 +78,17 @@ class Checkpoints:
         """Returns True when the cluster has announced that all hosts must stop at `step`."""
         return self._manager.reached_preemption(step)
 
+    def check_space(self, state):
+        """Raises OSError (no space left) when the disk cannot hold one more checkpoint."""
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20
+        free = shutil.disk_usage(self.workdir).free
+        if free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"no space left for a checkpoint in {self.workdir}: it needs "
+                f"{needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free",
+            )
+
     def save(self, step, state, settings, spec, ema_collections=None, metrics=None):
         """Starts writing one checkpoint; returns before the disk has it.
 
@@ -87,9 +101,12 @@ class Checkpoints:
             metrics: dict of floats, with "swd" if this step was measured.
         Returns:
             False if that step is already saved.
+        Raises:
+            OSError: no space left.
         """
         if step in self._manager.all_steps():
             return False
+        self.check_space(state)
         flat = trees.flatten(state)
         rest = {k: v for k, v in flat.items() if k.split("/")[0] not in _EMA_FIELDS}
         collections = state.ema_collections if ema_collections is None else ema_collections
@@ -108,7 +125,7 @@ class Checkpoints:
             meta=ocp.args.JsonSave(meta),
         )
         measured = {METRIC: float(metrics[METRIC])} if METRIC in (metrics or {}) else None
-        with _quiet():
+        with _quiet(), self._clear_errors():
             return self._manager.save(int(step), args=items, metrics=measured)
 
     def restore(self, template, step=None, best=False):
@@ -161,17 +178,36 @@ class Checkpoints:
 
     def wait(self):
         """Waits until every checkpoint begun is on the disk."""
-        self._manager.wait_until_finished()
+        with self._clear_errors():
+            self._manager.wait_until_finished()
 
     def close(self):
         """Waits for what is being written and releases the threads."""
-        self._manager.close()
+        with self._clear_errors():
+            self._manager.close()
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.close()
+    def __exit__(self, kind, *_):
+        try:
+            self.close()
+        except Exception:
+            # What went wrong before explains more than what goes wrong while closing.
+            if kind is None:
+                raise
+
+    @contextlib.contextmanager
+    def _clear_errors(self):
+        """Turns the storage library's report of a full disk into Python's own."""
+        try:
+            yield
+        except Exception as error:
+            text = str(error)
+            if "RESOURCE_EXHAUSTED" in text or "No space left" in text:
+                message = f"no space left for a checkpoint in {self.workdir}"
+                raise OSError(errno.ENOSPC, message) from None
+            raise
 
     def _choose(self, step, best):
         if step is None:

@@ -238,6 +238,7 @@ def _temporary_beside(out):
         parent = parent.parent
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; it must be a folder")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"cannot write to {out}: no permission in {parent}")
-    return Path(tempfile.mkdtemp(dir=parent, prefix=".painting-"))
+    try:
+        return Path(tempfile.mkdtemp(dir=parent, prefix=".painting-"))
+    except PermissionError:
+        raise PermissionError(f"cannot write to --out {out}: no permission in {parent}") from None

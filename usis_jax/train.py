@@ -34,6 +34,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
         ValueError: the config does not fit the devices, or is not the one of `workdir`.
         FileNotFoundError: data is not prepared.
         PermissionError: `workdir` cannot be written.
+        OSError: the disk has no space for a checkpoint.
         FloatingPointError: a loss or the state is not finite; the last good checkpoint stays.
     """
     workdir = Path(workdir)
@@ -64,8 +65,9 @@ def train(settings, workdir, accept_config_change=False, progress=True):
             progress=logs.Progress(start, settings.steps, settings.batch_size, progress and main),
             step_functions=_step_functions(settings, networks, spec, runner),
         )
-        run.announce(state, start)
         try:
+            run.announce(state, start)
+            checkpoints.check_space(state)
             return run.loop(runner.place(state), stream, start)
         finally:
             run.close()
@@ -224,9 +226,7 @@ class _Run:
 
 def _step_functions(settings, networks, spec, runner):
     """The two compiled steps: {False: without R1, True: with R1}."""
-    step = functools.partial(
-        steps.train_step, settings=settings, networks=networks, void=spec.void
-    )
+    step = functools.partial(steps.train_step, settings=settings, networks=networks, void=spec.void)
     return {on: runner.compile(functools.partial(step, penalise=on)) for on in (False, True)}
 
 

@@ -52,9 +52,7 @@ class Validation:
         estimates = []
         for number, labels in enumerate(self._statistics_labels):
             key = jax.random.fold_in(jax.random.key(self._settings.seed), number)
-            collections = jax.device_get(
-                self._estimate(state.ema_params, collections, labels, key)
-            )
+            collections = jax.device_get(self._estimate(state.ema_params, collections, labels, key))
             estimates.append(collections.get("batch_stats", {}))
         mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *estimates)
         return {**collections, "batch_stats": mean}
