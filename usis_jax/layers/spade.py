@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.layers.spectral import xavier_small
+from usis_jax.ops import resample
 from usis_jax.ops.label_conv import label_conv
 
 
@@ -30,9 +31,12 @@ class ConvParams(nn.Module):
 class Modulation(nn.Module):
     """Scale gamma(s) and shift beta(s) from label map and noise.
 
-    `hidden` and `kernel_size` are 128 and 3 in the paper; smaller ones are for small machines.
+    `hidden` and `kernel_size` are 128 and 3 in the paper. With `kernel_size` 1 all three
+    convolutions are 1x1, so that modulation depends on a pixel's class and the noise only (as in
+    CLADE, Tan et al. 2021): with one noise an image it is a table of K rows, looked up a pixel, at
+    a small part of the cost; made for small machines.
 
-    Source: paper §5.1 (SPADE layer).
+    Source: paper §5.1 (SPADE layer); kernel_size 1 differs from the paper.
     """
 
     features: int
@@ -53,19 +57,31 @@ class Modulation(nn.Module):
         Returns:
           (gamma, beta), each float [B, height, width, features].
         """
-        kernel, bias = ConvParams(self.hidden, 3, z.shape[-1] + self.num_classes, name="shared")()
-        kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
-        hidden = nn.relu(label_conv(label, z, kernel, bias, height, width))
-        gamma_kernel, gamma_bias = ConvParams(
-            self.features, self.kernel_size, self.hidden, name="gamma")()
-        beta_kernel, beta_bias = ConvParams(
-            self.features, self.kernel_size, self.hidden, name="beta")()
-        both = jnp.concatenate([gamma_kernel, beta_kernel], axis=-1).astype(self.dtype)
-        out = jax.lax.conv_general_dilated(
-            hidden, both, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        out = out + jnp.concatenate([gamma_bias, beta_bias]).astype(self.dtype)
-        gamma, beta = jnp.split(out, 2, axis=-1)
-        return gamma, beta
+        shared = ConvParams(
+            self.hidden, self.kernel_size, z.shape[-1] + self.num_classes, name="shared")()
+        gamma = ConvParams(self.features, self.kernel_size, self.hidden, name="gamma")()
+        beta = ConvParams(self.features, self.kernel_size, self.hidden, name="beta")()
+        kernel, bias = (x.astype(self.dtype) for x in shared)
+        both, both_bias = (jnp.concatenate(pair, axis=-1).astype(self.dtype)
+                           for pair in zip(gamma, beta, strict=True))
+        if self.kernel_size == 1 and z.ndim == 2:
+            out = self._look_up(label, z, height, width, kernel[0, 0], bias, both[0, 0], both_bias)
+        else:
+            hidden = nn.relu(label_conv(label, z, kernel, bias, height, width))
+            out = jax.lax.conv_general_dilated(
+                hidden, both, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            out = out + both_bias
+        return tuple(jnp.split(out, 2, axis=-1))
+
+    def _look_up(self, label, z, height, width, kernel, bias, both, both_bias) -> Array:
+        """The same as 1x1 convolutions: computed once a class and sample, then looked up."""
+        z = z.astype(self.dtype)
+        noise_dim = z.shape[-1]
+        hidden = (z @ kernel[:noise_dim])[:, None] + kernel[noise_dim:][None] + bias
+        table = nn.relu(hidden) @ both + both_bias
+        small = resample.nearest_to(label, height, width)
+        one_hot = jax.nn.one_hot(small, self.num_classes, dtype=self.dtype)
+        return jnp.einsum("bhwk,bkc->bhwc", one_hot, table)
 
 
 class Spade(nn.Module):

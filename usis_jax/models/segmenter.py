@@ -6,6 +6,12 @@ from jax import Array
 
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
+from usis_jax.ops.resized_conv import conv_of_nearest_up
+
+
+def _conv_of_nearest_up(x: Array, kernel: Array, *unused_args, **unused_options) -> Array:
+    """`conv_of_nearest_up` with the signature that nn.Conv calls."""
+    return conv_of_nearest_up(x, kernel)
 
 
 class ResidualBlock(nn.Module):
@@ -25,9 +31,9 @@ class ResidualBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """float [B, h, w, C] -> float [B, h/2, w/2, features] or [B, 2h, 2w, features]."""
-        def conv(name, size):
+        def conv(name, size, **options):
             return SpectralConv(self.features, (size, size), iterate=train, dtype=self.dtype,
-                                kernel_init=xavier_small, name=name)
+                                kernel_init=xavier_small, name=name, **options)
 
         down = self.resize == "down"
         shortcut = resample.average_down(x) if down else x
@@ -36,8 +42,7 @@ class ResidualBlock(nn.Module):
         if not down:
             shortcut = resample.nearest_up(shortcut)
         x = x if self.first else nn.leaky_relu(x, 0.2)
-        x = x if down else resample.nearest_up(x)
-        x = conv("conv_1", 3)(x)
+        x = conv("conv_1", 3, conv_general_dilated=None if down else _conv_of_nearest_up)(x)
         x = conv("conv_2", 3)(nn.leaky_relu(x, 0.2))
         return shortcut + (resample.average_down(x) if down else x)
 

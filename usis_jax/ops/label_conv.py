@@ -22,12 +22,12 @@ def _valid_taps(size: int, dtype) -> Array:
 
 
 def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int) -> Array:
-    """3x3 convolution of concat[noise, one-hot label], resized nearest to (height, width).
+    """Convolution of concat[noise, one-hot label], resized nearest to (height, width).
 
     Args:
       label: int [B, H, W], ids in [0, K).
       z: float [B, Z], or [B, H, W, Z] for a noise of its own at each pixel.
-      kernel: float [3, 3, Z+K, F].
+      kernel: float [3, 3, Z+K, F], or [1, 1, Z+K, F].
       bias: float [F].
       height, width: size of the result.
 
@@ -44,6 +44,9 @@ def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, 
     if z.ndim == 4:
         inputs = jnp.concatenate([resample.nearest_to(z, height, width), one_hot], axis=-1)
         return _conv(inputs, kernel) + bias
+    if kernel.shape[0] == 1:
+        spread = (z @ kernel[0, 0, :noise_dim])[:, None, None]
+        return _conv(one_hot, kernel[:, :, noise_dim:]) + spread + bias
     taps = jnp.einsum("bz,ijzf->bijf", z, kernel[:, :, :noise_dim])
     rows = jnp.einsum("hi,bijf->bhjf", _valid_taps(height, kernel.dtype), taps)
     spread = jnp.einsum("wj,bhjf->bhwf", _valid_taps(width, kernel.dtype), rows)

@@ -49,10 +49,10 @@ def _along(x: Array, axis: int, start: int, stop: int | None, step: int = 1) -> 
     return x[tuple(index)]
 
 
-def _pad(x: Array, axis: int, before: int, after: int, mode: str = "constant") -> Array:
+def _pad(x: Array, axis: int, before: int, after: int) -> Array:
     widths = [(0, 0)] * x.ndim
     widths[axis] = (before, after)
-    return jnp.pad(x, widths, mode=mode)
+    return jnp.pad(x, widths)
 
 
 def fir_down(x: Array) -> Array:
@@ -95,11 +95,14 @@ def fir_blur(x: Array) -> Array:
     return x
 
 
-def _interpolate_up(x: Array, mode: str) -> Array:
-    """Double both axes with weights 3/4, 1/4; `mode` says what lies outside the image."""
+def _interpolate_up(x: Array, repeat_edge: bool) -> Array:
+    """Double both axes with weights 3/4, 1/4; outside lie zeros or the repeated edge."""
     for axis in (1, 2):
-        padded = _pad(x, axis, 1, 1, mode)
-        before, after = _along(padded, axis, 0, -2), _along(padded, axis, 2, None)
+        first, last = _along(x, axis, 0, 1), _along(x, axis, -1, None)
+        if not repeat_edge:
+            first, last = jnp.zeros_like(first), jnp.zeros_like(last)
+        before = jnp.concatenate([first, _along(x, axis, 0, -1)], axis=axis)
+        after = jnp.concatenate([_along(x, axis, 1, None), last], axis=axis)
         pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
         shape = list(x.shape)
         shape[axis] *= 2
@@ -112,7 +115,7 @@ def fir_up(x: Array) -> Array:
 
     Source: StyleGAN2's upsampling.
     """
-    return _interpolate_up(x, "constant")
+    return _interpolate_up(x, repeat_edge=False)
 
 
 def bilinear_up(x: Array) -> Array:
@@ -126,7 +129,7 @@ def bilinear_up(x: Array) -> Array:
 
     Source: paper §5.2 (WaveletUpsample).
     """
-    return _interpolate_up(x, "edge")
+    return _interpolate_up(x, repeat_edge=True)
 
 
 def wavelet_up(y: Array) -> Array:
