@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+import scipy.signal
+
+from usis_jax.ops.label_conv import label_conv
+
+CLASSES, NOISE, FEATURES = 4, 3, 5
+RANDOM = np.random.default_rng(0)
+LABEL = RANDOM.integers(0, CLASSES, (2, 8, 12)).astype(np.int32)
+
+
+def reference(label, z, kernel, bias, height, width):
+    """Concatenate, resize by index, convolve channel by channel."""
+    batch, old_height, old_width = label.shape
+    rows = np.arange(height) * old_height // height
+    columns = np.arange(width) * old_width // width
+    z = np.broadcast_to(z[:, None, None], (*label.shape, NOISE)) if z.ndim == 2 else z
+    s = np.concatenate([z, np.eye(CLASSES)[label]], axis=-1)[:, rows][:, :, columns]
+    y = np.zeros((batch, height, width, FEATURES))
+    for b in range(batch):
+        for f in range(FEATURES):
+            for c in range(s.shape[-1]):
+                y[b, :, :, f] += scipy.signal.correlate2d(
+                    s[b, :, :, c], kernel[:, :, c, f], mode="same")
+    return y + bias
+
+
+@pytest.mark.parametrize("size", [(8, 12), (4, 6), (2, 3), (1, 1), (16, 24)])
+@pytest.mark.parametrize("noise_shape", [(2, NOISE), (2, 8, 12, NOISE)])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_agrees_with_concatenation_and_scipy(size, noise_shape, kernel_size):
+    z = RANDOM.normal(size=noise_shape).astype(np.float32)
+    kernel = RANDOM.normal(
+        size=(kernel_size, kernel_size, NOISE + CLASSES, FEATURES)).astype(np.float32)
+    bias = RANDOM.normal(size=FEATURES).astype(np.float32)
+    np.testing.assert_allclose(label_conv(LABEL, z, kernel, bias, *size),
+                               reference(LABEL, z, kernel, bias, *size), atol=1e-5)
