@@ -20,6 +20,7 @@ def settings(**changes):
     values = {
         "steps": 6,
         "batch_size": 4,
+        "update": "joint",
         "log_interval": 1,
         "sample_interval": 0,
         "checkpoint_interval": 0,
@@ -28,9 +29,9 @@ def settings(**changes):
         "ema_decay": 0.5,
         "data": {"height": 16, "width": 16},
         "generator": {"width": 2, "multipliers": (2, 2, 1), "z_dim": 4, "spade_width": 4},
-        "segmenter": {"down": (4, 4), "up": (4, 4)},
+        "segmenter": {"down": (4,), "up": (4,)},
         "discriminator": {"channel_base": 64, "channel_max": 8, "dense": 8, "stddev_group": 2},
-        "decoder": {"width_max": 8},
+        "decoder": {"name": "none"},
     }
     return settings_lib.load(values | changes)
 

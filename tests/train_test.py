@@ -49,10 +49,12 @@ def straight(tmp_path_factory):
 
 
 def _final_state(workdir):
+    """Step, and every array of the latest checkpoint by name."""
+    shapes = jax.eval_shape(lambda: state.create(tiny_run.settings(), tiny_run.SPEC.num_classes))
     with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
-        step = checkpoints.latest_step()
-        items = checkpoints._manager.restore(step)
-        return step, dict(items.state) | dict(items.generator)
+        whole = trees.flatten(checkpoints.restore(shapes))
+        variables, meta = checkpoints.restore_generator()
+    return meta["step"], whole | {f"sampled/{k}": v for k, v in trees.flatten(variables).items()}
 
 
 def test_resumed_run_equals_straight_run_bit_for_bit(straight, tmp_path):
