@@ -1,5 +1,7 @@
 """Everything that changes during training, as one pytree."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import flax
@@ -64,27 +66,30 @@ def create(settings: Settings, num_classes: int) -> TrainState:
 
     Source: paper §5.1.
     """
+    key = jax.random.key(settings.seed)
+    return _initial(key, dataclasses.replace(settings, seed=0), num_classes)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _initial(key: jax.Array, settings: Settings, num_classes: int) -> TrainState:
+    """The state for a key; compiled once for all seeds."""
     networks = registry.build(settings, num_classes, axis_name=None)
-
-    def initial(key):
-        height, width = settings.data.height, settings.data.width
-        init_key, run_key = jax.random.split(key)
-        keys = jax.random.split(init_key, 4)
-        label = jnp.zeros((1, height, width), jnp.int32)
-        photo = jnp.zeros((1, height, width, 3), jnp.float32)
-        z = jnp.zeros((1, settings.generator.z_dim), jnp.float32)
-        variables = {"generator": networks.generator.init(keys[0], label, z),
-                     "segmenter": networks.segmenter.init(keys[1], photo),
-                     "discriminator": networks.discriminator.init(keys[2], photo)}
-        if networks.decoder is not None:
-            (_, features), _ = networks.discriminator.init_with_output(keys[2], photo)
-            variables["decoder"] = networks.decoder.init(keys[3], features)
-        params = {name: tree.pop("params") for name, tree in variables.items()}
-        collections = {name: variables[name] for name in ("generator", "segmenter")}
-        opt_state = {name: optimiser.init(players(params, name))
-                     for name, optimiser in optim.optimisers(settings).items()}
-        copy = lambda tree: jax.tree.map(jnp.copy, tree)  # noqa: E731
-        return TrainState(jnp.int32(0), jax.random.key_data(run_key), params, collections,
-                          opt_state, copy(params["generator"]), copy(collections["generator"]))
-
-    return jax.jit(initial)(jax.random.key(settings.seed))
+    height, width = settings.data.height, settings.data.width
+    init_key, run_key = jax.random.split(key)
+    keys = jax.random.split(init_key, 4)
+    label = jnp.zeros((1, height, width), jnp.int32)
+    photo = jnp.zeros((1, height, width, 3), jnp.float32)
+    z = jnp.zeros((1, settings.generator.z_dim), jnp.float32)
+    variables = {"generator": networks.generator.init(keys[0], label, z),
+                 "segmenter": networks.segmenter.init(keys[1], photo),
+                 "discriminator": networks.discriminator.init(keys[2], photo)}
+    if networks.decoder is not None:
+        (_, features), _ = networks.discriminator.init_with_output(keys[2], photo)
+        variables["decoder"] = networks.decoder.init(keys[3], features)
+    params = {name: tree.pop("params") for name, tree in variables.items()}
+    collections = {name: variables[name] for name in ("generator", "segmenter")}
+    opt_state = {name: optimiser.init(players(params, name))
+                 for name, optimiser in optim.optimisers(settings).items()}
+    copy = lambda tree: jax.tree.map(jnp.copy, tree)  # noqa: E731
+    return TrainState(jnp.int32(0), jax.random.key_data(run_key), params, collections,
+                      opt_state, copy(params["generator"]), copy(collections["generator"]))
