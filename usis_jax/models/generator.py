@@ -1,6 +1,7 @@
 """SPADE generator: paints a photo from a label map and a noise."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -13,6 +14,9 @@ from usis_jax.ops.label_conv import label_conv
 class SpadeBlock(nn.Module):
     """Residual block of two SPADE layers and spectrally normalised convolutions.
 
+    `normalised` says that only batch normalisation reads the result (see SpectralConv's
+    `fixed_bias`).
+
     Source: paper §5.1; SPADE's residual block with mid = min(in, out).
     """
 
@@ -22,6 +26,7 @@ class SpadeBlock(nn.Module):
     kernel_size: int = 3
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
+    normalised: bool = False
 
     @nn.compact
     def __call__(self, x: Array, label: Array, z: Array, train: bool) -> Array:
@@ -32,15 +37,17 @@ class SpadeBlock(nn.Module):
             return Spade(self.num_classes, self.hidden, self.kernel_size, self.axis_name,
                          self.dtype, name=name)(value, label, z, train)
 
-        def conv(name, features, size, use_bias=True):
+        def conv(name, features, size, use_bias=True, fixed_bias=False):
             return SpectralConv(features, (size, size), use_bias=use_bias, iterate=train,
-                                dtype=self.dtype, kernel_init=xavier_small, name=name)
+                                fixed_bias=train and fixed_bias, dtype=self.dtype,
+                                kernel_init=xavier_small, name=name)
 
         shortcut = x
         if x.shape[-1] != self.features:
             shortcut = conv("conv_s", self.features, 1, use_bias=False)(spade("spade_s", x))
-        x = conv("conv_0", middle, 3)(nn.leaky_relu(spade("spade_0", x), 0.2))
-        x = conv("conv_1", self.features, 3)(nn.leaky_relu(spade("spade_1", x), 0.2))
+        x = conv("conv_0", middle, 3, fixed_bias=True)(nn.leaky_relu(spade("spade_0", x), 0.2))
+        x = conv("conv_1", self.features, 3, fixed_bias=self.normalised)(
+            nn.leaky_relu(spade("spade_1", x), 0.2))
         return shortcut + x
 
 
@@ -93,14 +100,18 @@ class SpadeGenerator(nn.Module):
             raise ValueError(f"generator: z has shape {z.shape}, must be {(batch, self.z_dim)} or "
                              f"{(batch, height, width, self.z_dim)}")
         widths = [multiplier * self.width for multiplier in self.multipliers]
+        # A block that changes the width reads its input through batch normalisation only.
+        normalised = [len(set(widths[number:])) > 1 for number in range(len(widths))]
         kernel, bias = ConvParams(widths[0], 3, self.z_dim + self.num_classes, name="start")()
+        bias = jax.lax.stop_gradient(bias) if train and normalised[0] else bias
         x = label_conv(label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
                        height // self.stride, width // self.stride)
         for number, features in enumerate(widths[1:]):
             if number:
                 x = resample.nearest_up(x)
             x = SpadeBlock(features, self.num_classes, self.hidden, self.kernel_size,
-                           self.axis_name, self.dtype, name=f"block_{number}")(x, label, z, train)
+                           self.axis_name, self.dtype, normalised[number + 1],
+                           name=f"block_{number}")(x, label, z, train)
         x = nn.Conv(3, (3, 3), dtype=self.dtype, kernel_init=xavier_small, name="to_rgb")(
             nn.leaky_relu(x, 0.2))
         return jnp.tanh(x.astype(jnp.float32))
