@@ -1,0 +1,83 @@
+import jax
+import numpy as np
+import pytest
+import tiny_step
+
+from usis_jax import parallel
+
+
+def largest_difference(a, b):
+    return max(np.abs(x - y).max() for x, y in
+               zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
+@pytest.mark.parametrize("update", ["joint", "alternating"])
+def test_four_devices_step_as_one_device_does(update, mapping):
+    penalties = (True, False, True)  # with and without R1
+    whole = tiny_step.settings(update)
+    one, one_metrics = tiny_step.run(whole, 1, penalties)
+    four, four_metrics = tiny_step.run(tiny_step.settings(update, mapping=mapping), 4, penalties)
+    assert four.step == 3
+    start = tiny_step.created(whole)
+    for name in start.params:
+        assert largest_difference(one.params[name], start.params[name]) > 1e-4
+        assert largest_difference(one.params[name], four.params[name]) < 1e-5
+    assert largest_difference(one.ema_params, four.ema_params) < 1e-5
+    assert largest_difference(one.collections, four.collections) < 1e-5
+    for player, memory in one.opt_state.items():  # Adam's first moment is the gradient itself
+        gradient = memory[0].mu
+        scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
+        assert largest_difference(gradient, four.opt_state[player][0].mu) < 1e-5 * scale
+    for a, b in zip(one_metrics, four_metrics, strict=True):
+        assert a.keys() == b.keys()
+        np.testing.assert_allclose([*a.values()], [b[name] for name in a], atol=1e-5)
+
+
+@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
+def test_state_placed_on_devices_comes_back_whole(mapping):
+    runner = parallel.Runner(mapping)
+    tree = {"a": np.arange(3.0, dtype=np.float32), "b": [np.int32(7)]}
+    jax.tree.map(np.testing.assert_array_equal, runner.fetch(runner.place(tree)), tree)
+
+
+@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
+def test_batch_is_split_over_devices_in_order(mapping):
+    runner = parallel.Runner(mapping)
+    step = runner.compile(lambda state, batch: (
+        state, {"first": jax.lax.all_gather(batch["x"][0], "batch")}))
+    _, metrics = step(runner.place({"s": np.zeros(1)}), runner.put({"x": np.arange(8)}))
+    np.testing.assert_array_equal(metrics["first"], [0, 2, 4, 6])
+
+
+@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
+def test_batch_that_does_not_divide_over_devices_is_an_error(mapping):
+    with pytest.raises(ValueError, match=r"batch_size: 6 samples .* multiple of 4"):
+        parallel.Runner(mapping).put({"x": np.zeros((6, 2))})
+
+
+def test_unknown_mapping_is_an_error():
+    with pytest.raises(ValueError, match="mapping is 'vmap'; it must be shard_map or pmap"):
+        parallel.Runner("vmap")
+
+
+def test_half_a_description_of_a_pod_is_an_error(monkeypatch):
+    monkeypatch.setenv("COORDINATOR_ADDRESS", "localhost:1234")
+    monkeypatch.delenv("NUM_PROCESSES", raising=False)
+    monkeypatch.delenv("PROCESS_ID", raising=False)
+    with pytest.raises(ValueError, match="NUM_PROCESSES, PROCESS_ID: set all three or none"):
+        parallel.initialize()
+
+
+def test_prefetch_keeps_order_and_reads_ahead():
+    read = []
+
+    def batches():
+        for number in range(5):
+            read.append(number)
+            yield {"x": np.full(4, number)}
+
+    ahead = parallel.prefetch(batches(), parallel.Runner(), depth=2)
+    assert next(ahead)["x"][0] == 0
+    assert read == [0, 1]
+    assert [int(batch["x"][0]) for batch in ahead] == [1, 2, 3, 4]

@@ -1,0 +1,67 @@
+"""A training step small enough to compile many times, for a batch of 8 on any number of devices."""
+
+import functools
+
+import jax
+import numpy as np
+import tiny_run
+
+from usis_jax import parallel, state, steps
+from usis_jax.models import registry
+
+CLASSES, VOID, BATCH = 4, 0, 8
+
+
+def settings(update="joint", **changes):
+    """Settings of all four networks at 8x8, with augmentation and R1.
+
+    Groups of the minibatch standard deviation span two of four devices, or, with the alternating
+    rule, lie within one.
+    """
+    values = {
+        "batch_size": BATCH,
+        "update": update,
+        "r1_interval": 2,
+        "r1_gamma": 1.0,
+        "data": {"height": 8, "width": 8},
+        "generator": {"width": 4, "multipliers": (2, 1), "z_dim": 4, "spade_width": 4,
+                      "noise": "image"},
+        "segmenter": {"down": (4,), "up": (4,)},
+        "discriminator": {"channel_base": 32, "channel_max": 8, "levels": 1, "dense": 8,
+                          "stddev_group": 4 if update == "joint" else 2,
+                          "augment": "color,translation,cutout"},
+        "decoder": {"name": "wavelet_upsample", "width_max": 8},
+    }
+    return tiny_run.settings(**(values | changes))
+
+
+def batch(step):
+    """The global batch of a step."""
+    return tiny_run.batch(0, step, BATCH, size=8)
+
+
+@functools.cache
+def mapped_step(mapped, devices, penalise):
+    """(runner, mapped step) for settings on the first so many devices."""
+    runner = parallel.Runner(mapped.mapping, jax.devices()[:devices])
+    step = functools.partial(steps.train_step, settings=mapped, void=VOID, penalise=penalise,
+                             networks=registry.build(mapped, CLASSES))
+    return runner, runner.compile(step)
+
+
+@functools.cache
+def created(mapped):
+    """Initial state, NumPy."""
+    return jax.tree.map(np.asarray, state.create(mapped, CLASSES))
+
+
+def run(mapped, devices, penalties, start=None):
+    """NumPy state and metrics after one step for each entry of `penalties` (R1 or not)."""
+    now = created(mapped) if start is None else start
+    metrics = []
+    for number, penalise in enumerate(penalties):
+        runner, step = mapped_step(mapped, devices, penalise)
+        now = runner.place(now) if number == 0 else now
+        now, measured = step(now, runner.put(batch(number)))
+        metrics.append(runner.fetch(measured))
+    return runner.fetch(now), metrics
