@@ -102,7 +102,8 @@ def _networks():
             "multipliers": (16, 16, 16, 8, 4, 2, 1),
             # Channels of the noise.
             "z_dim": 64,
-            # image: one noise vector for a photo; pixel: one for each of its pixels.
+            # image: one noise vector for a photo; pixel: one for each of its pixels; mixed: half of
+            # the channels one, half the other.
             "noise": "image",
             # Hidden channels of the layers that turn the label map into scale and shift.
             "spade_width": 128,

@@ -82,9 +82,9 @@ def test_pixel_noise_has_the_size_of_the_map():
     import jax
 
     settings = tiny_run.settings(generator={"z_dim": 4, "noise": "pixel", "multipliers": (2, 1)})
-    z = sampling.noise(settings, jax.random.key(0), (2, 3, 5))
+    z = sampling.map_noise(settings, jax.random.key(0), (2, 3, 5))
     assert z.shape == (2, 3, 5, 4)
-    one = sampling.noise(settings, jax.random.key(0), (1, 3, 5), 1)
+    one = sampling.map_noise(settings, jax.random.key(0), (1, 3, 5), 1)
     np.testing.assert_array_equal(z[1:], one)
 
 

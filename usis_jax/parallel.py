@@ -1,6 +1,7 @@
 """Devices and hosts: where the state lives, how a step is mapped, how batches get there."""
 
 import collections
+import concurrent.futures
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -76,6 +77,20 @@ class Runner:
         mapped = jax.shard_map(step, mesh=self._mesh, in_specs=(P(), P(AXIS)),
                                out_specs=(P(), P()), check_vma=False)
         return jax.jit(mapped, donate_argnums=(0,))
+
+    def compile_all(self, steps: dict, state: Any, batch: Any) -> dict:
+        """Compile several mapped steps at once, each in a thread of its own.
+
+        Args:
+          steps: name -> function from `compile`.
+          state, batch: what they will be called with; left as they are.
+
+        Returns:
+          name -> compiled step.
+        """
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            made = pool.map(lambda step: step.lower(state, batch).compile(), steps.values())
+            return dict(zip(steps, made, strict=True))
 
     def place(self, tree: Any) -> Any:
         """Copy a host pytree to every device, as one replicated pytree."""

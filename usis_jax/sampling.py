@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax import atomic, checkpoint, grids
+from usis_jax import atomic, checkpoint, grids, noise
 from usis_jax import settings as settings_lib
 from usis_jax.data import preprocess
 from usis_jax.models import registry
@@ -112,7 +112,7 @@ def painter(network, settings):
 
     @jax.jit
     def run(variables, label, key, first):
-        z = noise(settings, key, label.shape, first)
+        z = map_noise(settings, key, label.shape, first)
         return to_uint8(network.apply(variables, label, z, train=False))
 
     def paint(variables, label, seed, sample, first=0):
@@ -122,22 +122,19 @@ def painter(network, settings):
     return paint
 
 
-def noise(settings, key, shape, first=0):
+def map_noise(settings, key, shape, first=0):
     """Draws noise so that a map's noise does not depend on how many maps the batch has.
 
     Args:
-        settings: Settings; generator.noise is "image" or "pixel".
+        settings: Settings with the kind of noise.
         key: random key.
         shape: (B, H, W).
         first: number of the batch's first map.
     Returns:
         float32 [B, Z] or [B, H, W, Z], standard normal.
     """
-    one = (settings.generator.z_dim,)
-    if settings.generator.noise == "pixel":
-        one = (*shape[1:], *one)
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + jnp.arange(shape[0]))
-    return jax.vmap(lambda k: jax.random.normal(k, one))(keys)
+    return noise.draw(keys, *shape[1:], settings.generator.z_dim, settings.generator.noise)
 
 
 def to_uint8(photo):

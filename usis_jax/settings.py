@@ -73,7 +73,7 @@ class Generator(Section):
     width: int = limited(64, at_least=1)
     multipliers: tuple[int, ...] = limited((16, 16, 16, 8, 4, 2, 1), at_least=1)
     z_dim: int = limited(64, at_least=1)
-    noise: str = limited("image", choices=("image", "pixel"))
+    noise: str = limited("image", choices=("image", "pixel", "mixed"))
     spade_width: int = limited(128, at_least=1)
     spade_kernel: int = limited(3, at_least=1)
 

@@ -1,7 +1,5 @@
 """Everything that changes during training, as one pytree."""
 
-import dataclasses
-import functools
 from typing import Any
 
 import flax
@@ -66,30 +64,38 @@ def create(settings: Settings, num_classes: int) -> TrainState:
 
     Source: paper §5.1.
     """
-    key = jax.random.key(settings.seed)
-    return _initial(key, dataclasses.replace(settings, seed=0), num_classes)
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _initial(key: jax.Array, settings: Settings, num_classes: int) -> TrainState:
-    """The state for a key; compiled once for all seeds."""
     networks = registry.build(settings, num_classes, axis_name=None)
     height, width = settings.data.height, settings.data.width
-    init_key, run_key = jax.random.split(key)
-    keys = jax.random.split(init_key, 4)
-    label = jnp.zeros((1, height, width), jnp.int32)
+    init_key, run_key = jax.random.split(jax.random.key(settings.seed))
+    keys = dict(zip((*networks._fields,), jax.random.split(init_key, 4), strict=True))
     photo = jnp.zeros((1, height, width, 3), jnp.float32)
-    z = jnp.zeros((1, settings.generator.z_dim), jnp.float32)
-    variables = {"generator": networks.generator.init(keys[0], label, z),
-                 "segmenter": networks.segmenter.init(keys[1], photo),
-                 "discriminator": networks.discriminator.init(keys[2], photo)}
+    inputs = {"generator": (jnp.zeros((1, height, width), jnp.int32),
+                            jnp.zeros((1, settings.generator.z_dim), jnp.float32)),
+              "segmenter": (photo,), "discriminator": (photo,)}
     if networks.decoder is not None:
-        (_, features), _ = networks.discriminator.init_with_output(keys[2], photo)
-        variables["decoder"] = networks.decoder.init(keys[3], features)
+        _, features = jax.eval_shape(
+            lambda key: networks.discriminator.init_with_output(key, photo), keys["discriminator"])[0]
+        inputs["decoder"] = (jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), features),)
+    variables = {name: _initial(getattr(networks, name), keys[name], inputs[name])
+                 for name in inputs}
     params = {name: tree.pop("params") for name, tree in variables.items()}
     collections = {name: variables[name] for name in ("generator", "segmenter")}
     opt_state = {name: optimiser.init(players(params, name))
                  for name, optimiser in optim.optimisers(settings).items()}
-    copy = lambda tree: jax.tree.map(jnp.copy, tree)  # noqa: E731
-    return TrainState(jnp.int32(0), jax.random.key_data(run_key), params, collections,
-                      opt_state, copy(params["generator"]), copy(collections["generator"]))
+    return TrainState(jnp.int32(0), jax.random.key_data(run_key), params, collections, opt_state,
+                      _copy(params["generator"]), _copy(collections["generator"]))
+
+
+# Run once, so optimising the code would take longer than running it.
+_QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def _initial(network, key: jax.Array, inputs: tuple) -> dict[str, Any]:
+    """Variables of one network; compiled, since hundreds of small draws one by one take longer."""
+    options = _QUICK if jax.default_backend() == "cpu" else None
+    return jax.jit(network.init, compiler_options=options)(key, *inputs)
+
+
+def _copy(tree: Any) -> Any:
+    """The same values in buffers of their own, so that the state can be donated."""
+    return jax.tree.map(jnp.copy, tree)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from usis_jax import losses, optim
+from usis_jax import losses, noise, optim
 from usis_jax.models.registry import Networks
 from usis_jax.ops.augment import augment
 from usis_jax.settings import Settings
@@ -33,24 +33,6 @@ def sample_keys(key: Array, batch: int, axis_name: str | None = AXIS) -> Array:
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(start + jnp.arange(batch))
 
 
-def draw_noise(keys: Array, settings: Settings) -> Array:
-    """Standard normal noise: [B, Z], or [B, H, W, Z] with generator.noise "pixel".
-
-    Args:
-      keys: [B] keys.
-      settings: the run's settings.
-
-    Returns:
-      float32 noise for the generator.
-
-    Source: paper §5.1 (3-D noise).
-    """
-    shape = (settings.generator.z_dim,)
-    if settings.generator.noise == "pixel":
-        shape = (settings.data.height, settings.data.width, *shape)
-    return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
-
-
 def to_photo(stored: Array) -> Array:
     """uint8 in 0..255 -> float32 in [-1, 1]; floats pass. Source: paper §6 (input range)."""
     if stored.dtype == jnp.uint8:
@@ -73,10 +55,11 @@ class _Step:
     def generate(self, params: Any, player: str) -> tuple[Array, Any]:
         """A photo for each label map with the noise of `player`, and G's new collections."""
         keys = sample_keys(self.keys[player], self.label.shape[0])
+        options = self.settings.generator
+        z = noise.draw(keys, *self.label.shape[1:], options.z_dim, options.noise)
         variables = {"params": params, **self.collections["generator"]}
         return self.networks.generator.apply(
-            variables, self.label, draw_noise(keys, self.settings), train=True,
-            mutable=list(self.collections["generator"]))
+            variables, self.label, z, train=True, mutable=list(self.collections["generator"]))
 
     def segment(self, params: Any, photo: Array) -> tuple[Array, Any, Array]:
         """L_seg of photos, S's new collections and the share of pixels S reads right."""
@@ -239,33 +222,26 @@ def _joint(step: _Step, state: TrainState, penalise: bool):
         "loss_fake": weights.adversarial * fake_loss, "score_fake": score.mean()}
 
 
-def estimate_statistics(generator, params: Any, collections: Any, labels: Array, key: Array,
-                        rounds: int = 4) -> Any:
+def estimate_statistics(generator, params: Any, collections: Any, labels: Array, z: Array) -> Any:
     """A generator's own batch statistics and spectral vectors, for weights it was not trained with.
 
     Args:
       generator: module built with axis_name None.
       params: its parameters, for instance the moving average's.
       collections: "batch_stats" and "spectral" to start from.
-      labels: int [B, H, W], the more the better; each round takes all with another noise.
-      key: random key.
-      rounds: forward passes whose statistics are averaged.
+      labels: int [B, H, W], the more the better.
+      z: its noise.
 
     Returns:
-      Collections of the same structure.
+      Collections of the same structure: this batch's statistics, and the spectral vectors after one
+      more power iteration.
 
     Source: OASIS's practice; paper §5.1 leaves it open.
     """
-    total = None
-    for number in range(rounds):
-        z = jax.random.normal(jax.random.fold_in(key, number), (labels.shape[0], generator.z_dim))
-        zeros = jax.tree.map(jnp.zeros_like, collections["batch_stats"])
-        _, updates = generator.apply(
-            {"params": params, "spectral": collections["spectral"], "batch_stats": zeros},
-            labels, z, train=True, mutable=["batch_stats", "spectral"])
-        collections = {**collections, "spectral": updates["spectral"]}
-        total = updates["batch_stats"] if total is None else jax.tree.map(
-            jnp.add, total, updates["batch_stats"])
+    zeros = jax.tree.map(jnp.zeros_like, collections["batch_stats"])
+    _, updates = generator.apply(
+        {"params": params, "spectral": collections["spectral"], "batch_stats": zeros},
+        labels, z, train=True, mutable=["batch_stats", "spectral"])
     # With running statistics of zero an update leaves (1 - momentum) = 0.1 times the batch's.
-    statistics = jax.tree.map(lambda leaf: leaf / (0.1 * rounds), total)
-    return {**collections, "batch_stats": statistics}
+    statistics = jax.tree.map(lambda leaf: leaf / 0.1, updates["batch_stats"])
+    return {**collections, "spectral": updates["spectral"], "batch_stats": statistics}

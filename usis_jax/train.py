@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import resource
 import time
 from pathlib import Path
@@ -86,7 +87,6 @@ class _Run:
     writer: Any
     progress: Any
     step_functions: dict
-    compiled: set = dataclasses.field(default_factory=set)
     pending: Any = None
     last_means: dict = dataclasses.field(default_factory=dict)
     means: Any = dataclasses.field(default_factory=logs.Means)
@@ -96,20 +96,19 @@ class _Run:
         """Steps until `settings.steps` or a signal; returns the summary."""
         began, step = time.perf_counter(), start
         batches = parallel.prefetch(stream, self.runner)
+        first = next(batches)
+        compiled = self.runner.compile_all(self.step_functions, state, first)
+        self.progress.restart(start)
+        batches = itertools.chain([first], batches)
         interval = self.settings.r1_interval
         with signals.StopSignals(self.runner.process_count == 1) as stop:
             while step < self.settings.steps:
                 penalise = bool(interval) and step % interval == 0
-                state, metrics = self.step_functions[penalise](state, next(batches))
+                state, metrics = compiled[penalise](state, next(batches))
                 step += 1
                 self.progress.advance()
                 self.read_pending()
                 self.pending = (step, _start_copy(metrics))
-                if penalise not in self.compiled:
-                    # The clock of the rate starts anew after each compilation.
-                    self.compiled.add(penalise)
-                    jax.block_until_ready(metrics)
-                    self.progress.restart(step)
                 stopping = stop.name or self.checkpoints.reached_preemption(step)
                 self.attend(state, step, bool(stopping))
                 if stopping:

@@ -62,7 +62,9 @@ class SpectralConv(nn.Conv):
         matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
 
         def initial_u():
-            return normalise(jax.random.normal(self.make_rng("params"), (matrix.shape[1],)))
+            # A random vector alone underestimates sigma, and the first step's losses explode.
+            vector = normalise(jax.random.normal(self.make_rng("params"), (matrix.shape[1],)))
+            return jax.lax.fori_loop(0, 8, lambda _, u: power_iteration(matrix, u)[0], vector)
 
         u = self.variable("spectral", "u", initial_u)
         v = self.variable("spectral", "v", lambda: normalise(matrix @ u.value))
