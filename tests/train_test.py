@@ -28,6 +28,7 @@ def compile_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "_step_functions", cached)
+        patch.setattr(parallel.Runner, "compile_all", lambda self, functions, *_: functions)
         patch.setattr(state, "create", lambda settings, k: create(tiny_run.settings(), k))
         yield
 
@@ -50,7 +51,7 @@ def straight(tmp_path_factory):
 
 def _final_state(workdir):
     """Step, and every array of the latest checkpoint by name."""
-    shapes = jax.eval_shape(lambda: state.create(tiny_run.settings(), tiny_run.SPEC.num_classes))
+    shapes = state.shapes(tiny_run.settings(), tiny_run.SPEC.num_classes)
     with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
         whole = trees.flatten(checkpoints.restore(shapes))
         variables, meta = checkpoints.restore_generator()

@@ -275,8 +275,7 @@ def check_devices(settings: Settings, num_devices: int) -> int:
       batch_size / num_devices.
 
     Raises:
-      ValueError: the batch does not divide over the devices, or a device's share does not divide
-        into the groups of the minibatch standard deviation.
+      ValueError: the batch does not divide over the devices.
     """
     batch = settings.batch_size
     if batch % num_devices:
@@ -284,15 +283,7 @@ def check_devices(settings: Settings, num_devices: int) -> int:
             f"batch_size is {batch}; it must be a multiple of the {num_devices} devices, for "
             f"example {math.ceil(batch / num_devices) * num_devices}"
         )
-    share = batch // num_devices
-    group = min(share, settings.discriminator.stddev_group)
-    if share % group:
-        raise ValueError(
-            f"batch_size is {batch}, which is {share} on each of {num_devices} devices; that must "
-            f"be at most, or a multiple of, discriminator.stddev_group="
-            f"{settings.discriminator.stddev_group}"
-        )
-    return share
+    return batch // num_devices
 
 
 def _fits(data: Data, stride: int) -> bool:

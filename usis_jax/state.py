@@ -1,5 +1,6 @@
 """Everything that changes during training, as one pytree."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax
@@ -64,6 +65,27 @@ def create(settings: Settings, num_classes: int) -> TrainState:
 
     Source: paper §5.1.
     """
+    return _assemble(settings, num_classes, _compiled_init)
+
+
+def shapes(settings: Settings, num_classes: int) -> TrainState:
+    """Shapes and dtypes of `create`'s state, without computing anything.
+
+    Args:
+      settings: the run's settings.
+      num_classes: K, from the label spec.
+
+    Returns:
+      TrainState of jax.ShapeDtypeStruct.
+
+    Source: ours.
+    """
+    return jax.eval_shape(lambda: _assemble(
+        settings, num_classes, lambda network, key, inputs: network.init(key, *inputs)))
+
+
+def _assemble(settings: Settings, num_classes: int, init: Callable) -> TrainState:
+    """The initial state from `init(network, key, inputs) -> variables`."""
     networks = registry.build(settings, num_classes, axis_name=None)
     height, width = settings.data.height, settings.data.width
     init_key, run_key = jax.random.split(jax.random.key(settings.seed))
@@ -73,10 +95,10 @@ def create(settings: Settings, num_classes: int) -> TrainState:
                             jnp.zeros((1, settings.generator.z_dim), jnp.float32)),
               "segmenter": (photo,), "discriminator": (photo,)}
     if networks.decoder is not None:
-        _, features = jax.eval_shape(
-            lambda key: networks.discriminator.init_with_output(key, photo), keys["discriminator"])[0]
+        (_, features), _ = jax.eval_shape(
+            networks.discriminator.init_with_output, keys["discriminator"], photo)
         inputs["decoder"] = (jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), features),)
-    variables = {name: _initial(getattr(networks, name), keys[name], inputs[name])
+    variables = {name: init(getattr(networks, name), keys[name], inputs[name])
                  for name in inputs}
     params = {name: tree.pop("params") for name, tree in variables.items()}
     collections = {name: variables[name] for name in ("generator", "segmenter")}
@@ -90,7 +112,7 @@ def create(settings: Settings, num_classes: int) -> TrainState:
 _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-def _initial(network, key: jax.Array, inputs: tuple) -> dict[str, Any]:
+def _compiled_init(network, key: jax.Array, inputs: tuple) -> dict[str, Any]:
     """Variables of one network; compiled, since hundreds of small draws one by one take longer."""
     options = _QUICK if jax.default_backend() == "cpu" else None
     return jax.jit(network.init, compiler_options=options)(key, *inputs)

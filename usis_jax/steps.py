@@ -10,10 +10,9 @@ from jax import Array
 from usis_jax import losses, noise, optim
 from usis_jax.models.registry import Networks
 from usis_jax.ops.augment import augment
+from usis_jax.parallel import AXIS
 from usis_jax.settings import Settings
 from usis_jax.state import TrainState, players
-
-AXIS = "batch"
 
 
 def sample_keys(key: Array, batch: int, axis_name: str | None = AXIS) -> Array:
@@ -34,7 +33,7 @@ def sample_keys(key: Array, batch: int, axis_name: str | None = AXIS) -> Array:
 
 
 def to_photo(stored: Array) -> Array:
-    """uint8 in 0..255 -> float32 in [-1, 1]; floats pass. Source: paper §6 (input range)."""
+    """uint8 in 0..255 -> float32 in [-1, 1]; floats pass. Source: the published preprocessing."""
     if stored.dtype == jnp.uint8:
         return stored.astype(jnp.float32) / 127.5 - 1.0
     return stored

@@ -50,11 +50,14 @@ def train(settings, workdir, accept_config_change=False, progress=True):
     stream = streams.training(settings, start, *hosts)
     main = runner.process_index == 0
     validation = Validation(settings, spec) if main else None
-    create = functools.partial(state_lib.create, settings, spec.num_classes)
     if main:
         workdirs.create(workdir, settings)
     with checkpoint.Checkpoints(workdir, settings.keep_checkpoints) as checkpoints:
-        state = checkpoints.restore(jax.eval_shape(create), start) if start else create()
+        state = (
+            checkpoints.restore(state_lib.shapes(settings, spec.num_classes), start)
+            if start
+            else state_lib.create(settings, spec.num_classes)
+        )
         run = _Run(
             settings=settings,
             workdir=workdir,
@@ -224,9 +227,10 @@ class _Run:
 
 
 def _step_functions(settings, networks, spec, runner):
-    """The two compiled steps: {False: without R1, True: with R1}."""
+    """The mapped steps: {False: without R1, True: with R1 if it is on}."""
     step = functools.partial(steps.train_step, settings=settings, networks=networks, void=spec.void)
-    return {on: runner.compile(functools.partial(step, penalise=on)) for on in (False, True)}
+    kinds = (False, True) if settings.r1_interval else (False,)
+    return {on: runner.compile(functools.partial(step, penalise=on)) for on in kinds}
 
 
 def _due(step, interval, last):

@@ -32,7 +32,11 @@ class Validation:
         self._statistics_labels = None
         self._estimate = jax.jit(
             lambda params, collections, labels, key: steps.estimate_statistics(
-                network, params, collections, labels, sampling.map_noise(settings, key, labels.shape)
+                network,
+                params,
+                collections,
+                labels,
+                sampling.map_noise(settings, key, labels.shape),
             )
         )
 

@@ -11,9 +11,9 @@ from usis_jax.ops import haar, resample
 class WaveletDiscriminator(nn.Module):
     """SWAGAN's discriminator, one score a photo, and its features for the decoder.
 
-    `levels` halvings follow the Haar transform; published are as many as leave 4 pixels on the longer
-    side. The width at level 0 is min(channel_max, channel_base // s), s the longer side rounded up
-    to a power of two, and at level l > 0 that of s / 2 ** (l + 1), as SWAGAN has it.
+    `levels` halvings follow the Haar transform; published are as many as leave 4 pixels on the
+    longer side. The width at level 0 is min(channel_max, channel_base // s), s the longer side
+    rounded up to a power of two, and at level l > 0 that of s / 2 ** (l + 1), as SWAGAN has it.
 
     Source: paper §5.2, fig. 4. Widths other than channel_base 32768 and channel_max 512 differ from
     the paper and are for small machines.

@@ -43,6 +43,6 @@ def build(settings: Settings, num_classes: int, axis_name: str | None = "batch")
         SpadeGenerator(num_classes, g.width, g.multipliers, g.z_dim, g.spade_width,
                        g.spade_kernel, axis_name, dtype),
         Segmenter(num_classes, s.down, s.up, dtype),
-        WaveletDiscriminator(d.channel_base, d.channel_max, settings.discriminator_levels, d.dense, d.stddev_group,
-                             d.stddev_grouping, axis_name, dtype),
+        WaveletDiscriminator(d.channel_base, d.channel_max, settings.discriminator_levels, d.dense,
+                             d.stddev_group, d.stddev_grouping, axis_name, dtype),
         decoder)

@@ -1,4 +1,4 @@
-"""Fixed (parameter-free) transforms of images: Haar, resampling, label convolution, augmentation."""
+"""Transforms of images without parameters: Haar, resampling, label convolution, augmentation."""
 
 from usis_jax.ops import augment, haar, label_conv, resample
 

@@ -1,13 +1,15 @@
 """Differentiable augmentation of the discriminator's inputs, for small sets of photos.
 
-With a few hundred photos the discriminator learns them by heart. Showing it randomly changed photos,
-and generated ones changed in the same way, delays that (Zhao et al., "Differentiable Augmentation for
-Data-Efficient GAN Training", 2020). Differs from the paper, which trains on thousands of photos.
+With a few hundred photos the discriminator learns them by heart. Showing it randomly changed
+photos, and generated ones changed in the same way, delays that (Zhao et al., "Differentiable
+Augmentation for Data-Efficient GAN Training", 2020). Differs from the paper, which trains on
+thousands of photos.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
 
 def augment(photo: Array, keys: Array, names: tuple[str, ...]) -> Array:
     """Apply a random change of each named kind to each photo.
@@ -35,7 +37,7 @@ def augment(photo: Array, keys: Array, names: tuple[str, ...]) -> Array:
 
 
 def _color(x: Array, key: Array) -> Array:
-    """Brightness +-0.5, saturation 0..2, contrast 0.5..1.5, as published by the method's authors."""
+    """Brightness +-0.5, saturation 0..2, contrast 0.5..1.5, the ranges of Zhao et al. 2020."""
     brightness, saturation, contrast = jax.random.uniform(key, (3,), x.dtype)
     x = x + (brightness - 0.5)
     grey = x.mean(axis=-1, keepdims=True)

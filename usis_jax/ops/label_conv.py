@@ -21,7 +21,8 @@ def _valid_taps(size: int, dtype) -> Array:
     return ((positions >= 0) & (positions < size)).astype(dtype)
 
 
-def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int) -> Array:
+def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int
+               ) -> Array:
     """Convolution of concat[noise, one-hot label], resized nearest to (height, width).
 
     Args:

@@ -1,7 +1,7 @@
 """3x3 convolution of a nearest-upsampled image: same result, 16 multiplications for 36.
 
-After nearest upsampling the nine taps of a pixel see only four different values, so each of the four
-output pixels of an input pixel is a 2x2 convolution of the small image, with sums of the 3x3
+After nearest upsampling the nine taps of a pixel see only four different values, so each of the
+four output pixels of an input pixel is a 2x2 convolution of the small image, with sums of the 3x3
 kernel's taps as weights.
 """
 
