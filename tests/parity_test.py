@@ -14,6 +14,9 @@ from usis_jax.layers.spade import Spade
 from usis_jax.ops import haar, resample
 
 LIMIT = 1e-4
+# These networks are wide: optimised code, which conftest.py does without, pays here.
+jit = functools.partial(jax.jit, compiler_options={
+    "xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False})
 TRAINED = ["batch_stats", "spectral"]
 
 
@@ -75,7 +78,7 @@ def test_spade_layer_and_its_gradients_agree():
     module = Spade(vectors.options("spade")["semantic_nc"])
     x, cotangent = last(given["x"]), last(given["cotangent"])
 
-    @jax.jit
+    @jit
     def outputs(params, x):
         y, pullback = jax.vjp(lambda p, x: module.apply(
             {"params": p, "batch_stats": stats}, x, given["label"], given["z"], True,
@@ -91,7 +94,7 @@ def test_spade_layer_and_its_gradients_agree():
 def test_generator_agrees_at_evaluation(case):
     module, variables = loaded(case)
     given = vectors.inputs(case)
-    y = jax.jit(module.apply)(variables, given["label"], given["z"])
+    y = jit(module.apply)(variables, given["label"], given["z"])
     check(case, y_eval=first(y))
 
 
@@ -101,7 +104,7 @@ def test_generator_and_its_gradients_agree_in_training(case):
     given = vectors.inputs(case)
     cotangent = last(given["cotangent"])
 
-    @jax.jit
+    @jit
     def outputs(params):
         y, pullback = jax.vjp(lambda p: module.apply(
             {**variables, "params": p}, given["label"], given["z"], train=True,
@@ -119,7 +122,7 @@ def test_generator_and_its_gradients_agree_in_training(case):
 
 def test_segmenter_agrees_at_evaluation():
     module, variables = loaded("segmenter")
-    y = jax.jit(module.apply)(variables, last(vectors.inputs("segmenter")["x"]))
+    y = jit(module.apply)(variables, last(vectors.inputs("segmenter")["x"]))
     check("segmenter", y_eval=first(y))
 
 
@@ -128,7 +131,7 @@ def test_segmenter_and_its_gradient_agree_in_training():
     given = vectors.inputs("segmenter")
     cotangent = last(given["cotangent"])
 
-    @jax.jit
+    @jit
     def outputs(variables, x):
         y, pullback = jax.vjp(lambda x: module.apply(
             variables, x, train=True, mutable=["spectral"])[0], x)
@@ -144,7 +147,7 @@ def discriminator_outputs(dtype):
     module = module.clone(dtype=dtype)
     given = vectors.inputs("wavelet_discriminator")
 
-    @jax.jit
+    @jit
     def outputs(variables, x):
         y, pullback = jax.vjp(lambda x: module.apply(variables, x)[0], x)
         return y, pullback(given["cotangent"])[0]
@@ -154,24 +157,26 @@ def discriminator_outputs(dtype):
 
 
 def test_wavelet_discriminator_and_its_gradient_agree():
-    # In double precision, as one leaky ReLU of this case has an input of -1e-7, which rounds to
-    # either side of its kink and so to another gradient in a few pixels.
-    with jax.enable_x64(True):
-        check("wavelet_discriminator", **discriminator_outputs(jnp.float64))
+    """In single precision, or, where a leaky ReLU's input rounds across zero, in double.
 
-
-def test_wavelet_discriminator_agrees_in_single_precision_but_for_kinks():
-    ours, stored = discriminator_outputs(jnp.float32), vectors.outputs("wavelet_discriminator")
-    check("wavelet_discriminator", y=ours["y"])
-    difference = np.abs(vectors.thin("wavelet_discriminator", "dx", ours["dx"]) - stored["dx"])
-    assert (difference < LIMIT * np.abs(stored["dx"]).max()).mean() > 0.997
+    One input of this case is -1e-7; on the other side of the kink a few pixels have another
+    gradient, and whether it gets there depends on the machine's order of summation.
+    """
+    case, ours = "wavelet_discriminator", discriminator_outputs(jnp.float32)
+    check(case, y=ours["y"])
+    stored = vectors.outputs(case)["dx"]
+    difference = np.abs(vectors.thin(case, "dx", ours["dx"]) - stored) / np.abs(stored).max()
+    assert (difference < LIMIT).mean() > 0.997
+    if difference.max() >= LIMIT:
+        with jax.enable_x64(True):
+            check(case, **discriminator_outputs(jnp.float64))
 
 
 def test_r1_and_its_gradient_agree():
     module, variables = loaded("wavelet_discriminator")
     key = "from_wavelet_0"
 
-    @jax.jit
+    @jit
     def outputs(variables, x):
         def penalty(kernel):
             params = {**variables["params"], key: {**variables["params"][key], "kernel": kernel}}
