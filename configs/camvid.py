@@ -29,8 +29,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.generator.width = 12
     config.generator.multipliers = (10, 10, 6, 4, 2, 1)
     config.generator.spade_width = 24
-    config.segmenter.down = (12, 24, 32, 48)
-    config.segmenter.up = (32, 24, 16, 12)
     # Fewer than two hundred photos are soon known by heart without it.
     config.discriminator.augment = "translation"
     return config

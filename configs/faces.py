@@ -26,6 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.height = 64
     config.data.width = 64
 
+    config.r1_gamma = 0.3
+    config.optimizer.discriminator_rate = 2e-3
     config.generator.z_dim = 32
     # A few hundred photos are soon known by heart without it.
     config.discriminator.augment = "translation"

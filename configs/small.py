@@ -7,7 +7,10 @@ Differs from the paper's settings, which `configs/cityscapes.py` has:
   areas: textures then grow within hundreds of steps (measured on the embedded scenes);
 - update rule "joint", which costs one pass through generator and segmenter instead of three;
 - higher rates and a shorter average, for thousands of steps instead of hundreds of thousands;
-- a weaker R1 penalty, for smaller photos: with gamma 1 at 64x64 the discriminator stayed flat.
+- a weaker R1 penalty, since photos are smaller.
+A stronger discriminator (rate 2e-3, gamma 0.3) from the first step on made the generator follow it
+and forget the label map (measured on CamVid: 15 % of pixels read right after 600 steps); after a
+thousand steps it sharpens the photos (faces).
 
 Command: none of its own; see quickstart, camvid and faces.
 """
@@ -22,7 +25,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = base.get_config()
     config.batch_size = 4
     config.update = "joint"
-    config.r1_gamma = 0.3
+    config.r1_gamma = 1.0
     config.ema_decay = 0.999
     # Photos of this size are kept decoded in memory; threads would only take turns.
     config.data.threads = 0
@@ -42,5 +45,5 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.optimizer.generator_rate = 1e-3
     config.optimizer.segmenter_rate = 1e-3
-    config.optimizer.discriminator_rate = 2e-3
+    config.optimizer.discriminator_rate = 1e-3
     return config

@@ -28,6 +28,8 @@ class Validation:
         photos, labels, _ = streams.validation(settings, MEASURED)
         self._photos, self._labels = np.asarray(photos), np.asarray(labels, np.int32)
         self._rows = min(GRID_ROWS, len(self._labels))
+        # Neighbours by name are often the same place, so the grid shows maps from all over.
+        self._shown = np.linspace(0, len(self._labels) - 1, self._rows).astype(int)
         self._paint = sampling.painter(network, settings)
         self._statistics_labels = None
         self._estimate = jax.jit(
@@ -73,7 +75,7 @@ class Validation:
         """
         live = {"params": state.params["generator"], **state.collections["generator"]}
         ema = {"params": state.ema_params, **ema_collections}
-        labels = self._labels[: self._rows]
+        labels = self._labels[self._shown]
         columns = [
             ("label map", self._spec.colour(labels)),
             ("live", self._paint(live, labels, 0, 0)),
@@ -81,7 +83,7 @@ class Validation:
         columns += [
             (f"EMA, noise {n + 1}", self._paint(ema, labels, 0, n)) for n in range(EMA_SAMPLES)
         ]
-        columns.append(("real, not a target", self._photos[: self._rows]))
+        columns.append(("real, not a target", self._photos[self._shown]))
         return grids.grid(columns)
 
     def measure(self, state, ema_collections):
