@@ -25,6 +25,6 @@ usis train --config=configs/quickstart.py --workdir="$workdir" ${fields[@]+"${fi
 say "Done. Look at"
 newest=$(find "$workdir/samples" -name '*.png' 2>/dev/null | sort | tail -n 1)
 echo "   samples   ${newest:-$workdir/samples}"
-echo "             each row: the label map, a real photo of it, painted photos"
+echo "             each row: a label map, photos painted from it, a real photo to compare"
 echo "   losses    $workdir/losses.png"
 echo "   more      . $VIRTUAL_ENV/bin/activate; usis sample --help"
