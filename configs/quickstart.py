@@ -4,6 +4,12 @@ Command: bash launch/quickstart.sh
   or: usis prepare --config=configs/quickstart.py
       usis train --config=configs/quickstart.py --workdir=runs/quickstart
 Hardware: two CPU cores.
+Time: 9 minutes for 1500 steps with compilation, grids and measuring, on two cores of a server
+  (measured); 11 minutes from a fresh clone, with installing and drawing the scenes (measured, pip's
+  downloads cached).
+Result: launch/quickstart.png. Roads, skies, house fronts, trees, signs and fences in colours and
+  textures of their own where the map has them; cars as dark or reddish blocks; another noise gives
+  another light (measured).
 """
 
 import ml_collections
@@ -14,7 +20,7 @@ from configs import small
 def get_config() -> ml_collections.ConfigDict:
     """The small networks on the embedded scenes, for ten minutes."""
     config = small.get_config()
-    config.steps = 2000
+    config.steps = 1500
     config.ema_decay = 0.998
     config.log_interval = 20
     config.sample_interval = 250
