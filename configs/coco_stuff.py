@@ -5,6 +5,7 @@ Command: usis prepare --config=configs/coco_stuff.py --data_dir=DIR
   This version does not read COCO-Stuff's own folders: DIR has photos/ and labels/, each with train/
   and val/ in it. Its classes are built in.
 Hardware: GPU or TPU; these networks are far too large for a CPU.
+Time: not measured.
 Result: FID 27.8, mIoU 14.06 of DeepLabV2 (paper). The number of steps is ours.
 """
 

@@ -7,6 +7,7 @@ Command: usis prepare --config=configs/folder.py --data_dir=DIR
 Hardware: GPU or TPU. For a CPU take the small networks of another configuration:
   --config=configs/camvid.py --config.data.photos=folder:train --config.data.labels=folder:train
   --config.data.validation=folder:validation
+Time and result: your data's; not measured.
 """
 
 import ml_collections
