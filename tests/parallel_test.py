@@ -28,7 +28,7 @@ def test_four_devices_step_as_one_device_does(update, mapping):
     for player, memory in one.opt_state.items():  # Adam's first moment is the gradient itself
         gradient = memory[0].mu
         scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
-        # Taken at the third step's parameters, which already differ by rounding: 1.1e-5 on JAX 0.12.
+        # At the third step's parameters, which already differ by rounding: 1.1e-5 on JAX 0.12.
         assert largest_difference(gradient, four.opt_state[player][0].mu) < 1e-4 * scale
     for a, b in zip(one_metrics, four_metrics, strict=True):
         assert a.keys() == b.keys()
