@@ -5,6 +5,14 @@ Command: usis prepare --config=configs/faces.py --data_dir=DIR
   DIR has images/{train,val}/*.png and labels/{train,val}/*.png with the same names, in which a
   label is one byte a pixel with the ids 0 to 18 of the data set's 19 classes, without void.
 Hardware: two CPU cores.
+Time: 5.8 steps a second with both cores to itself, 2 to 3.4 beside one or two other jobs; 7,429
+  steps took 50 minutes so (measured). 15,000 steps have not been run.
+Result: at step 7,000 recognisable faces at 64x64: skin, hair, brows, nose and mouth where the map
+  has them, teeth, light from one side, another noise gives another light, hair colour and
+  background; eyes are smeared, backgrounds blurred (measured). Sliced Wasserstein distance to 100
+  validation photos 45.6, 44.7, 37.2 at steps 2,000, 4,000, 6,000; 100 real training photos have
+  31.9 (measured). That run's first 1,433 steps had r1_gamma 1, discriminator_rate 1e-3 and augment
+  "color,translation".
 """
 
 import ml_collections
