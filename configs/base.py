@@ -54,6 +54,9 @@ def get_config() -> ml_collections.ConfigDict:
                 "segmenter_rate": 1e-4,
                 # Of the discriminator and the decoder.
                 "discriminator_rate": 1e-4,
+                # Steps over which the discriminator's rate rises from nothing: what opposes the
+                # segmenter in its first hundreds of steps can make the generator lose the map.
+                "discriminator_warmup": 0,
                 "beta1": 0.0,
                 "beta2": 0.999,
             },

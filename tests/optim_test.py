@@ -49,3 +49,8 @@ def test_decoder_belongs_to_the_discriminator():
     assert state.players(params, "generator") == {"generator": 1}
     del params["decoder"]
     assert state.players(params, "discriminator") == {"discriminator": 3}
+
+
+def test_warmup_scales_linearly_and_ends_at_one():
+    shares = [float(optim.warmup(jnp.int32(step), 4)) for step in (0, 1, 3, 4, 100)]
+    assert shares == [0.25, 0.5, 1.0, 1.0, 1.0]

@@ -6,7 +6,7 @@ import ml_collections
 import pytest
 
 from configs import base
-from usis_jax import overrides, settings
+from usis_jax import overrides, sections, settings
 
 ALL_CONFIGS = [
     "base",
@@ -45,8 +45,8 @@ def test_every_bundled_config_is_valid_and_has_no_field_that_base_lacks(name):
 @pytest.mark.parametrize("name", ["camvid", "faces"])
 def test_real_data_is_unpaired(name):
     run = settings.load(overrides.load_config(name))
-    assert settings.parse_data(run.data.photos) == (name, "train[:50%]")
-    assert settings.parse_data(run.data.labels) == (name, "train[50%:]")
+    assert sections.parse_data(run.data.photos) == (name, "train[:50%]")
+    assert sections.parse_data(run.data.labels) == (name, "train[50%:]")
 
 
 def test_paper_configs_have_the_paper_sizes():

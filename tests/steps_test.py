@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -172,3 +173,17 @@ def test_estimated_statistics_paint_as_the_batchs_own():
     estimated = steps.estimate_statistics(generator, params, collections, written.label, z)
     photo = generator.apply({"params": params, **estimated}, written.label, z)
     np.testing.assert_allclose(photo, trained, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_warmup_shortens_the_discriminators_first_step_only(rule):
+    settings = tiny_step.settings(rule)
+    rates = dataclasses.replace(settings.optimizer, discriminator_warmup=4)
+    start = tiny_step.created(settings).params
+    full, _ = tiny_step.run(settings, 1, (True,))
+    short, _ = tiny_step.run(dataclasses.replace(settings, optimizer=rates), 1, (True,))
+    for player, share in (("generator", 1), ("segmenter", 1), ("discriminator", 4)):
+        jax.tree.map(
+            lambda a, f, s, share=share: np.testing.assert_allclose(
+                share * (s - a), f - a, atol=4e-6),
+            start[player], full.params[player], short.params[player])

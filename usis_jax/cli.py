@@ -12,7 +12,10 @@ import re
 import sys
 import traceback
 
-from usis_jax import __version__, settings
+from usis_jax import __version__
+from usis_jax.commands import prepare, sample, train
+
+COMMANDS = (prepare, train, sample)
 
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
 _EXPECTED_OS_ERRORS = (
@@ -105,63 +108,6 @@ def is_bad_input(error: Exception) -> bool:
     return bool(files) and package in pathlib.Path(files[0]).resolve().parents
 
 
-def _prepare(arguments):
-    run = _settings(arguments)
-    from usis_jax.data import prepare
-
-    result = prepare.prepare(run, arguments.data_dir, overwrite=arguments.overwrite)
-    print(f"data is ready in {result['prepared_dir']}")
-    return {"command": "prepare", **result}
-
-
-def _train(arguments):
-    run = _settings(arguments)
-    from usis_jax import train
-
-    result = train.train(
-        run, arguments.workdir, accept_config_change=arguments.accept_config_change
-    )
-    print(
-        f"step {result['step']} of {run.steps}; samples, losses.png and checkpoints are in "
-        f"{arguments.workdir}"
-    )
-    return {"command": "train", "workdir": str(arguments.workdir), **result}
-
-
-def _sample(arguments):
-    from usis_jax import sampling
-
-    generator = sampling.Generator.load(arguments.workdir, best=arguments.best)
-    result = sampling.sample_folder(
-        generator, arguments.labels, arguments.out, arguments.num_samples, arguments.seed
-    )
-    print(
-        f"{result['photos']} photos of {result['labels']} label maps; all together in "
-        f"{result['contact_sheet']}"
-    )
-    return {"command": "sample", "out": str(arguments.out), **result}
-
-
-def _settings(arguments):
-    """Settings of --config, or those that --workdir already has, with the overrides."""
-    import ml_collections
-
-    from usis_jax import overrides
-
-    if arguments.config:
-        config = overrides.load_config(arguments.config)
-    elif arguments.command == "train" and os.path.isdir(arguments.workdir):
-        from usis_jax import checkpoint
-
-        config = ml_collections.ConfigDict(
-            settings.to_dict(checkpoint.load_settings(arguments.workdir))
-        )
-    else:
-        raise ValueError("--config is missing; for example --config=configs/quickstart.py")
-    overrides.apply(config, arguments.overrides)
-    return settings.load(config)
-
-
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -176,91 +122,9 @@ def _parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     commands.required = True
 
-    prepare = _command(
-        commands, "prepare", _prepare, "build the data that a configuration names", _fields_help()
-    )
-    _add_config(prepare)
-    prepare.add_argument(
-        "--data_dir", metavar="DIR", help="where your own files lie; not needed for scenes"
-    )
-    prepare.add_argument(
-        "--overwrite", action="store_true", help="build again what is already prepared"
-    )
-
-    train = _command(
-        commands, "train", _train, "train, or go on with a run that was stopped", _fields_help()
-    )
-    _add_config(train, "; may be left out to go on with the run in --workdir")
-    train.add_argument(
-        "--workdir", metavar="DIR", required=True, help="folder of checkpoints, grids and logs"
-    )
-    train.add_argument(
-        "--accept_config_change",
-        action="store_true",
-        help="go on although the run in --workdir has another configuration",
-    )
-
-    sample = _command(commands, "sample", _sample, "paint photos from a folder of label maps")
-    sample.add_argument(
-        "--workdir", metavar="DIR", required=True, help="folder that usis train wrote"
-    )
-    sample.add_argument(
-        "--labels", metavar="DIR", required=True, help="folder of label maps (PNG of class ids)"
-    )
-    sample.add_argument("--out", metavar="DIR", required=True, help="folder to write photos into")
-    sample.add_argument(
-        "--num_samples", metavar="N", type=_at_least(1), default=4,
-        help="photos for each label map, each from other noise (default 4)",
-    )  # fmt: skip
-    sample.add_argument(
-        "--seed", metavar="N", type=_at_least(0), default=0, help="decides the noise (default 0)"
-    )
-    sample.add_argument(
-        "--best", action="store_true", help="the best checkpoint instead of the latest"
-    )
+    for module in COMMANDS:
+        module.add(commands)
     return parser
-
-
-def _command(commands, name, run, summary, epilog=None):
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the result as JSON into a file")
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _add_config(parser, more=""):
-    parser.add_argument(
-        "--config", metavar="FILE", help=f"configuration, such as configs/quickstart.py{more}"
-    )
-    parser.add_argument(
-        "--config.field", metavar="VALUE", help="change a field, such as --config.steps=20"
-    )
-
-
-def _fields_help():
-    lines = ["fields (configs/base.py explains each one) and their defaults:"]
-    for name, value in settings.flatten(settings.Settings()).items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        lines.append(f"  --config.{name}={text}")
-    return "\n".join(lines)
-
-
-def _at_least(least):
-    def read(text):
-        if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not allowed, it must be a whole number of {least} or more"
-            )
-        return int(text)
-
-    return read
 
 
 def _one_line(error):

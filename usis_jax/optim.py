@@ -29,6 +29,21 @@ def optimisers(settings: Settings) -> dict[str, optax.GradientTransformation]:
             "discriminator": adam(rates.discriminator_rate)}
 
 
+def warmup(step: jax.Array, steps: int) -> jax.Array:
+    """Share of the full rate after `step` updates: rises linearly to 1 at step `steps` - 1.
+
+    Args:
+      step: int scalar, number of updates made before this one.
+      steps: at least 1.
+
+    Returns:
+      float32 scalar in (0, 1].
+
+    Source: differs from the paper, whose rates are constant.
+    """
+    return jnp.minimum(1.0, (step.astype(jnp.float32) + 1.0) / steps)
+
+
 def moving_average(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
     """average * d + params * (1 - d) for every leaf, d rising to `decay` over the first steps.
 

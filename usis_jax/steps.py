@@ -45,6 +45,7 @@ class _Step:
     def __init__(self, state: TrainState, batch: dict[str, Array], settings: Settings,
                  networks: Networks, void: int | None):
         self.settings, self.networks, self.void = settings, networks, void
+        self.number = state.step
         self.label, self.photo = batch["label"].astype(jnp.int32), to_photo(batch["photo"])
         self.collections = dict(state.collections)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -128,12 +129,16 @@ def train_step(state: TrainState, batch: dict[str, Array], *, settings: Settings
     return new, metrics
 
 
-def _update(settings: Settings, player: str, gradients: Any, params: dict, opt_state: dict) -> None:
+def _update(step: _Step, player: str, gradients: Any, params: dict, opt_state: dict) -> None:
     """Move one player's parameters in `params` and its state in `opt_state` (both changed)."""
     own = players(params, player)
     gradients = jax.lax.pmean(gradients, AXIS)
-    updates, opt_state[player] = optim.optimisers(settings)[player].update(
+    updates, opt_state[player] = optim.optimisers(step.settings)[player].update(
         gradients, opt_state[player], own)
+    warmup = step.settings.optimizer.discriminator_warmup
+    if player == "discriminator" and warmup:
+        share = optim.warmup(step.number, warmup)
+        updates = jax.tree.map(lambda update: share * update, updates)
     params.update(optax.apply_updates(own, updates))
 
 
@@ -165,7 +170,7 @@ def _alternating(step: _Step, state: TrainState, penalise: bool):
     gradients, (updates, metrics) = jax.grad(generator_loss, has_aux=True)(
         players(params, "generator"))
     step.collections["generator"] = updates
-    _update(step.settings, "generator", gradients, params, opt_state)
+    _update(step, "generator", gradients, params, opt_state)
 
     photo, step.collections["generator"] = step.generate(params["generator"], "segmenter")
     photo = jax.lax.stop_gradient(photo)
@@ -176,12 +181,12 @@ def _alternating(step: _Step, state: TrainState, penalise: bool):
 
     gradients, updates = jax.grad(segmenter_loss, has_aux=True)(players(params, "segmenter"))
     step.collections["segmenter"] = updates
-    _update(step.settings, "segmenter", gradients, params, opt_state)
+    _update(step, "segmenter", gradients, params, opt_state)
 
     photo, step.collections["generator"] = step.generate(params["generator"], "discriminator")
     gradients, more = _discriminator_gradients(
         step, params, jax.lax.stop_gradient(photo), penalise)
-    _update(step.settings, "discriminator", gradients, params, opt_state)
+    _update(step, "discriminator", gradients, params, opt_state)
     return params, opt_state, metrics | more
 
 
@@ -213,9 +218,9 @@ def _joint(step: _Step, state: TrainState, penalise: bool):
         jnp.add, gradients["discriminator"], fake_gradients)
 
     step.collections |= {"generator": updates, "segmenter": segmenter_updates}
-    _update(step.settings, "generator", {"generator": generator_gradients}, params, opt_state)
-    _update(step.settings, "segmenter", {"segmenter": segmenter_gradients}, params, opt_state)
-    _update(step.settings, "discriminator", gradients, params, opt_state)
+    _update(step, "generator", {"generator": generator_gradients}, params, opt_state)
+    _update(step, "segmenter", {"segmenter": segmenter_gradients}, params, opt_state)
+    _update(step, "discriminator", gradients, params, opt_state)
     return params, opt_state, metrics | {
         "loss_segmentation": loss_seg, "loss_generator": adversarial, "pixel_accuracy": right,
         "loss_fake": weights.adversarial * fake_loss, "score_fake": score.mean()}

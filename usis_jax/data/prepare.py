@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-from usis_jax import settings as settings_lib
+from usis_jax import sections
 from usis_jax.data import label_spec, prepared, staging
 
 
@@ -18,7 +18,7 @@ def needed(settings) -> dict[tuple[str, str], set[str]]:
         ("labels", ("labels",)),
         ("validation", ("photos", "labels")),
     ):
-        name, split = settings_lib.parse_data(getattr(settings.data, field))
+        name, split = sections.parse_data(getattr(settings.data, field))
         for kind in kinds:
             result.setdefault((name, kind), set()).add(split)
     return result

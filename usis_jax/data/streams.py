@@ -12,7 +12,7 @@ import grain.python as grain
 import numpy as np
 from PIL import Image
 
-from usis_jax import settings as settings_lib
+from usis_jax import sections
 from usis_jax.data import label_spec, prepared
 from usis_jax.data.builder import FIELDS, SPEC_FILE
 
@@ -152,7 +152,7 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
       FileNotFoundError: the data set is not prepared; says what to run.
       ValueError: no photo and label map have the same name.
     """
-    name, split = settings_lib.parse_data(settings.data.validation)
+    name, split = sections.parse_data(settings.data.validation)
     sources = {kind: _open(settings, name, kind, split) for kind in FIELDS}
     rows = {
         kind: {source[i]["name"].decode(): i for i in range(len(source))}
@@ -185,13 +185,13 @@ def spec(settings) -> label_spec.LabelSpec:
     Raises:
       FileNotFoundError: the data set is not prepared; says what to run.
     """
-    name, _ = settings_lib.parse_data(settings.data.labels)
+    name, _ = sections.parse_data(settings.data.labels)
     return label_spec.LabelSpec.load(_directory(settings, name, "labels") / SPEC_FILE)
 
 
 def _source(settings, kind: str):
     """Images of data.photos or data.labels, kept in memory up to MEMORY_LIMIT bytes."""
-    name, split = settings_lib.parse_data(getattr(settings.data, kind))
+    name, split = sections.parse_data(getattr(settings.data, kind))
     source = _open(settings, name, kind, split)
     shape = (settings.data.stored_height, settings.data.stored_width, 3 if kind == "photos" else 1)
     if len(source) * np.prod(shape) <= MEMORY_LIMIT:

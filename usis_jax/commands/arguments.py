@@ -1,0 +1,73 @@
+"""Arguments that several commands share, and the settings they lead to."""
+
+import argparse
+import os
+import re
+
+from usis_jax import settings
+
+
+def command(commands, name, run, summary, epilog=None):
+    """Adds a parser for `usis name`, with --json, that calls `run(values)`; returns the parser."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON into a file")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_config(parser, more=""):
+    """Adds --config FILE and --config.field=value."""
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"configuration, such as configs/quickstart.py{more}"
+    )
+    parser.add_argument(
+        "--config.field", metavar="VALUE", help="change a field, such as --config.steps=20"
+    )
+
+
+def fields_help():
+    """Every field of a configuration with its default, a line each."""
+    lines = ["fields (configs/base.py explains each one) and their defaults:"]
+    for name, value in settings.flatten(settings.Settings()).items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        lines.append(f"  --config.{name}={text}")
+    return "\n".join(lines)
+
+
+def at_least(least):
+    """Reader of whole numbers of `least` or more, for argparse."""
+    def read(text):
+        if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not allowed, it must be a whole number of {least} or more"
+            )
+        return int(text)
+
+    return read
+
+
+def settings_of(values):
+    """Settings of --config, or those that --workdir already has, with the overrides."""
+    import ml_collections
+
+    from usis_jax import overrides
+
+    if values.config:
+        config = overrides.load_config(values.config)
+    elif values.command == "train" and os.path.isdir(values.workdir):
+        from usis_jax import checkpoint
+
+        config = ml_collections.ConfigDict(
+            settings.to_dict(checkpoint.load_settings(values.workdir))
+        )
+    else:
+        raise ValueError("--config is missing; for example --config=configs/quickstart.py")
+    overrides.apply(config, values.overrides)
+    return settings.load(config)

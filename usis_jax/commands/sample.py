@@ -1,0 +1,41 @@
+"""`usis sample`: paints photos from a folder of label maps."""
+
+from usis_jax.commands import arguments
+
+
+def add(commands) -> None:
+    """Adds the command to the subparsers `commands`."""
+    parser = arguments.command(commands, "sample", run, "paint photos from a folder of label maps")
+    parser.add_argument(
+        "--workdir", metavar="DIR", required=True, help="folder that usis train wrote"
+    )
+    parser.add_argument(
+        "--labels", metavar="DIR", required=True, help="folder of label maps (PNG of class ids)"
+    )
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write photos into")
+    parser.add_argument(
+        "--num_samples", metavar="N", type=arguments.at_least(1), default=4,
+        help="photos for each label map, each from other noise (default 4)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", metavar="N", type=arguments.at_least(0), default=0,
+        help="decides the noise (default 0)",
+    )
+    parser.add_argument(
+        "--best", action="store_true", help="the best checkpoint instead of the latest"
+    )
+
+
+def run(values) -> dict:
+    """Paints photos; returns what is written as JSON."""
+    from usis_jax import sampling
+
+    generator = sampling.Generator.load(values.workdir, best=values.best)
+    result = sampling.sample_folder(
+        generator, values.labels, values.out, values.num_samples, values.seed
+    )
+    print(
+        f"{result['photos']} photos of {result['labels']} label maps; all together in "
+        f"{result['contact_sheet']}"
+    )
+    return {"command": "sample", "out": str(values.out), **result}
