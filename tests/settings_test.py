@@ -62,6 +62,19 @@ def test_paper_configs_have_the_paper_sizes():
     }
 
 
+def test_photo_sources_are_read_in_their_order_with_their_weights():
+    assert sections.parse_sources("scenes:train") == [("scenes", "train", None)]
+    assert sections.parse_sources("a:train[:50%], b:train+test") == [
+        ("a", "train[:50%]", None),
+        ("b", "train+test", None),
+    ]
+    assert sections.parse_sources("a:train[1:]@0.7,b:train@3,c:x@.5") == [
+        ("a", "train[1:]", 0.7),
+        ("b", "train", 3.0),
+        ("c", "x", 0.5),
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -77,6 +90,13 @@ def test_paper_configs_have_the_paper_sizes():
         ({"mapping": "xmap"}, ["mapping is 'xmap'", "shard_map, pmap"]),
         ({"data": {"flip": "yes"}}, ["data.flip is 'yes'", "True or False"]),
         ({"data": {"photos": "scenes"}}, ["data.photos is 'scenes'", "NAME:SPLIT"]),
+        ({"data": {"photos": "a:b@1,c:d"}}, ["data.photos is 'a:b@1,c:d'", "all sources a weight"]),
+        ({"data": {"photos": "a:b@0"}}, ["data.photos is 'a:b@0'", "number above 0"]),
+        ({"data": {"photos": "a:b@1e3"}}, ["data.photos is 'a:b@1e3'", "number above 0"]),
+        ({"data": {"photos": "a:b,a:b"}}, ["data.photos is 'a:b,a:b'", "twice"]),
+        ({"data": {"photos": "a:b,"}}, ["data.photos is 'a:b,'", "''", "NAME:SPLIT", "commas"]),
+        ({"data": {"labels": "a:b,c:d"}}, ["data.labels is 'a:b,c:d'", "NAME:SPLIT"]),
+        ({"data": {"labels": "a:b@1"}}, ["data.labels is 'a:b@1'", "NAME:SPLIT"]),
         ({"data": {"load_width": 64}}, ["data.load_width is 64", "data.width=512"]),
         ({"data": {"height": 100}}, ["data.height is 100", "generator's stride 32", "96 or 128"]),
         ({"data": {"width": 544}}, ["data.width is 544", "segmenter's stride 64", "512 or 576"]),

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from usis_jax.fields import Section, limited
 
-_DATA_SPEC = re.compile(r"[a-z][a-z0-9_]*:[^:\s][^\s]*")
+_DATA_SPEC = re.compile(r"[a-z][a-z0-9_]*:[^:@,\s][^@,\s]*")
+_WEIGHT = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _AUGMENTATIONS = ("color", "translation", "cutout")
 
 
@@ -34,13 +35,15 @@ class Data(Section):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("photos", "labels", "validation"):
-            value = getattr(self, name)
-            if not _DATA_SPEC.fullmatch(value):
-                raise ValueError(
-                    f"data.{name} is {value!r}; it must be NAME:SPLIT, for example scenes:train, "
-                    "camvid:train[:50%] or my_photos:validation"
-                )
+        for name, parse in (
+            ("photos", parse_sources),
+            ("labels", parse_data),
+            ("validation", parse_data),
+        ):
+            try:
+                parse(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"data.{name} is {error}") from None
         for name, size in (("load_height", self.height), ("load_width", self.width)):
             value = getattr(self, name)
             if value and value < size:
@@ -174,8 +177,52 @@ class Optimizer(Section):
 
 
 def parse_data(spec: str) -> tuple[str, str]:
-    """Name and split of a data field, as ("camvid", "train[:50%]") of "camvid:train[:50%]"."""
+    """Name and split of one source, as ("camvid", "train[:50%]") of "camvid:train[:50%]".
+
+    Raises:
+      ValueError: the text is not NAME:SPLIT.
+    """
     if not _DATA_SPEC.fullmatch(spec):
-        raise ValueError(f"{spec!r} is not NAME:SPLIT, for example scenes:train")
+        raise ValueError(
+            f"{spec!r}; it must be NAME:SPLIT, for example scenes:train, camvid:train[:50%] or "
+            "my_photos:validation"
+        )
     name, split = spec.split(":", 1)
     return name, split
+
+
+def parse_sources(text: str) -> list[tuple[str, str, float | None]]:
+    """Photo sources of `data.photos`, such as "cityscapes:train@0.7,kitti:train@0.3".
+
+    Args:
+      text: NAME:SPLIT, or several with commas between them, all or none followed by @WEIGHT, the
+        share of that source among the photos drawn. Weights need not sum to 1; without them every
+        photo of all sources is equally likely.
+
+    Returns:
+      (name, split, weight) of each, in their order; weight > 0, or None for all.
+
+    Raises:
+      ValueError: a part is not NAME:SPLIT or NAME:SPLIT@WEIGHT, a weight is no positive number,
+        only some have weights, or a source occurs twice.
+    """
+    sources = []
+    for part in text.split(","):
+        spec, at, weight = part.strip().partition("@")
+        try:
+            name, split = parse_data(spec)
+        except ValueError as error:
+            raise error if part == text else ValueError(
+                f"{text!r}, in which is {error}; several are separated by commas"
+            ) from None
+        if at and not (_WEIGHT.fullmatch(weight) and float(weight) > 0):
+            raise ValueError(
+                f"{text!r}; the weight after @ is {weight!r}, it must be a number above 0, for "
+                "example cityscapes:train@0.7,kitti:train@0.3"
+            )
+        sources.append((name, split, float(weight) if at else None))
+    if len({weight is None for _, _, weight in sources}) > 1:
+        raise ValueError(f"{text!r}; give all sources a weight (NAME:SPLIT@WEIGHT), or none")
+    if len({source[:2] for source in sources}) < len(sources):
+        raise ValueError(f"{text!r}; it names a source twice, give that one a larger weight")
+    return sources
