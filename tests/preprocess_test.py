@@ -25,6 +25,43 @@ def test_photo_of_any_mode_becomes_rgb(tmp_path, mode):
     assert (photo == 255).all()
 
 
+def test_cmyk_jpeg_becomes_rgb(tmp_path):
+    Image.new("RGB", (8, 8), (200, 40, 90)).convert("CMYK").save(tmp_path / "p.jpg", quality=100)
+    photo = preprocess.load_photo(tmp_path / "p.jpg", 8, 8)
+    assert np.abs(photo.astype(int) - [200, 40, 90]).max() < 6
+
+
+def test_transparent_parts_of_a_photo_are_put_on_white(tmp_path):
+    photo = np.full((4, 4, 4), 100, np.uint8)
+    photo[..., 3] = 0, 51, 204, 255
+    Image.fromarray(photo).save(tmp_path / "p.png")
+    loaded = preprocess.load_photo(tmp_path / "p.png", 4, 4)
+    np.testing.assert_array_equal(loaded[0, :, 0], [255, 224, 131, 100])
+    image = Image.new("P", (2, 1))
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.putdata([0, 1])
+    image.save(tmp_path / "q.png", transparency=0)
+    assert preprocess.load_photo(tmp_path / "q.png", 1, 2).tolist() == [
+        [[255, 255, 255], [10, 20, 30]]
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, suffix):
+    grey = np.array([[0, 128, 129, 257, 32768, 65535]], np.uint16)
+    Image.fromarray(grey).save(tmp_path / f"p.{suffix}")
+    photo = preprocess.load_photo(tmp_path / f"p.{suffix}", 1, 6)
+    expected = [round(int(v) * 255 / 65535) for v in grey[0]]
+    assert photo.tolist() == [[[v] * 3 for v in expected]]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_photo_of_32_bits_is_refused(tmp_path, dtype):
+    Image.fromarray(np.zeros((2, 2), dtype)).save(tmp_path / "p.tif")
+    with pytest.raises(ValueError, match=r"p\.tif: photo has mode ., 32 bits a channel"):
+        preprocess.load_photo(tmp_path / "p.tif", 2, 2)
+
+
 def test_photo_is_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -40,6 +77,12 @@ def test_undecodable_photo_is_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"bad\.png: photo does not decode"):
         preprocess.load_photo(tmp_path / "bad.png", 4, 4)
+
+
+def test_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"bad\.jpg: photo does not decode \(it is empty\)"):
+        preprocess.load_photo(tmp_path / "bad.jpg", 4, 4)
 
 
 def test_truncated_photo_is_named(tmp_path):
@@ -83,6 +126,21 @@ def test_jpeg_label_map_is_refused_whatever_its_name(tmp_path):
     (tmp_path / "l.jpg").rename(tmp_path / "l.png")
     with pytest.raises(ValueError, match=r"l\.png: label map is a JPEG"):
         preprocess.load_label(tmp_path / "l.png", 4, 4, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [("l.webp", {}, "WEBP"), ("l.jp2", {}, "JPEG2000"), ("l.tif", {"compression": "jpeg"}, "TIFF")],
+)
+def test_label_map_of_another_lossy_format_is_refused(tmp_path, name, options, said):
+    Image.new("RGB", (16, 16)).save(tmp_path / name, **options)
+    with pytest.raises(ValueError, match=rf"{name}: label map is a {said}.* use PNG"):
+        preprocess.load_label(tmp_path / name, 4, 4, SPEC)
+
+
+def test_black_and_white_image_has_the_ids_0_and_1(tmp_path):
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "l.png")
+    assert preprocess.load_label(tmp_path / "l.png", 1, 2, SPEC).tolist() == [[1, 0]]
 
 
 def test_id_outside_spec_is_found_before_resizing(tmp_path):

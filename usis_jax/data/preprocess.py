@@ -1,5 +1,6 @@
 """Reading of photo and label files at the size that training uses."""
 
+import os
 import warnings
 
 import numpy as np
@@ -7,10 +8,16 @@ from PIL import Image, ImageOps
 
 _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 _COLOUR_MODES = ("RGB", "RGBA")
+_ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+_LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
+_BACKGROUND = (255, 255, 255)
 
 
 def load_photo(path, height: int, width: int) -> np.ndarray:
     """Photo of a file, turned upright and resized with PIL's bicubic filter.
+
+    Grey and CMYK become RGB; what is transparent is put on white; of 16 bits a channel, 65535 is
+    white, whatever the brightest value of the photo is.
 
     Args:
       path: file of any format that PIL reads.
@@ -21,12 +28,9 @@ def load_photo(path, height: int, width: int) -> np.ndarray:
       uint8 [height, width, 3].
 
     Raises:
-      ValueError: the file does not decode; the message names it.
+      ValueError: the file does not decode, or has 32 bits a channel; the message names it.
     """
-    image = _open(path, "photo")
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"{path}: photo has mode {image.mode}; save it with 8 bits a channel")
-    image = ImageOps.exif_transpose(image).convert("RGB")
+    image = _rgb(ImageOps.exif_transpose(open_image(path, "photo")), path)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
@@ -45,12 +49,13 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
       uint8 [height, width], train ids.
 
     Raises:
-      ValueError: the file does not decode, is a JPEG (whose compression invents ids), is a
-        colour image without a palette in the spec, or has an id outside the spec.
+      ValueError: the file does not decode, is a JPEG or the like (whose compression invents
+        ids), is a colour image without a palette in the spec, or has an id outside the spec.
     """
-    image = _open(path, "label map")
-    if image.format == "JPEG":
-        raise ValueError(f"{path}: label map is a JPEG, whose compression changes ids; use a PNG")
+    image = open_image(path, "label map")
+    lossy = lossy_format(image)
+    if lossy:
+        raise ValueError(f"{path}: label map is a {lossy}, whose compression changes ids; use PNG")
     if image.mode in _COLOUR_MODES:
         array = np.asarray(image.convert("RGB"))
     elif image.mode in _ID_MODES:
@@ -64,14 +69,51 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
     return label
 
 
-def _open(path, what: str) -> Image.Image:
-    """Decoded image of a file."""
+def open_image(path, what: str) -> Image.Image:
+    """Decoded image of a file; ValueError, naming it, where it does not decode."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             image = Image.open(path)
             image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # broken files make PIL's decoders raise nearly anything
         reason = str(error).replace(repr(str(path)), "").strip() or type(error).__name__
+        reason = "it is empty" if os.path.isfile(path) and not os.path.getsize(path) else reason
         raise ValueError(f"{path}: {what} does not decode ({reason})") from error
     return image
+
+
+def lossy_format(image: Image.Image) -> str | None:
+    """Name of a file format that changes ids, or None; WebP and the like may, so they count."""
+    if image.format in _LOSSY_FORMATS:
+        return image.format
+    return "TIFF with JPEG" if image.info.get("compression") == "jpeg" else None
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether parts of an image may be transparent."""
+    return image.mode in _ALPHA_MODES or "transparency" in image.info
+
+
+def _rgb(image: Image.Image, path) -> Image.Image:
+    """Image of any mode as 8-bit RGB."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    png = str(path).lower().endswith(".png")
+    # Older versions of PIL open a PNG of 16 bits as I.
+    if image.mode.startswith("I;16") or (image.mode == "I" and png):
+        grey = np.asarray(image).astype(np.float64)
+        return Image.fromarray(np.round(grey / 257).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(
+            f"{path}: photo has mode {image.mode}, 32 bits a channel; save it with 8 or 16 bits"
+        )
+    if has_alpha(image):
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, _BACKGROUND), image).convert(
+            "RGB"
+        )
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        raise ValueError(f"{path}: photo has mode {image.mode}; save it as RGB") from error
