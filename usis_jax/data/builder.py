@@ -3,16 +3,14 @@
 import collections
 import concurrent.futures
 import dataclasses
-import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
-from usis_jax.data import prepared
+from usis_jax.data import png, prepared
 from usis_jax.data.label_spec import LabelSpec
 
 KINDS = ("photos", "labels")
@@ -114,9 +112,7 @@ def _encode(item) -> tuple[str, bytes, str | None]:
         array = make()
     except ValueError as error:
         array, problem = np.zeros((1, 1), np.uint8), str(error)
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG")
-    return name, buffer.getvalue(), problem
+    return name, png.encode(array), problem
 
 
 def _in_threads(function, items, threads: int = 4) -> Iterator:
