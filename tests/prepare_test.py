@@ -257,8 +257,35 @@ def test_data_set_without_builder_says_how_to_lay_out_its_files(tmp_path):
         _prepare(_settings(tmp_path / "out", "cityscapes"), tmp_path)
 
 
-def test_stored_size_is_the_load_size(tmp_path, source):
+def test_training_is_stored_at_the_load_size_and_validation_at_its_own(tmp_path, source):
     settings = _settings(tmp_path / "out", load_height=12, load_width=20)
-    path = pathlib.Path(_prepare(settings, source)["datasets"][0]["path"])
-    assert path.parent.name == "photos_12x20"
-    assert json.loads((path / "source.json").read_text())["files"]["train"]["count"] == 12
+    entries = _prepare(settings, source)["datasets"]
+    assert {(pathlib.Path(e["path"]).parent.name, *e["splits"].items()) for e in entries} == {
+        ("photos_12x20", ("train", 12)),
+        ("labels_12x20", ("train", 12)),
+        ("photos_8x16", ("validation", 4)),
+        ("labels_8x16", ("validation", 4)),
+    }
+    assert json.loads((pathlib.Path(entries[0]["path"]) / "source.json").read_text())["files"][
+        "train"
+    ]["count"] == 12
+
+
+def test_split_that_is_asked_for_later_is_added(tmp_path, source):
+    settings = _settings(tmp_path / "out", validation="yard:train[:2]")
+    assert [e["splits"] for e in _prepare(settings, source)["datasets"]] == [{"train": 12}] * 2
+    settings = _settings(tmp_path / "out", photos="yard:validation")
+    entries = _prepare(settings, source)["datasets"]
+    assert [(e["kind"], e["splits"], e["built"]) for e in entries] == [
+        ("photos", {"train": 12, "validation": 4}, True),
+        ("labels", {"train": 12, "validation": 4}, True),
+    ]
+    again = _prepare(_settings(tmp_path / "out"), source)["datasets"]
+    assert not any(e["built"] for e in again)
+
+
+def test_split_is_not_added_to_what_was_prepared_from_other_files(tmp_path, source):
+    _prepare(_settings(tmp_path / "out", validation="yard:train[:2]"), source)
+    shutil.copy(source / "photos/train/000.png", source / "photos/train/new.png")
+    with pytest.raises(ValueError, match=r"other data \(different: files\); add --overwrite"):
+        _prepare(_settings(tmp_path / "out"), source)

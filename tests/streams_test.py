@@ -212,12 +212,13 @@ def test_validation_subset_is_spread_over_the_names(out):
     assert len(streams.validation(_settings(out), 99)[2]) == 5
 
 
-def test_validation_takes_the_middle_of_larger_images(out):
+def test_validation_is_whole_where_training_crops(out):
+    photos, labels, names = streams.validation(_settings(out))
     settings = _settings(out, load_height=10, load_width=20)
-    photos, labels, _ = streams.validation(settings)
-    assert photos.shape == (5, 8, 16, 3)
-    assert (labels[:, -1] == labels[:, -1, ::-1]).mean() < 1
-    np.testing.assert_array_equal(labels[:, -1] == 0, (labels[:, -1] == 1)[:, ::-1])
+    uncropped = streams.validation(settings)
+    np.testing.assert_array_equal(uncropped[0], photos)
+    np.testing.assert_array_equal(uncropped[1], labels)
+    assert uncropped[2] == names
 
 
 def test_missing_data_says_what_to_run(tmp_path):

@@ -28,7 +28,7 @@ class DataConfig(tfds.core.BuilderConfig):
       height: rows of the stored images.
       width: columns of the stored images.
       spec: LabelSpec; with kind "labels" its file is stored beside the records.
-      source: folder of the user's files; "" where a builder draws its images.
+      files: {split: {name: file}} of the user's files; empty where a builder draws its images.
       origin: what the images were made of, as JSON values; stored beside the records so that
         preparing again can tell whether anything differs.
     """
@@ -38,7 +38,7 @@ class DataConfig(tfds.core.BuilderConfig):
     height: int = 0
     width: int = 0
     spec: LabelSpec | None = None
-    source: str = ""
+    files: dict = dataclasses.field(default_factory=dict, repr=False)
     origin: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):

@@ -8,16 +8,13 @@ import functools
 
 from usis_jax.data import preprocess
 from usis_jax.data.builder import ImageBuilder
-from usis_jax.data.layout import FOLDERS, find_spec, fingerprint, list_files
-
-__all__ = ["FOLDERS", "Folder", "find_spec", "fingerprint", "list_files", "named"]
 
 
 class Folder(ImageBuilder, skip_registration=True):
     """Photos or label maps of files; `named` gives the class for a data set's name."""
 
     def images(self):
-        """For each split, names and loaders of the folder's files."""
+        """For each split, names and loaders of the files in the configuration."""
         config = self.builder_config
         size = (config.height, config.width)
         if config.kind == "photos":
@@ -28,7 +25,7 @@ class Folder(ImageBuilder, skip_registration=True):
             )
         return {
             split: [(name, functools.partial(load, path)) for name, path in files.items()]
-            for split, files in list_files(config.source, config.kind).items()
+            for split, files in config.files.items()
         }
 
 

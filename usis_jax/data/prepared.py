@@ -19,10 +19,17 @@ def config_name(kind: str, height: int, width: int) -> str:
     return f"{kind}_{height}x{width}"
 
 
-def location(settings, name: str, kind: str) -> pathlib.Path:
-    """Folder of one prepared data set and kind at the size that settings ask for."""
-    size = (settings.data.stored_height, settings.data.stored_width)
-    return directory(settings) / name / config_name(kind, *size) / VERSION
+def size(settings, validation: bool = False) -> tuple[int, int]:
+    """(H, W) at which images are stored: what training crops from, or validation's own size."""
+    data = settings.data
+    if validation:
+        return data.height, data.width
+    return data.stored_height, data.stored_width
+
+
+def location(settings, name: str, kind: str, validation: bool = False) -> pathlib.Path:
+    """Folder of one prepared data set and kind at the size of training or of validation."""
+    return directory(settings) / name / config_name(kind, *size(settings, validation)) / VERSION
 
 
 def is_prepared(path: pathlib.Path) -> bool:
@@ -30,12 +37,12 @@ def is_prepared(path: pathlib.Path) -> bool:
     return (path / "dataset_info.json").is_file()
 
 
-def missing_message(settings, name: str, kind: str) -> str:
+def missing_message(settings, name: str, kind: str, validation: bool = False) -> str:
     """What to say where a prepared data set is missing."""
     config = {"scenes": "quickstart"} | {known: known for known in _WITH_CONFIG}
     source = "" if name == "scenes" else " --data_dir=YOUR_DIR"
-    size = f"{settings.data.stored_height}x{settings.data.stored_width}"
+    height, width = size(settings, validation)
     return (
-        f"data set {name!r} ({kind}, {size}) is not prepared in {directory(settings)}; "
+        f"data set {name!r} ({kind}, {height}x{width}) is not prepared in {directory(settings)}; "
         f"run: usis prepare --config=configs/{config.get(name, 'folder')}.py{source}"
     )

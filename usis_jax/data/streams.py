@@ -145,15 +145,15 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
       count: number wanted, spread evenly over the names; 0 for all.
 
     Returns:
-      photos uint8 [n, H, W, 3], labels int32 [n, H, W], names, sorted; n <= count. Images stored
-      larger than H x W are cropped in the middle.
+      photos uint8 [n, H, W, 3], labels int32 [n, H, W], names, sorted; n <= count. They are
+      stored at H x W, also where training crops from larger ones.
 
     Raises:
       FileNotFoundError: the data set is not prepared; says what to run.
       ValueError: no photo and label map have the same name.
     """
     name, split = sections.parse_data(settings.data.validation)
-    sources = {kind: _open(settings, name, kind, split) for kind in FIELDS}
+    sources = {kind: _open(settings, name, kind, split, validation=True) for kind in FIELDS}
     rows = {
         kind: {source[i]["name"].decode(): i for i in range(len(source))}
         for kind, source in sources.items()
@@ -165,15 +165,14 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
         )
     if count and count < len(names):
         names = [names[i * len(names) // count] for i in range(count)]
-    own = label_spec.LabelSpec.load(_directory(settings, name, "labels") / SPEC_FILE)
+    own = label_spec.LabelSpec.load(_directory(settings, name, "labels", True) / SPEC_FILE)
     if own.classes != spec(settings).classes:
         raise ValueError(
             f"data.validation={settings.data.validation} has other classes than "
             f"data.labels={settings.data.labels}; choose one labelling for both"
         )
-    size = (settings.data.height, settings.data.width)
     photos, labels = (
-        np.stack([_centre(Encoded(sources[k], FIELDS[k])[rows[k][n]], *size) for n in names])
+        np.stack([Encoded(sources[k], FIELDS[k])[rows[k][n]] for n in names])
         for k in ("photos", "labels")
     )
     return photos, labels[..., 0].astype(np.int32), names
@@ -199,18 +198,18 @@ def _source(settings, kind: str):
     return Encoded(source, FIELDS[kind])
 
 
-def _directory(settings, name: str, kind: str):
-    path = prepared.location(settings, name, kind)
+def _directory(settings, name: str, kind: str, validation: bool = False):
+    path = prepared.location(settings, name, kind, validation)
     if not prepared.is_prepared(path):
-        raise FileNotFoundError(prepared.missing_message(settings, name, kind))
+        raise FileNotFoundError(prepared.missing_message(settings, name, kind, validation))
     return path
 
 
-def _open(settings, name: str, kind: str, split: str):
+def _open(settings, name: str, kind: str, split: str, validation: bool = False):
     """TFDS data source of a split, whose records hold the name and the image as PNG."""
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(_directory(settings, name, kind))
+    builder = tfds.builder_from_directory(_directory(settings, name, kind, validation))
     try:
         skip = {FIELDS[kind]: tfds.decode.SkipDecoding()}
         source = builder.as_data_source(split, decoders=skip)
@@ -232,8 +231,3 @@ def _crop_and_flip(image, rng, *, size, flip: bool, table) -> np.ndarray:
         if table is not None:
             image = table[image]
     return image.copy()
-
-
-def _centre(image, height: int, width: int) -> np.ndarray:
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return image[top : top + height, left : left + width]

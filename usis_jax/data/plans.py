@@ -1,0 +1,206 @@
+"""What `prepare` must build for a run's settings: data sets, kinds, sizes, splits, label specs."""
+
+import json
+import pathlib
+
+from usis_jax import sections
+from usis_jax.data import label_spec, prepared
+
+
+def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
+    """Data sets, kinds and sizes, as ("camvid", "labels", (96, 128)), that settings name.
+
+    Args:
+      settings: Settings.
+
+    Returns:
+      The splits that each must have, such as {"train[:50%]"}.
+    """
+    data = settings.data
+    wanted = [(name, split, "photos", False) for name, split, _ in
+              sections.parse_sources(data.photos)]
+    wanted.append((*sections.parse_data(data.labels), "labels", False))
+    wanted += [(*sections.parse_data(data.validation), kind, True) for kind in ("photos", "labels")]
+    result: dict[tuple[str, str, tuple[int, int]], set[str]] = {}
+    for name, split, kind, validation in wanted:
+        key = name, kind, prepared.size(settings, validation)
+        result.setdefault(key, set()).add(split)
+    return result
+
+
+def all_plans(settings, data_dir=None) -> list[dict]:
+    """What to build for each data set, kind and size that settings name.
+
+    Args:
+      settings: Settings.
+      data_dir: folder of the user's files, or None.
+
+    Returns:
+      Dicts with `name`, `kind`, `height`, `width`, `path` (where it lies when prepared) and
+      `origin` (what it is made of; None where data_dir is None and it is prepared already). Where
+      `origin` is not None also `builder`, `spec`, `files` {split: {name: file}} and `available`
+      {split: its part of `origin`}, both of all splits that there are.
+
+    Raises:
+      FileNotFoundError: data_dir, or a folder in it, is missing.
+      ValueError: a data set has not the split that settings name.
+    """
+    wanted = needed(settings)
+    _check_sources({name for name, _, _ in wanted} - {"scenes"}, data_dir)
+    return [_plan(settings, *key, splits, data_dir) for key, splits in wanted.items()]
+
+
+def _check_sources(names: set[str], data_dir) -> None:
+    """ValueError or FileNotFoundError where data_dir cannot hold the files of these data sets."""
+    if data_dir is None or not names:
+        return
+    source = pathlib.Path(data_dir).expanduser()
+    if not source.is_dir():
+        raise FileNotFoundError(f"--data_dir={data_dir} does not exist or is no folder")
+    missing = sorted(name for name in names if not (source / name).is_dir())
+    if len(names) > 1 and missing:
+        raise FileNotFoundError(
+            f"--data_dir={data_dir} must hold a folder for each of {', '.join(sorted(names))}; "
+            f"it has no {missing[0]}/"
+        )
+
+
+def _plan(settings, name: str, kind: str, size, splits: set[str], data_dir) -> dict:
+    """One entry of `all_plans`."""
+    plan = {
+        "name": name,
+        "kind": kind,
+        "height": size[0],
+        "width": size[1],
+        "path": prepared.directory(settings) / name / prepared.config_name(kind, *size)
+        / prepared.VERSION,
+        "origin": None,
+    }
+    if name == "scenes":
+        return plan | _scenes(settings, splits)
+    if data_dir is None:
+        if prepared.is_prepared(plan["path"]):
+            return plan
+        validation = size != prepared.size(settings)
+        raise FileNotFoundError(prepared.missing_message(settings, name, kind, validation))
+    return plan | _folder(settings, name, kind, splits, data_dir)
+
+
+def _folder(settings, name: str, kind: str, splits: set[str], data_dir) -> dict:
+    """The part of a plan that a folder data set decides."""
+    from usis_jax.data import camvid, faces, folder, layout
+
+    source = pathlib.Path(data_dir).expanduser()
+    if (source / name).is_dir():
+        source = source / name
+    known = [part for parts in layout.FOLDERS.values() for part in parts]
+    if name in prepared.COMING and not any((source / part).is_dir() for part in known):
+        raise ValueError(
+            f"a builder of {name!r} is not in this version; arrange its files as {source}/photos "
+            f"and {source}/labels, each with train/ and val/, and they are read as a folder"
+        )
+    files = layout.list_files(source, kind)
+    chosen = _base_splits(splits, files)
+    for part in chosen:
+        if part not in files:
+            raise ValueError(
+                f"data set {name!r} has no {kind} of split {part!r} in {source}, only of "
+                f"{', '.join(files)}; change data.photos, data.labels or data.validation"
+            )
+    spec = _spec(settings, name, source) if kind == "labels" else None
+    available = layout.fingerprint(files)
+    origin = {
+        "files": {split: available[split] for split in chosen},
+        "spec": spec.to_dict() if spec else None,
+    }
+    classes = {"camvid": camvid.Camvid, "faces": faces.Faces}
+    return {
+        "builder": classes.get(name) or folder.named(name),
+        "origin": origin,
+        "available": available,
+        "files": files,
+        "spec": spec,
+    }
+
+
+def _scenes(settings, splits: set[str]) -> dict:
+    """The part of a plan that the embedded data set decides."""
+    from usis_jax.data import scenes
+
+    if settings.data.label_spec:
+        raise ValueError(
+            f"data.label_spec is {settings.data.label_spec!r}; it must be empty for scenes"
+        )
+    available = {
+        "train": settings.data.num_scenes,
+        "validation": settings.data.num_validation,
+        "test": settings.data.num_validation,
+    }
+    counts = {split: available[split] for split in _base_splits(splits, available)
+              if split in available}
+    return {
+        "builder": scenes.Scenes,
+        "origin": {"counts": counts, "seed": 0},
+        "available": available,
+        "files": {},
+        "spec": label_spec.get("scenes"),
+    }
+
+
+def _base_splits(splits: set[str], available) -> list[str]:
+    """Names of whole splits, sorted, in expressions such as "train[:50%]+validation" or "all"."""
+    names = {part.split("[")[0] for split in splits for part in split.split("+")}
+    return sorted(names - {"all"} | (set(available) if "all" in names else set()))
+
+
+def _spec(settings, name: str, source: pathlib.Path) -> label_spec.LabelSpec:
+    from usis_jax.data import builtin_specs, layout
+
+    if settings.data.label_spec:
+        return label_spec.find(settings.data.label_spec)
+    if any((source / file).is_file() for file in label_spec.FILE_NAMES):
+        return layout.find_spec(source)
+    return builtin_specs.SPECS.get(name) or layout.find_spec(source)
+
+
+def must_build(plan: dict, overwrite: bool) -> bool:
+    """Whether a plan is not prepared yet, or without a split that it needs.
+
+    A plan that goes on from what is there gets the splits that were there before as well.
+
+    Raises:
+      ValueError: it is prepared from other files or with another label spec.
+    """
+    from usis_jax.data import builder
+
+    if not prepared.is_prepared(plan["path"]):
+        return True
+    if plan["origin"] is None:
+        return False
+    try:
+        old = json.loads((plan["path"] / builder.SOURCE_FILE).read_text())
+    except (OSError, ValueError):
+        old = {}
+    new = json.loads(json.dumps(plan["origin"]))
+    part = "files" if "files" in new else "counts"
+    before, after, available = old.get(part, {}), new[part], plan["available"]
+    changed = [key for key in new if key != part and old.get(key) != new[key]]
+    if not before or any(available.get(split) != before[split] for split in before):
+        changed.insert(0, part)
+    if not changed:
+        plan["origin"][part] = before | after
+        return bool(set(after) - set(before))
+    if overwrite:
+        return True
+    raise ValueError(
+        f"{plan['path']} was prepared from other data (different: {' and '.join(changed)}); add "
+        "--overwrite to build it again, or choose another --config.data.prepared_dir"
+    )
+
+
+def counts(plan: dict) -> dict[str, int]:
+    """Number of images that a plan stores, for each split."""
+    origin = plan["origin"]
+    return origin["counts"] if "counts" in origin else {
+        split: part["count"] for split, part in origin["files"].items()
+    }
