@@ -67,7 +67,10 @@ def get_config() -> ml_collections.ConfigDict:
 def _data():
     return {
         # NAME:SPLIT of the photos. NAME is scenes, camvid, faces, cityscapes, ade20k, coco_stuff
-        # or any name for a folder of your own; SPLIT is such as train or train[:50%].
+        # or any name for a folder of your own; SPLIT is such as train or train[:50%]. Several
+        # with commas between them, and @WEIGHT after each for its share among the photos drawn,
+        # such as cityscapes:train@0.7,kitti:train@0.3; without weights all photos are equally
+        # likely.
         "photos": "scenes:train",
         # NAME:SPLIT of the label maps, which are never paired with the photos.
         "labels": "scenes:train",
@@ -83,6 +86,10 @@ def _data():
         "load_width": 0,
         # Mirror photos and label maps at random in training.
         "flip": True,
+        # Share of label maps, 0 to 1, for which first a class is drawn, rare ones more often, and
+        # then one of the maps that hold it (DAFormer's rare-class sampling); 0 = all maps equally
+        # likely (the paper).
+        "class_balance": 0.0,
         # Threads that read and decode.
         "threads": 4,
         # Classes of a folder data set: path of a TOML or YAML file, or the name of a built-in

@@ -9,32 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import tiny_data
 from usis_jax import settings as settings_lib
-from usis_jax.data import label_spec, prepare, streams
+from usis_jax.data import label_spec, prepare, stored_images, streams
 
 SPEC = label_spec.LabelSpec("yard", ("left", "right", "middle"), flip_pairs=((0, 1),))
 COUNT = 12
-
-
-def _settings(prepared_dir, batch_size=4, seed=0, **data):
-    data = {
-        "photos": "yard:train",
-        "labels": "yard:train",
-        "validation": "yard:validation",
-        "height": 8,
-        "width": 16,
-        "prepared_dir": str(prepared_dir),
-        "threads": 2,
-    } | data
-    return settings_lib.load(
-        {
-            "batch_size": batch_size,
-            "seed": seed,
-            "data": data,
-            "generator": {"multipliers": (1, 1, 1)},
-            "segmenter": {"down": (4,), "up": (4,)},
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +33,8 @@ def out(tmp_path_factory):
             label[:, :4], label[:, 12:] = 0, 1
             label[i // 4, 4 + 2 * (i % 4)] = 0
             Image.fromarray(label).save(source / "labels" / split / f"{i}.png")
-    prepare.prepare(_settings(target), source, progress=False)
-    larger = _settings(target, load_height=10, load_width=20)
+    prepare.prepare(tiny_data.settings(target), source, progress=False)
+    larger = tiny_data.settings(target, load_height=10, load_width=20)
     prepare.prepare(larger, source, progress=False)
     return target
 
@@ -78,7 +58,7 @@ def _mirrored(photos):
 
 
 def test_batch_has_shape_and_type(out):
-    (batch,) = _take(_settings(out), 1)
+    (batch,) = _take(tiny_data.settings(out), 1)
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {
         "photo": ((4, 8, 16, 3), np.uint8),
         "label": ((4, 8, 16), np.int32),
@@ -86,21 +66,22 @@ def test_batch_has_shape_and_type(out):
 
 
 def test_batches_are_a_function_of_seed(out):
-    _assert_equal(_take(_settings(out), 7), _take(_settings(out), 7))
-    other = _take(_settings(out, seed=1), 7)
-    assert _photo_ids(other) != _photo_ids(_take(_settings(out), 7))
+    _assert_equal(_take(tiny_data.settings(out), 7), _take(tiny_data.settings(out), 7))
+    other = _take(tiny_data.settings(out, seed=1), 7)
+    assert _photo_ids(other) != _photo_ids(_take(tiny_data.settings(out), 7))
 
 
 @pytest.mark.parametrize("threads", [0, 1, 4])
 def test_batches_do_not_depend_on_threads(out, threads):
-    _assert_equal(_take(_settings(out, threads=threads), 7), _take(_settings(out), 7))
+    batches = _take(tiny_data.settings(out, threads=threads), 7)
+    _assert_equal(batches, _take(tiny_data.settings(out), 7))
 
 
 @pytest.mark.parametrize("process_count", [2, 4])
 def test_processes_share_the_global_batch(out, process_count):
-    whole = _take(_settings(out), 7)
+    whole = _take(tiny_data.settings(out), 7)
     parts = [
-        _take(_settings(out), 7, process_index=p, process_count=process_count)
+        _take(tiny_data.settings(out), 7, process_index=p, process_count=process_count)
         for p in range(process_count)
     ]
     joined = [
@@ -112,13 +93,13 @@ def test_processes_share_the_global_batch(out, process_count):
 
 def test_batch_that_does_not_divide_over_processes_is_refused(out):
     with pytest.raises(ValueError, match="batch_size is 4; it must be a multiple of the 3"):
-        streams.training(_settings(out), process_count=3)
+        streams.training(tiny_data.settings(out), process_count=3)
 
 
 def test_stream_resumes_at_a_step_as_if_never_stopped(out):
-    whole = _take(_settings(out), 10)
-    _assert_equal(whole[6:], _take(_settings(out), 4, start_step=6))
-    iterator = streams.training(_settings(out))
+    whole = _take(tiny_data.settings(out), 10)
+    _assert_equal(whole[6:], _take(tiny_data.settings(out), 4, start_step=6))
+    iterator = streams.training(tiny_data.settings(out))
     next(iterator)
     state = iterator.get_state()
     assert state == {"next_index": 1}
@@ -129,13 +110,13 @@ def test_stream_resumes_at_a_step_as_if_never_stopped(out):
 
 def test_each_pass_has_every_photo_once_in_a_new_order(out):
     steps = COUNT // 4
-    ids = _photo_ids(_take(_settings(out), 2 * steps))
+    ids = _photo_ids(_take(tiny_data.settings(out), 2 * steps))
     assert sorted(ids[:COUNT]) == sorted(ids[COUNT:]) == list(range(COUNT))
     assert ids[:COUNT] != ids[COUNT:]
 
 
 def test_photos_and_label_maps_are_drawn_independently(out):
-    batches = _take(_settings(out, flip=False), 60)
+    batches = _take(tiny_data.settings(out, flip=False), 60)
     photo = np.array(_photo_ids(batches))
     label = np.array([int(np.argmin(row[:3, 4:12:2])) for b in batches for row in b["label"]])
     assert sorted(set(label)) == list(range(COUNT))
@@ -143,7 +124,7 @@ def test_photos_and_label_maps_are_drawn_independently(out):
 
 
 def test_photos_and_label_maps_are_mirrored_independently(out):
-    batches = _take(_settings(out), 100)
+    batches = _take(tiny_data.settings(out), 100)
     photo = np.concatenate([_mirrored(b["photo"]) for b in batches])
     label = np.concatenate([(b["label"][:, :3, 4:12] == 1).any((1, 2)) for b in batches])
     for flips in (photo, label, photo ^ label):
@@ -151,8 +132,8 @@ def test_photos_and_label_maps_are_mirrored_independently(out):
 
 
 def test_mirrored_photo_is_the_photo_mirrored(out):
-    plain = np.concatenate([b["photo"] for b in _take(_settings(out, flip=False), 6)])
-    flipped = np.concatenate([b["photo"] for b in _take(_settings(out), 6)])
+    plain = np.concatenate([b["photo"] for b in _take(tiny_data.settings(out, flip=False), 6)])
+    flipped = np.concatenate([b["photo"] for b in _take(tiny_data.settings(out), 6)])
     rows = _mirrored(flipped)
     assert rows.any()
     flipped[rows] = flipped[rows][:, :, ::-1]
@@ -160,8 +141,8 @@ def test_mirrored_photo_is_the_photo_mirrored(out):
 
 
 def test_mirrored_label_map_exchanges_left_and_right(out):
-    plain = np.concatenate([b["label"] for b in _take(_settings(out, flip=False), 6)])
-    flipped = np.concatenate([b["label"] for b in _take(_settings(out), 6)])
+    plain = np.concatenate([b["label"] for b in _take(tiny_data.settings(out, flip=False), 6)])
+    flipped = np.concatenate([b["label"] for b in _take(tiny_data.settings(out), 6)])
     rows = (flipped[:, :3, 4:12] == 1).any((1, 2))
     assert rows.any()
     expected = plain.copy()
@@ -174,7 +155,7 @@ def test_mirrored_label_map_exchanges_left_and_right(out):
 
 
 def test_larger_stored_images_are_cropped_at_random(out):
-    settings = _settings(out, load_height=10, load_width=20, flip=False)
+    settings = tiny_data.settings(out, load_height=10, load_width=20, flip=False)
     batches = _take(settings, 40)
     assert batches[0]["photo"].shape == (4, 8, 16, 3)
     left = {int((row[0] == 0).argmin()) for b in batches for row in b["label"]}
@@ -182,14 +163,14 @@ def test_larger_stored_images_are_cropped_at_random(out):
 
 
 def test_images_larger_than_memory_allows_give_the_same_batches(out, monkeypatch):
-    whole = _take(_settings(out), 5)
-    monkeypatch.setattr(streams, "MEMORY_LIMIT", 0)
-    _assert_equal(whole, _take(_settings(out), 5))
+    whole = _take(tiny_data.settings(out), 5)
+    monkeypatch.setattr(stored_images, "MEMORY_LIMIT", 0)
+    _assert_equal(whole, _take(tiny_data.settings(out), 5))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_changing_a_batch_leaves_later_ones_alone(out, batch_size):
-    settings = _settings(out, batch_size=batch_size, threads=0)
+    settings = tiny_data.settings(out, batch_size=batch_size, threads=0)
     whole = _take(settings, 3 * COUNT)
     changed = []
     for batch in itertools.islice(streams.training(settings), 3 * COUNT):
@@ -200,7 +181,7 @@ def test_changing_a_batch_leaves_later_ones_alone(out, batch_size):
 
 
 def test_validation_pairs_photos_and_label_maps_by_name(out):
-    photos, labels, names = streams.validation(_settings(out))
+    photos, labels, names = streams.validation(tiny_data.settings(out))
     assert names == ["0", "1", "2", "3", "4"]
     assert (photos.dtype, labels.dtype) == (np.uint8, np.int32)
     assert photos[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
@@ -208,13 +189,13 @@ def test_validation_pairs_photos_and_label_maps_by_name(out):
 
 
 def test_validation_subset_is_spread_over_the_names(out):
-    assert streams.validation(_settings(out), 2)[2] == ["0", "2"]
-    assert len(streams.validation(_settings(out), 99)[2]) == 5
+    assert streams.validation(tiny_data.settings(out), 2)[2] == ["0", "2"]
+    assert len(streams.validation(tiny_data.settings(out), 99)[2]) == 5
 
 
 def test_validation_is_whole_where_training_crops(out):
-    photos, labels, names = streams.validation(_settings(out))
-    settings = _settings(out, load_height=10, load_width=20)
+    photos, labels, names = streams.validation(tiny_data.settings(out))
+    settings = tiny_data.settings(out, load_height=10, load_width=20)
     uncropped = streams.validation(settings)
     np.testing.assert_array_equal(uncropped[0], photos)
     np.testing.assert_array_equal(uncropped[1], labels)
@@ -222,7 +203,7 @@ def test_validation_is_whole_where_training_crops(out):
 
 
 def test_missing_data_says_what_to_run(tmp_path):
-    settings = _settings(
+    settings = tiny_data.settings(
         tmp_path, photos="camvid:train", labels="camvid:train", validation="camvid:validation"
     )
     with pytest.raises(FileNotFoundError) as error:
@@ -236,7 +217,7 @@ def test_missing_data_says_what_to_run(tmp_path):
 @pytest.mark.parametrize("split", ["night", "train[:0]", "train[:"])
 def test_unknown_or_empty_split_lists_those_there(out, split):
     with pytest.raises(ValueError, match=r"of photos, or it is empty; there are train \(12\), val"):
-        streams.training(_settings(out, photos=f"yard:{split}"))
+        streams.training(tiny_data.settings(out, photos=f"yard:{split}"))
 
 
 def test_reading_does_not_import_tensorflow(out):
@@ -244,7 +225,7 @@ def test_reading_does_not_import_tensorflow(out):
         "import sys\n"
         "from usis_jax import settings as settings_lib\n"
         "from usis_jax.data import streams\n"
-        f"settings = settings_lib.from_json({settings_lib.to_json(_settings(out))!r})\n"
+        f"settings = settings_lib.from_json({settings_lib.to_json(tiny_data.settings(out))!r})\n"
         "next(streams.training(settings))\n"
         "streams.validation(settings, 2)\n"
         "assert 'tensorflow' not in sys.modules\n"

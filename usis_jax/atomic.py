@@ -22,6 +22,12 @@ def write_png(path, photo):
         Image.fromarray(np.asarray(photo, np.uint8)).save(file, format="PNG")
 
 
+def write_with(path, write):
+    """Writes a file by calling `write(file)`, the file open for writing bytes."""
+    with _replacing(path) as file:
+        write(file)
+
+
 @contextlib.contextmanager
 def _replacing(path):
     """A temporary file beside `path` that takes its place at the end, or vanishes on an error."""

@@ -52,7 +52,7 @@ def _build(entries: list[dict], folder: pathlib.Path, progress: bool) -> None:
     import tensorflow_datasets as tfds
     import tqdm
 
-    from usis_jax.data import builder
+    from usis_jax.data import builder, class_shares
 
     tfds.disable_progress_bar()
     problems = []
@@ -69,6 +69,8 @@ def _build(entries: list[dict], folder: pathlib.Path, progress: bool) -> None:
             one.on_image = bar.update
             one.download_and_prepare(file_format="array_record")
             problems += one.problems
+            if plan["kind"] == "labels" and not problems:
+                class_shares.store(one.data_path, progress)
     if problems:
         raise builder.BadFiles(problems)
 

@@ -1,63 +1,19 @@
 """Streams of training batches: photos and label maps, drawn independently of each other.
 
 Batch n is a function of (seed, n) alone. Each stream shuffles its own data set anew in each pass,
-by its own seed, then crops and mirrors each image by a random number that depends on its place in
-the stream; with P processes, process p reads rows p*b to (p+1)*b of each global batch.
+by its own seed (`sampling_order`), then crops and mirrors each image by a random number that
+depends on its place in the stream; with P processes, process p reads rows p*b to (p+1)*b of each
+global batch.
 """
 
 import functools
-import io
 
 import grain.python as grain
 import numpy as np
-from PIL import Image
 
 from usis_jax import sections
-from usis_jax.data import label_spec, prepared
+from usis_jax.data import class_shares, label_spec, sampling_order, stored_images
 from usis_jax.data.builder import FIELDS, SPEC_FILE
-
-MEMORY_LIMIT = 2**30
-# Images in a stream. Without a number, Grain's repeat overflows when batches hold one image.
-_ENDLESS = 2**48
-
-
-class Decoded:
-    """Images of a prepared data set in memory, each decoded when it is first read.
-
-    Args:
-      source: data source whose records are dicts, with images as PNG.
-      field: name of the image in a record.
-      shape: (H, W, C) of each image.
-    """
-
-    def __init__(self, source, field: str, shape: tuple[int, int, int]):
-        self._source = Encoded(source, field)
-        self._images = np.empty((len(source), *shape), np.uint8)
-        self._filled = np.zeros(len(source), bool)
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index) -> np.ndarray:
-        if not self._filled[index]:
-            self._images[index] = self._source[index]
-            self._filled[index] = True
-        return self._images[index]
-
-
-class Encoded:
-    """Images of a prepared data set, decoded at each reading; see `Decoded`."""
-
-    def __init__(self, source, field: str):
-        self._source, self._field = source, field
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index) -> np.ndarray:
-        with Image.open(io.BytesIO(self._source[index][self._field])) as image:
-            array = np.asarray(image)
-        return array if array.ndim == 3 else array[..., None]
 
 
 class Batches:
@@ -121,18 +77,16 @@ def training(
         )
     local = settings.batch_size // process_count
     flip_table = spec(settings).flip_table
+    mirrored_names = (flip_table != np.arange(len(flip_table))).any()
     streams = []
-    for number, kind in enumerate(("photos", "labels")):
-        seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
+    for kind, table in (("photos", None), ("labels", flip_table if mirrored_names else None)):
         transform = functools.partial(
             _crop_and_flip,
             size=(settings.data.height, settings.data.width),
             flip=settings.data.flip,
-            table=flip_table if kind == "labels" else None,
+            table=table,
         )
-        source = _source(settings, kind)
-        dataset = grain.MapDataset.source(source).seed(seed).shuffle()
-        dataset = dataset.repeat(_ENDLESS // len(source) + 1).random_map(transform).batch(local)
+        dataset = _order(settings, kind).random_map(transform).batch(local)
         streams.append(dataset[process_index::process_count])
     return Batches(*streams, settings.data.threads, start_step)
 
@@ -153,7 +107,8 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
       ValueError: no photo and label map have the same name.
     """
     name, split = sections.parse_data(settings.data.validation)
-    sources = {kind: _open(settings, name, kind, split, validation=True) for kind in FIELDS}
+    folders = {kind: stored_images.folder(settings, name, kind, True) for kind in FIELDS}
+    sources = {kind: stored_images.open_split(folders[kind], split) for kind in FIELDS}
     rows = {
         kind: {source[i]["name"].decode(): i for i in range(len(source))}
         for kind, source in sources.items()
@@ -165,14 +120,14 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
         )
     if count and count < len(names):
         names = [names[i * len(names) // count] for i in range(count)]
-    own = label_spec.LabelSpec.load(_directory(settings, name, "labels", True) / SPEC_FILE)
+    own = label_spec.LabelSpec.load(folders["labels"] / SPEC_FILE)
     if own.classes != spec(settings).classes:
         raise ValueError(
             f"data.validation={settings.data.validation} has other classes than "
             f"data.labels={settings.data.labels}; choose one labelling for both"
         )
     photos, labels = (
-        np.stack([Encoded(sources[k], FIELDS[k])[rows[k][n]] for n in names])
+        np.stack([stored_images.Encoded(sources[k], FIELDS[k])[rows[k][n]] for n in names])
         for k in ("photos", "labels")
     )
     return photos, labels[..., 0].astype(np.int32), names
@@ -185,40 +140,24 @@ def spec(settings) -> label_spec.LabelSpec:
       FileNotFoundError: the data set is not prepared; says what to run.
     """
     name, _ = sections.parse_data(settings.data.labels)
-    return label_spec.LabelSpec.load(_directory(settings, name, "labels") / SPEC_FILE)
+    return label_spec.LabelSpec.load(stored_images.folder(settings, name, "labels") / SPEC_FILE)
 
 
-def _source(settings, kind: str):
-    """Images of data.photos or data.labels, kept in memory up to MEMORY_LIMIT bytes."""
-    name, split = sections.parse_data(getattr(settings.data, kind))
-    source = _open(settings, name, kind, split)
-    shape = (settings.data.stored_height, settings.data.stored_width, 3 if kind == "photos" else 1)
-    if len(source) * np.prod(shape) <= MEMORY_LIMIT:
-        return Decoded(source, FIELDS[kind], shape)
-    return Encoded(source, FIELDS[kind])
-
-
-def _directory(settings, name: str, kind: str, validation: bool = False):
-    path = prepared.location(settings, name, kind, validation)
-    if not prepared.is_prepared(path):
-        raise FileNotFoundError(prepared.missing_message(settings, name, kind, validation))
-    return path
-
-
-def _open(settings, name: str, kind: str, split: str, validation: bool = False):
-    """TFDS data source of a split, whose records hold the name and the image as PNG."""
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder_from_directory(_directory(settings, name, kind, validation))
-    try:
-        skip = {FIELDS[kind]: tfds.decode.SkipDecoding()}
-        source = builder.as_data_source(split, decoders=skip)
-    except (ValueError, KeyError, AssertionError) as error:
-        raise ValueError(
-            f"data set {name!r} has no split {split!r} of {kind}, or it is empty; there are "
-            + ", ".join(f"{key} ({info.num_examples})" for key, info in builder.info.splits.items())
-        ) from error
-    return source
+def _order(settings, kind: str) -> grain.MapDataset:
+    """Endless images of data.photos or data.labels, as they are stored."""
+    number = ("photos", "labels").index(kind)
+    seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
+    if kind == "photos":
+        sources = sections.parse_sources(settings.data.photos)
+        images = stored_images.read(settings, kind, [source[:2] for source in sources])
+        return sampling_order.mixture(images, [weight for _, _, weight in sources], seed)
+    name, split = sections.parse_data(settings.data.labels)
+    (images,) = stored_images.read(settings, kind, [(name, split)])
+    balance = settings.data.class_balance
+    if not balance:
+        return sampling_order.passes(images, seed)
+    pixels = class_shares.of_split(stored_images.folder(settings, name, kind), split)
+    return sampling_order.balanced(images, pixels, spec(settings).void, balance, seed)
 
 
 def _crop_and_flip(image, rng, *, size, flip: bool, table) -> np.ndarray:
