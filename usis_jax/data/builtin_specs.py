@@ -1,6 +1,8 @@
 """Label specs that come with the package; words of a list are classes, "_" stands for a space."""
 
-from usis_jax.data import scene_classes
+import dataclasses
+
+from usis_jax.data import scene_classes, spec_mapping
 from usis_jax.data.label_spec import LabelSpec
 
 _ADE20K = """
@@ -16,6 +18,21 @@ poster stage van ship fountain conveyer_belt canopy washer plaything swimming_po
 basket waterfall tent bag minibike cradle oven ball food step tank trade_name microwave pot
 animal bicycle lake dishwasher screen blanket sculpture hood sconce vase traffic_light tray
 ashcan fan pier crt_screen plate monitor bulletin_board shower radiator glass clock flag
+"""
+
+_ADE20K_PALETTE = """
+787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 e005ff ebff07 96053d
+787846 08ff33 ff0652 8fff8c ccff04 ff3307 cc4603 0066c8 3de6fa ff0633 0b66ff ff0747 ff09e0
+0907e6 dcdcdc ff095c 7009ff 08ffd6 07ffe0 ffb806 0aff47 ff290a 07ffff e0ff08 6608ff ff3d06
+ffc207 ff7a08 00ff14 ff0829 ff0599 0633ff eb0cff a09614 00a3ff 8c8c8c fa0a0f 14ff00 1fff00
+ff1f00 ffe000 99ff00 0000ff ff4700 00ebff 00adff 1f00ff 0bc8c8 ff5200 00fff5 003dff 00ff70
+00ff85 ff0000 ffa300 ff6600 c2ff00 008fff 33ff00 0052ff 00ff29 00ffad 0a00ff adff00 00ff99
+ff5c00 ff00ff ff00f5 ff0066 ffad00 ff0014 ffb8b8 001fff 00ff3d 0047ff ff00cc 00ffc2 00ff52
+000aff 0070ff 3300ff 00c2ff 007aff 00ffa3 ff9900 00ff0a ff7000 8fff00 5200ff a3ff00 ffeb00
+08b8aa 8500ff 00ff5c b800ff ff001f 00b8ff 00d6ff ff0070 5cff00 00e0ff 70e0ff 46b8a0 a300ff
+9900ff 47ff00 ff00a3 ffcc00 ff008f 00ffeb 85ff00 ff00eb f500ff ff007a fff500 0abed4 d6ff00
+00ccff 1400ff ffff00 0099ff 0029ff 00ffcc 2900ff 29ff00 ad00ff 00f5ff 4700ff 7a00ff 00ffb8
+005cff b8ff00 0085ff ffd600 19c2c2 66ff00 5c00ff
 """
 
 _COCO_STUFF = """
@@ -45,6 +62,12 @@ vegetation terrain sky person rider car truck bus caravan trailer train motorcyc
 license_plate
 """
 
+# Classes that the benchmark scores; the others are void to it.
+_CITYSCAPES_SCORED = """
+road sidewalk building wall fence pole traffic_light traffic_sign vegetation terrain sky person
+rider car truck bus train motorcycle bicycle
+"""
+
 _CITYSCAPES_PALETTE = (
     (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (111, 74, 0), (81, 0, 81),
     (128, 64, 128), (244, 35, 232), (250, 170, 160), (230, 150, 140), (70, 70, 70),
@@ -57,6 +80,15 @@ _CITYSCAPES_PALETTE = (
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.replace("_", " ") for word in text.split())
+
+
+def _colours(text: str) -> tuple[tuple[int, int, int], ...]:
+    return tuple(tuple(bytes.fromhex(word)) for word in text.split())
+
+
+def _first_of_each(palette) -> dict[tuple[int, int, int], int]:
+    """First class of each colour, for colour files that do not tell the others from it."""
+    return {colour: palette.index(colour) for colour in palette}
 
 
 SCENES = LabelSpec(
@@ -91,19 +123,48 @@ FACES = LabelSpec(
     flip_pairs=((4, 5), (6, 7), (8, 9)),
 )  # fmt: skip
 
-# Ids of *_labelIds.png; a license plate is -1, which 8 bits hold as 255.
+# Source: Cordts et al. 2016; names, ids and colours of its cityscapesScripts. K = 35 as in the
+# published synthesis work: all ids are classes, "unlabeled" alone is void. A license plate is -1 in
+# the list, is not drawn in *_labelIds.png, and is 34 in GTA-V's files. In colour files some
+# colours stand for several classes: black is read as unlabeled, (153, 153, 153) as pole and
+# (0, 0, 142) as car.
 CITYSCAPES = LabelSpec(
     "cityscapes",
     _words(_CITYSCAPES),
     _CITYSCAPES_PALETTE,
     void=0,
-    file_ids=(*((i, i) for i in range(34)), (-1, 34), (255, 34)),
+    file_ids=(*((i, i) for i in range(35)), (-1, 34), (255, 34)),
+    file_colours=_first_of_each(_CITYSCAPES_PALETTE),
 )
 
-# Ids of the scene parsing challenge: 0 is everything outside its 150 classes.
-ADE20K = LabelSpec("ade20k", ("other", *_words(_ADE20K)), void=0)
+# Richter et al. 2016, "Playing for Data": ids and colours of Cityscapes.
+GTA5 = dataclasses.replace(CITYSCAPES, name="gta5")
 
-# Ids of stuffthingmaps: the published id minus one, 255 where nothing is labelled.
+# The 19 classes of Cityscapes' benchmark in the order of its train ids, read from *_labelIds.png.
+CITYSCAPES_19 = spec_mapping.through(
+    CITYSCAPES,
+    LabelSpec(
+        "cityscapes19",
+        (*_words(_CITYSCAPES_SCORED), "void"),
+        (
+            *(CITYSCAPES.palette[CITYSCAPES.classes.index(c)] for c in _words(_CITYSCAPES_SCORED)),
+            (0, 0, 0),
+        ),
+        void=19,
+    ),
+)
+
+# Zhou et al. 2017, scene parsing challenge (objectInfo150, color150): 0 is everything outside its
+# 150 classes; names are the first of each line.
+ADE20K = LabelSpec(
+    "ade20k",
+    ("other", *_words(_ADE20K)),
+    ((0, 0, 0), *_colours(_ADE20K_PALETTE)),
+    void=0,
+)
+
+# Caesar et al. 2018: ids of stuffthingmaps, which are those of the published list minus one, 255
+# where nothing is labelled. It has no published colours. 11 of the classes do not occur.
 COCO_STUFF = LabelSpec(
     "coco_stuff",
     (*_words(_COCO_STUFF), "unlabeled"),
@@ -111,4 +172,7 @@ COCO_STUFF = LabelSpec(
     file_ids=(*((i, i) for i in range(182)), (255, 182)),
 )
 
-SPECS = {spec.name: spec for spec in (SCENES, CAMVID, FACES, CITYSCAPES, ADE20K, COCO_STUFF)}
+SPECS = {
+    spec.name: spec
+    for spec in (SCENES, CAMVID, FACES, CITYSCAPES, CITYSCAPES_19, GTA5, ADE20K, COCO_STUFF)
+}

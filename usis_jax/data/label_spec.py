@@ -17,12 +17,13 @@ class LabelSpec:
     Args:
       name: name of the data set or of its labelling.
       classes: class names, void included where the data set has it; at most 256.
-      palette: (red, green, blue) of each class, 0 to 255, or () for generated colours. Only with
-        a palette of distinct colours can label files be colour images.
+      palette: (red, green, blue) of each class, 0 to 255, or () for generated colours.
       void: train id of pixels that do not count, or None.
       file_ids: map from ids in files to train ids, as dict or pairs; () for ids that are
         train ids already.
       flip_pairs: pairs of train ids that change places when a map is mirrored (left and right eye).
+      file_colours: map from colours in files to train ids, as dict or pairs, for label files that
+        are colour images; () for the palette, which must then have distinct colours.
 
     Raises:
       ValueError: a field contradicts another one.
@@ -34,6 +35,7 @@ class LabelSpec:
     void: int | None = None
     file_ids: tuple[tuple[int, int], ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
+    file_colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
 
     def __post_init__(self):
         pairs = self.file_ids.items() if hasattr(self.file_ids, "items") else self.file_ids
@@ -44,6 +46,10 @@ class LabelSpec:
         object.__setattr__(self, "palette", tuple(tuple(map(int, c)) for c in self.palette))
         object.__setattr__(self, "file_ids", pairs)
         object.__setattr__(self, "flip_pairs", tuple((int(a), int(b)) for a, b in self.flip_pairs))
+        pairs = self.file_colours
+        pairs = pairs.items() if hasattr(pairs, "items") else pairs
+        pairs = tuple((tuple(map(int, c)), int(b)) for c, b in pairs)
+        object.__setattr__(self, "file_colours", pairs)
         _check(self)
 
     @property
@@ -101,23 +107,23 @@ class LabelSpec:
 
     def _from_colours(self, array, file) -> np.ndarray:
         """Train ids of a colour label map; see `to_train_ids`."""
-        if not self.palette:
+        pairs = self.file_colours or tuple((c, k) for k, c in enumerate(self.palette))
+        if not pairs:
             raise ValueError(
                 f"{file}: label map is a colour image, and label spec {self.name!r} has no "
                 "colours; save one id a pixel (8-bit grey PNG) or give each class a colour"
             )
-        if len(set(self.palette)) < len(self.palette):
+        if len({colour for colour, _ in pairs}) < len(pairs):
             raise ValueError(
                 f"{file}: label map is a colour image, and two classes of label spec "
-                f"{self.name!r} have the same colour"
+                f"{self.name!r} have the same colour; say with `file_colours` which one it means"
             )
         weights = np.array([65536, 256, 1], np.int64)
         codes = array[..., :3].astype(np.int64) @ weights
-        known = np.array(self.palette, np.int64) @ weights
+        known = np.array([colour for colour, _ in pairs], np.int64) @ weights
         order = np.argsort(known)
-        index = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
-        train = order[index]
-        wrong = known[train] != codes
+        index = order[np.searchsorted(known[order], codes).clip(max=len(known) - 1)]
+        wrong = known[index] != codes
         if wrong.any():
             found, counts = np.unique(codes[wrong], return_counts=True)
             what = [
@@ -125,7 +131,7 @@ class LabelSpec:
                 for c, n in zip(found.tolist(), counts, strict=True)
             ]
             raise ValueError(f"{file}: label {_some(what)} outside label spec {self.name!r}")
-        return train.astype(np.uint8)
+        return np.array([train_id for _, train_id in pairs], np.uint8)[index]
 
     def colour(self, label) -> np.ndarray:
         """Label map in the colours of its classes.
@@ -144,6 +150,8 @@ class LabelSpec:
         classes = [{"name": n, "ids": i} for n, i in zip(self.classes, ids, strict=True)]
         for entry, colour in zip(classes, self.palette, strict=False):
             entry["colour"] = list(colour)
+        for colour, k in self.file_colours:
+            classes[k].setdefault("file_colours", []).append(list(colour))
         result = {"name": self.name}
         if self.void is not None:
             result["void"] = self.void
@@ -157,8 +165,9 @@ class LabelSpec:
 
         Args:
           content: `name`; `classes`, a list of dicts with `name`, optional `ids` (ids in files,
-            default the position) and optional `colour`; optional `void` and `flip_pairs`, whose
-            classes are given by name or position.
+            default the position), optional `colour` and optional `file_colours` (colours in
+            files, default the colour); optional `void` and `flip_pairs`, whose classes are given
+            by name or position.
           file: name for messages.
 
         Returns:
@@ -191,7 +200,7 @@ class LabelSpec:
 
 
 def get(name: str) -> LabelSpec:
-    """Built-in spec: scenes, camvid, faces, cityscapes, ade20k or coco_stuff."""
+    """Built-in spec: scenes, camvid, faces, cityscapes, cityscapes19, gta5, ade20k, coco_stuff."""
     from usis_jax.data import builtin_specs
 
     if name not in builtin_specs.SPECS:
@@ -213,15 +222,20 @@ def _check(spec: LabelSpec) -> None:
         raise ValueError(f"label spec {spec.name!r} has {size} classes; allowed are 1 to 256")
     if spec.palette and len(spec.palette) != size:
         raise ValueError(f"label spec has {len(spec.palette)} colours for {size} classes")
-    if any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in spec.palette):
+    colours = [colour for colour, _ in spec.file_colours]
+    if any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in (*spec.palette, *colours)):
         raise ValueError("a colour of a label spec must be three numbers from 0 to 255")
+    if len(set(colours)) < len(colours):
+        twice = next(colour for colour in colours if colours.count(colour) > 1)
+        raise ValueError(f"label spec gives file colour {twice} to two classes")
     ids = [a for a, _ in spec.file_ids]
     twice = sorted({a for a in ids if ids.count(a) > 1})
     if twice:
         raise ValueError(f"label spec gives file id {twice[0]} to two classes")
     if any(not -(2**15) <= a < 2**16 for a in ids):
         raise ValueError("a file id of a label spec must lie between -32768 and 65535")
-    train = [b for _, b in spec.file_ids] + [b for pair in spec.flip_pairs for b in pair]
+    train = [b for _, b in (*spec.file_ids, *spec.file_colours)]
+    train += [b for pair in spec.flip_pairs for b in pair]
     if spec.void is not None:
         train.append(spec.void)
     for b in train:

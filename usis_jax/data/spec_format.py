@@ -8,6 +8,8 @@ flip_pairs = [["left eye", "right eye"]]  # optional: classes that mirroring exc
 name = "road"
 ids = [7, 8]                            # optional: ids in label files; else the position
 colour = [128, 64, 128]                 # optional, but then each class must have one
+file_colours = [[128, 64, 128]]         # optional: colours in label files that are colour images;
+                                        # else the colour; once given, colours without are unknown
 """
 
 import json
@@ -15,7 +17,7 @@ import pathlib
 import tomllib
 
 _KEYS = {"name", "void", "flip_pairs", "classes"}
-_CLASS_KEYS = {"name", "ids", "colour"}
+_CLASS_KEYS = {"name", "ids", "colour", "file_colours"}
 
 
 def read(path: pathlib.Path) -> dict:
@@ -62,7 +64,9 @@ def fields(content: dict) -> dict:
     for entry in classes:
         wrong = set(entry) - _CLASS_KEYS
         if wrong or "name" not in entry:
-            raise ValueError(f"class {entry} must have a name and may have `ids` and `colour`")
+            raise ValueError(
+                f"class {entry} must have a name and may have `ids`, `colour` and `file_colours`"
+            )
     names = [str(entry["name"]) for entry in classes]
 
     def position(value):
@@ -82,6 +86,9 @@ def fields(content: dict) -> dict:
         "palette": palette,
         "void": None if void is None else position(void),
         "file_ids": [(i, k) for k, entry in enumerate(classes) for i in entry.get("ids", [k])],
+        "file_colours": [
+            (c, k) for k, entry in enumerate(classes) for c in entry.get("file_colours", [])
+        ],
         "flip_pairs": [tuple(map(position, pair)) for pair in content.get("flip_pairs", [])],
     }
 

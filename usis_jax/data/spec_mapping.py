@@ -1,0 +1,91 @@
+"""Maps between label specs: classes of one data set in terms of another one's, by name."""
+
+import dataclasses
+
+import numpy as np
+
+# (source, target): what the target calls a class of the source that it names otherwise.
+_STREETS = {
+    "pavement": "sidewalk",
+    "tree": "vegetation",
+    "sign": "traffic sign",
+    "pedestrian": "person",
+    "bicyclist": "rider",
+    "grass": "terrain",
+}
+_STREET_SOURCES = ("camvid", "scenes")
+_STREET_TARGETS = ("cityscapes", "cityscapes19", "gta5")
+ALIASES = {(a, b): _STREETS for a in _STREET_SOURCES for b in _STREET_TARGETS}
+
+# (source, target): classes of the source that are void to the target.
+_NOT_SCORED = (
+    "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "parking",
+    "rail track", "guard rail", "bridge", "tunnel", "polegroup", "caravan", "trailer",
+    "license plate",
+)  # fmt: skip
+TO_VOID = {(source, "cityscapes19"): _NOT_SCORED for source in ("cityscapes", "gta5")}
+
+
+def mapping(source, target, to_void=()) -> np.ndarray:
+    """Train id in `target` of each train id of `source`.
+
+    A class goes to the class of the same name, or of the name that `ALIASES` gives it for these
+    two data sets; void goes to void.
+
+    Args:
+      source: LabelSpec.
+      target: LabelSpec.
+      to_void: names of classes of `source` that become void, besides those in `TO_VOID`.
+
+    Returns:
+      uint8 [K of source].
+
+    Raises:
+      ValueError: classes of `source` have no counterpart in `target`; the message names them.
+    """
+    unknown = [name for name in to_void if name not in source.classes]
+    if unknown:
+        raise ValueError(f"to_void has {unknown[0]!r}, which label spec {source.name!r} has not")
+    pair = source.name, target.name
+    aliases = ALIASES.get(pair, {})
+    lost = {*to_void, *TO_VOID.get(pair, ())} if target.void is not None else set()
+    table, missing = [], []
+    for train_id, name in enumerate(source.classes):
+        other = name if name in target.classes else aliases.get(name)
+        if target.void is not None and (train_id == source.void or name in lost):
+            table.append(target.void)
+        elif other is not None:
+            table.append(target.classes.index(other))
+        else:
+            missing.append(name)
+    if missing:
+        raise ValueError(
+            f"label spec {target.name!r} has no counterpart for {', '.join(map(repr, missing))} of "
+            f"{source.name!r}; write a label spec file that says what each id of the files means"
+        )
+    return np.array(table, np.uint8)
+
+
+def through(source, target, to_void=()):
+    """Spec that reads the files of `source` into the classes of `target`.
+
+    Args:
+      source: LabelSpec of the files.
+      target: LabelSpec of the classes wanted.
+      to_void: as in `mapping`.
+
+    Returns:
+      LabelSpec with the name, classes, colours, void and flip pairs of `target`.
+
+    Raises:
+      ValueError: as in `mapping`.
+    """
+    table = mapping(source, target, to_void)
+    colours = source.file_colours
+    if not colours and len(set(source.palette)) == len(source.palette):
+        colours = [(colour, k) for k, colour in enumerate(source.palette)]
+    return dataclasses.replace(
+        target,
+        file_ids=[(file_id, table[k]) for file_id, k in source.file_ids],
+        file_colours=[(colour, table[k]) for colour, k in colours],
+    )
