@@ -28,12 +28,13 @@ def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
     return result
 
 
-def all_plans(settings, data_dir=None) -> list[dict]:
+def all_plans(settings, data_dir=None, own=None) -> list[dict]:
     """What to build for each data set, kind and size that settings name.
 
     Args:
       settings: Settings.
       data_dir: folder of the user's files, or None.
+      own: OwnFolders, the files of the data set of that name; or None.
 
     Returns:
       Dicts with `name`, `kind`, `height`, `width`, `path` (where it lies when prepared) and
@@ -46,8 +47,9 @@ def all_plans(settings, data_dir=None) -> list[dict]:
       ValueError: a data set has not the split that settings name.
     """
     wanted = needed(settings)
-    _check_sources({name for name, _, _ in wanted} - {"scenes"}, data_dir)
-    return [_plan(settings, *key, splits, data_dir) for key, splits in wanted.items()]
+    elsewhere = {"scenes", own.name} if own else {"scenes"}
+    _check_sources({name for name, _, _ in wanted} - elsewhere, data_dir)
+    return [_plan(settings, *key, splits, data_dir, own) for key, splits in wanted.items()]
 
 
 def _check_sources(names: set[str], data_dir) -> None:
@@ -65,7 +67,7 @@ def _check_sources(names: set[str], data_dir) -> None:
         )
 
 
-def _plan(settings, name: str, kind: str, size, splits: set[str], data_dir) -> dict:
+def _plan(settings, name: str, kind: str, size, splits: set[str], data_dir, own) -> dict:
     """One entry of `all_plans`."""
     plan = {
         "name": name,
@@ -78,6 +80,9 @@ def _plan(settings, name: str, kind: str, size, splits: set[str], data_dir) -> d
     }
     if name == "scenes":
         return plan | _scenes(settings, splits)
+    if own and name == own.name:
+        spec = own.spec if kind == "labels" else None
+        return plan | _files(name, kind, splits, own.files[kind], spec)
     if data_dir is None:
         if prepared.is_prepared(plan["path"]):
             return plan
@@ -88,7 +93,7 @@ def _plan(settings, name: str, kind: str, size, splits: set[str], data_dir) -> d
 
 def _folder(settings, name: str, kind: str, splits: set[str], data_dir) -> dict:
     """The part of a plan that a folder data set decides."""
-    from usis_jax.data import camvid, faces, folder, layout
+    from usis_jax.data import layout
 
     source = pathlib.Path(data_dir).expanduser()
     if (source / name).is_dir():
@@ -99,15 +104,22 @@ def _folder(settings, name: str, kind: str, splits: set[str], data_dir) -> dict:
             f"a builder of {name!r} is not in this version; arrange its files as {source}/photos "
             f"and {source}/labels, each with train/ and val/, and they are read as a folder"
         )
-    files = layout.list_files(source, kind)
+    spec = _spec(settings, name, source) if kind == "labels" else None
+    return _files(name, kind, splits, layout.list_files(source, kind), spec)
+
+
+def _files(name: str, kind: str, splits: set[str], files: dict, spec) -> dict:
+    """The part of a plan that the files {split: {name: path}} and the label spec decide."""
+    from usis_jax.data import camvid, faces, folder, layout
+
     chosen = _base_splits(splits, files)
     for part in chosen:
         if part not in files:
             raise ValueError(
-                f"data set {name!r} has no {kind} of split {part!r} in {source}, only of "
-                f"{', '.join(files)}; change data.photos, data.labels or data.validation"
+                f"data set {name!r} has no {kind} of split {part!r}, only of {', '.join(files)}; "
+                "change data.photos, data.labels or data.validation, or let usis prepare "
+                "--photos=DIR --labels=DIR hold out a part for validation"
             )
-    spec = _spec(settings, name, source) if kind == "labels" else None
     available = layout.fingerprint(files)
     origin = {
         "files": {split: available[split] for split in chosen},

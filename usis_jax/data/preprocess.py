@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-_ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
-_COLOUR_MODES = ("RGB", "RGBA")
+ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+COLOUR_MODES = ("RGB", "RGBA")
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
 _BACKGROUND = (255, 255, 255)
@@ -30,7 +30,7 @@ def load_photo(path, height: int, width: int) -> np.ndarray:
     Raises:
       ValueError: the file does not decode, or has 32 bits a channel; the message names it.
     """
-    image = _rgb(ImageOps.exif_transpose(open_image(path, "photo")), path)
+    image = to_rgb(ImageOps.exif_transpose(open_image(path, "photo")), path)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
@@ -56,9 +56,9 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
     lossy = lossy_format(image)
     if lossy:
         raise ValueError(f"{path}: label map is a {lossy}, whose compression changes ids; use PNG")
-    if image.mode in _COLOUR_MODES:
+    if image.mode in COLOUR_MODES:
         array = np.asarray(image.convert("RGB"))
-    elif image.mode in _ID_MODES:
+    elif image.mode in ID_MODES:
         array = np.asarray(image)
     else:
         raise ValueError(f"{path}: label map has mode {image.mode}; save one id a pixel as PNG")
@@ -69,13 +69,29 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
     return label
 
 
-def open_image(path, what: str) -> Image.Image:
-    """Decoded image of a file; ValueError, naming it, where it does not decode."""
+def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.Image:
+    """Decoded image of a file.
+
+    Args:
+      path: file of any format that PIL reads.
+      what: what it should be, for the message.
+      enough: (W, H) that is enough; a larger JPEG is decoded quicker at a part of its size.
+
+    Returns:
+      PIL image; `info["full_size"]` is its (W, H) in the file.
+
+    Raises:
+      ValueError: the file does not decode; the message names it.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path)
+            size = image.size
+            if enough:
+                image.draft(image.mode, enough)
             image.load()
+            image.info["full_size"] = size
     except Exception as error:  # broken files make PIL's decoders raise nearly anything
         reason = str(error).replace(repr(str(path)), "").strip() or type(error).__name__
         reason = "it is empty" if os.path.isfile(path) and not os.path.getsize(path) else reason
@@ -95,7 +111,7 @@ def has_alpha(image: Image.Image) -> bool:
     return image.mode in _ALPHA_MODES or "transparency" in image.info
 
 
-def _rgb(image: Image.Image, path) -> Image.Image:
+def to_rgb(image: Image.Image, path) -> Image.Image:
     """Image of any mode as 8-bit RGB."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
