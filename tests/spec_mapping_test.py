@@ -52,7 +52,7 @@ def test_other_names_of_street_classes_are_understood(target):
 
 
 def test_classes_without_counterpart_are_named():
-    with pytest.raises(ValueError, match="'camvid' has no .* for 'person', 'grass' of 'scenes'"):
+    with pytest.raises(ValueError, match=r"'camvid' has no .* for 'person', 'grass' of 'scenes'"):
         _names("scenes", "camvid")
 
 
