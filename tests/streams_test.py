@@ -181,8 +181,8 @@ def test_changing_a_batch_leaves_later_ones_alone(out, batch_size):
 
 
 def test_validation_pairs_photos_and_label_maps_by_name(out):
-    photos, labels, names = streams.validation(tiny_data.settings(out))
-    assert names == ["0", "1", "2", "3", "4"]
+    photos, labels, names, paired = streams.validation(tiny_data.settings(out))
+    assert paired and names == ["0", "1", "2", "3", "4"]
     assert (photos.dtype, labels.dtype) == (np.uint8, np.int32)
     assert photos[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
     assert [int(np.argmin(row[:3, 4:12:2])) for row in labels] == [0, 1, 2, 3, 4]
@@ -194,7 +194,7 @@ def test_validation_subset_is_spread_over_the_names(out):
 
 
 def test_validation_is_whole_where_training_crops(out):
-    photos, labels, names = streams.validation(tiny_data.settings(out))
+    photos, labels, names, _ = streams.validation(tiny_data.settings(out))
     settings = tiny_data.settings(out, load_height=10, load_width=20)
     uncropped = streams.validation(settings)
     np.testing.assert_array_equal(uncropped[0], photos)

@@ -25,8 +25,9 @@ class Validation:
     def __init__(self, settings, spec):
         self._settings, self._spec = settings, spec
         network = registry.build(settings, spec.num_classes, axis_name=None).generator
-        photos, labels, _ = streams.validation(settings, MEASURED)
-        self._photos, self._labels = np.asarray(photos), np.asarray(labels, np.int32)
+        examples = streams.validation(settings, MEASURED)
+        self._photos, self._labels = examples.photos, examples.labels
+        self._paired = examples.paired
         self._rows = min(GRID_ROWS, len(self._labels))
         # Neighbours by name are often the same place, so the grid shows maps from all over.
         self._shown = np.linspace(0, len(self._labels) - 1, self._rows).astype(int)
@@ -71,7 +72,8 @@ class Validation:
             ema_collections: from `ema_collections`.
         Returns:
             uint8 [H, W, 3]: label map in colour | live generator | EMA generator with three
-            noises | the real validation photo, for comparison: no network ever sees it.
+            noises | the real validation photo, for comparison: no network ever sees it. Where
+            photos and label maps do not belong together it is one of another place, and says so.
         """
         live = {"params": state.params["generator"], **state.collections["generator"]}
         ema = {"params": state.ema_params, **ema_collections}
@@ -83,7 +85,8 @@ class Validation:
         columns += [
             (f"EMA, noise {n + 1}", self._paint(ema, labels, 0, n)) for n in range(EMA_SAMPLES)
         ]
-        columns.append(("real, not a target", self._photos[self._shown]))
+        title = "real, not a target" if self._paired else "real, another place"
+        columns.append((title, self._photos[self._shown]))
         return grids.grid(columns)
 
     def measure(self, state, ema_collections):

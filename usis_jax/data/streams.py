@@ -7,6 +7,7 @@ global batch.
 """
 
 import functools
+from typing import NamedTuple
 
 import grain.python as grain
 import numpy as np
@@ -14,6 +15,23 @@ import numpy as np
 from usis_jax import sections
 from usis_jax.data import class_shares, label_spec, sampling_order, stored_images
 from usis_jax.data.builder import FIELDS, SPEC_FILE
+
+
+class Examples(NamedTuple):
+    """Validation data, at the size that networks see.
+
+    Attributes:
+      photos: uint8 [n, H, W, 3].
+      labels: int32 [n, H, W], train ids.
+      names: names of the label maps, sorted.
+      paired: whether each photo shows what its label map says; if not, they have nothing to do
+        with each other.
+    """
+
+    photos: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+    paired: bool
 
 
 class Batches:
@@ -91,20 +109,23 @@ def training(
     return Batches(*streams, settings.data.threads, start_step)
 
 
-def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Photos and label maps that belong together, for sample grids and measuring only.
+def validation(settings, count: int = 0) -> Examples:
+    """Photos and label maps for sample grids and measuring only.
+
+    They are pairs of one name if at least half of the photos or of the label maps have a partner;
+    otherwise label maps and as many photos of whatever names.
 
     Args:
       settings: Settings; reads `data.validation`.
       count: number wanted, spread evenly over the names; 0 for all.
 
     Returns:
-      photos uint8 [n, H, W, 3], labels int32 [n, H, W], names, sorted; n <= count. They are
-      stored at H x W, also where training crops from larger ones.
+      At most `count` Examples. They are stored at H x W, also where training crops from larger
+      ones.
 
     Raises:
       FileNotFoundError: the data set is not prepared; says what to run.
-      ValueError: no photo and label map have the same name.
+      ValueError: the label maps have other classes than those of data.labels.
     """
     name, split = sections.parse_data(settings.data.validation)
     folders = {kind: stored_images.folder(settings, name, kind, True) for kind in FIELDS}
@@ -113,13 +134,15 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
         kind: {source[i]["name"].decode(): i for i in range(len(source))}
         for kind, source in sources.items()
     }
-    names = sorted(rows["photos"].keys() & rows["labels"].keys())
-    if not names:
-        raise ValueError(
-            f"data.validation={settings.data.validation} has no photo and label map of one name"
-        )
-    if count and count < len(names):
-        names = [names[i * len(names) // count] for i in range(count)]
+    shared = rows["photos"].keys() & rows["labels"].keys()
+    paired = 2 * len(shared) >= min(map(len, rows.values()))
+    names = {kind: sorted(shared if paired else rows[kind]) for kind in rows}
+    number = min(map(len, names.values()))
+    number = min(count, number) if count else number
+    names = {
+        kind: [every[i * len(every) // number] for i in range(number)]
+        for kind, every in names.items()
+    }
     own = label_spec.LabelSpec.load(folders["labels"] / SPEC_FILE)
     if own.classes != spec(settings).classes:
         raise ValueError(
@@ -127,10 +150,10 @@ def validation(settings, count: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
             f"data.labels={settings.data.labels}; choose one labelling for both"
         )
     photos, labels = (
-        np.stack([stored_images.Encoded(sources[k], FIELDS[k])[rows[k][n]] for n in names])
+        np.stack([stored_images.Encoded(sources[k], FIELDS[k])[rows[k][n]] for n in names[k]])
         for k in ("photos", "labels")
     )
-    return photos, labels[..., 0].astype(np.int32), names
+    return Examples(photos, labels[..., 0].astype(np.int32), names["labels"], paired)
 
 
 def spec(settings) -> label_spec.LabelSpec:
