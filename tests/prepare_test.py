@@ -151,9 +151,36 @@ def test_all_bad_files_are_named_and_nothing_is_left(tmp_path, source):
 def test_many_bad_files_are_counted(tmp_path, source):
     for path in (source / "labels").glob("*/*.png"):
         Image.fromarray(np.full((8, 16), 77, np.uint8)).save(path)
-    with pytest.raises(ValueError, match=r"^16 bad files: .*; and 6 more$") as error:
+    with pytest.raises(ValueError, match=r"^16 bad files: .*; and 6 more; no file is") as error:
         _prepare(_settings(tmp_path / "out"), source)
     assert str(error.value).count("label id 77") == 10
+
+
+def test_bad_files_are_left_out_when_asked_and_stay_known(tmp_path, source):
+    (source / "photos/train/003.png").write_bytes(b"no image")
+    Image.fromarray(np.full((8, 16), 78, np.uint8)).save(source / "labels/val/001.png")
+    settings = _settings(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"^2 bad files: .*; --skip_bad goes on without them$"):
+        _prepare(settings, source)
+    result = _prepare(settings, source, skip_bad=True)
+    assert [d["splits"] for d in result["datasets"]] == [
+        {"train": 11, "validation": 4}, {"train": 12, "validation": 3},
+    ]  # fmt: skip
+    (photo,), (label,) = (d["skipped"] for d in result["datasets"])
+    assert "003.png: photo does not decode" in photo and "001.png: label id 78" in label
+    assert "1 bad file left out" in result["datasets"][0]["message"]
+    again = _prepare(settings, source)["datasets"]
+    assert [d["built"] for d in again] == [False, False]
+    assert [d["skipped"] for d in again] == [[photo], [label]]
+    assert streams.validation(settings).names == ["000", "002", "003"]
+
+
+def test_split_without_any_good_file_is_refused_even_so(tmp_path, source):
+    for path in (source / "labels/val").iterdir():
+        path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"no file is good of labels of yard:validation"):
+        _prepare(_settings(tmp_path / "out"), source, skip_bad=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_failed_overwrite_keeps_what_was_prepared(tmp_path, source):

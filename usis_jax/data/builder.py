@@ -46,14 +46,21 @@ class DataConfig(tfds.core.BuilderConfig):
 
 
 class BadFiles(ValueError):
-    """Files of a data set that cannot be used; `problems` has one line for each."""
+    """Files of a data set that cannot be used; `problems` has one line for each.
 
-    def __init__(self, problems: list[str], limit: int = 10):
+    Args:
+      problems: the lines.
+      advice: what to do.
+      limit: how many of the lines the message has.
+    """
+
+    def __init__(self, problems: list[str], advice: str = "", limit: int = 10):
         self.problems = problems
         text = "; ".join(problems[:limit])
         if len(problems) > limit:
             text += f"; and {len(problems) - limit} more"
-        super().__init__(text if len(problems) == 1 else f"{len(problems)} bad files: {text}")
+        text = text if len(problems) == 1 else f"{len(problems)} bad files: {text}"
+        super().__init__(f"{text}; {advice}" if advice else text)
 
 
 class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -63,14 +70,17 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       data_dir: folder of the prepared data sets.
       config: DataConfig.
 
-    After `download_and_prepare`, `problems` holds one line for each file that cannot be used; if
-    there is any, the caller must throw the result away (`prepare` does).
+    After `download_and_prepare`, `problems` holds one line for each file that cannot be used. With
+    `skip_bad` those are left out; else, and where `empty` names splits in which no file was good,
+    the caller must throw the result away (`prepare` does).
     """
 
     VERSION = tfds.core.Version(prepared.VERSION)
 
     def __init__(self, *, data_dir=None, config=None, version=None):
         self.problems: list[str] = []
+        self.empty: list[str] = []
+        self.skip_bad = False
         self.on_image: Callable[[], None] = lambda: None
         super().__init__(data_dir=data_dir, config=config, version=version)
 
@@ -92,16 +102,24 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if config.kind == "labels":
             config.spec.save(self.data_path / SPEC_FILE)
         (self.data_path / SOURCE_FILE).write_text(json.dumps(config.origin, indent=1))
-        return {split: self._generate_examples(items) for split, items in self.images().items()}
+        return {
+            split: self._generate_examples(split, items) for split, items in self.images().items()
+        }
 
-    def _generate_examples(self, items):
+    def _generate_examples(self, split, items):
         """Yields (key, example); the key is the name, so photo and label map get one order."""
-        field = FIELDS[self.builder_config.kind]
+        field, good = FIELDS[self.builder_config.kind], 0
         for name, encoded, problem in _in_threads(_encode, items):
             self.on_image()
             if problem is not None:
                 self.problems.append(problem)
-            yield name, {field: encoded, "name": name}
+            good += problem is None
+            if problem is None or not self.skip_bad:
+                yield name, {field: encoded, "name": name}
+        if not good:
+            self.empty.append(split)
+            if self.skip_bad:  # TFDS does not store a split without examples
+                yield name, {field: encoded, "name": name}
 
 
 def _encode(item) -> tuple[str, bytes, str | None]:

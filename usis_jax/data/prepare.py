@@ -9,7 +9,14 @@ import sys
 from usis_jax.data import plans, prepared, staging
 
 
-def prepare(settings, data_dir=None, progress: bool = True, overwrite: bool = False) -> dict:
+def prepare(
+    settings,
+    data_dir=None,
+    progress: bool = True,
+    overwrite: bool = False,
+    own=None,
+    skip_bad: bool = False,
+) -> dict:
     """Builds every data set that `settings.data` names and that is not there yet.
 
     All are built in a temporary folder and moved into place together, so after an error nothing
@@ -21,10 +28,12 @@ def prepare(settings, data_dir=None, progress: bool = True, overwrite: bool = Fa
         it for each data set; not needed for scenes.
       progress: whether to show progress on stderr.
       overwrite: whether to build again what was prepared from other files or another label spec.
+      own: OwnFolders, the files of the data set of that name; or None.
+      skip_bad: whether to leave out files that cannot be used, instead of refusing them all.
 
     Returns:
       {"prepared_dir": str, "datasets": [{"name", "kind", "height", "width", "path",
-      "splits": {split: count}, "built": bool, "message"}]}.
+      "splits": {split: count}, "built": bool, "skipped": [why a file was left out], "message"}]}.
 
     Raises:
       FileNotFoundError: data_dir, or a folder in it, is missing.
@@ -32,11 +41,11 @@ def prepare(settings, data_dir=None, progress: bool = True, overwrite: bool = Fa
         cannot be written. Each bad file is named, up to ten.
     """
     root = prepared.directory(settings)
-    entries = plans.all_plans(settings, data_dir)
+    entries = plans.all_plans(settings, data_dir, own)
     to_build = [plan for plan in entries if plans.must_build(plan, overwrite)]
     if to_build:
         with staging.folder(root, _bytes(to_build)) as temporary:
-            _build(to_build, temporary, progress)
+            _build(to_build, temporary, progress, skip_bad)
             for plan in to_build:
                 new = temporary / plan["path"].relative_to(root)
                 staging.move(new, plan["path"], temporary)
@@ -47,7 +56,7 @@ def prepare(settings, data_dir=None, progress: bool = True, overwrite: bool = Fa
     return result
 
 
-def _build(entries: list[dict], folder: pathlib.Path, progress: bool) -> None:
+def _build(entries: list[dict], folder: pathlib.Path, progress: bool, skip_bad: bool) -> None:
     """Builds all plans below `folder`; reports the bad files of all of them in one error."""
     import tensorflow_datasets as tfds
     import tqdm
@@ -55,7 +64,7 @@ def _build(entries: list[dict], folder: pathlib.Path, progress: bool) -> None:
     from usis_jax.data import builder, class_shares
 
     tfds.disable_progress_bar()
-    problems = []
+    problems, empty = [], []
     total = sum(sum(plans.counts(plan).values()) for plan in entries)
     bar = tqdm.tqdm(total=total, disable=not progress, unit="image", desc="prepare")
     with bar, _quiet():
@@ -66,13 +75,21 @@ def _build(entries: list[dict], folder: pathlib.Path, progress: bool) -> None:
                 **{k: plan[k] for k in ("kind", "height", "width", "spec", "origin")},
             )
             one = plan["builder"](data_dir=str(folder), config=config)
-            one.on_image = bar.update
+            one.on_image, one.skip_bad = bar.update, skip_bad
             one.download_and_prepare(file_format="array_record")
-            problems += one.problems
+            if one.problems and skip_bad and not one.empty:
+                skipped = plan["origin"] | {"skipped": one.problems}
+                (one.data_path / builder.SOURCE_FILE).write_text(json.dumps(skipped, indent=1))
+            else:
+                problems += one.problems
+                empty += [f"{plan['kind']} of {plan['name']}:{split}" for split in one.empty]
             if plan["kind"] == "labels" and not problems:
                 class_shares.store(one.data_path, progress)
     if problems:
-        raise builder.BadFiles(problems)
+        advice = "--skip_bad goes on without them"
+        if empty:
+            advice = f"no file is good of {', '.join(empty)}, which must have one"
+        raise builder.BadFiles(problems, advice)
 
 
 @contextlib.contextmanager
@@ -104,10 +121,24 @@ def _summary(plan: dict, built: bool) -> dict:
     what = f"{plan['name']} {plan['kind']} {plan['height']}x{plan['width']}"
     counts = ", ".join(f"{n} {split}" for split, n in splits.items())
     state = "prepared" if built else "already prepared, nothing to do"
+    skipped = _skipped(plan["path"])
+    if skipped:
+        counts += f"; {len(skipped)} bad file{'s' * (len(skipped) > 1)} left out"
     return {
         **{key: plan[key] for key in ("name", "kind", "height", "width")},
         "path": str(plan["path"]),
         "splits": splits,
         "built": built,
+        "skipped": skipped,
         "message": f"{what}: {state} ({counts}) in {plan['path']}",
     }
+
+
+def _skipped(path: pathlib.Path) -> list[str]:
+    """Why files were left out of a prepared data set, a line for each."""
+    from usis_jax.data import builder
+
+    try:
+        return json.loads((path / builder.SOURCE_FILE).read_text()).get("skipped", [])
+    except (OSError, ValueError):
+        return []
