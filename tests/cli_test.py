@@ -166,7 +166,10 @@ def test_help_exits_0_and_names_every_option(capsys, command):
     text = capsys.readouterr().out
     options = {
         (): ["prepare", "train", "sample"],
-        ("prepare",): ["--config", "--data_dir", "--overwrite", "--json"],
+        ("prepare",): [
+            "--config", "--data_dir", "--overwrite", "--json", "--photos", "--labels", "--spec",
+            "--name", "--height", "--width", "--skip_bad",
+        ],
         ("train",): ["--config", "--workdir", "--accept_config_change", "--json"],
         ("sample",): ["--workdir", "--labels", "--out", "--num_samples", "--seed", "--best"],
     }[tuple(command)]
@@ -227,9 +230,9 @@ def test_train_without_config_goes_on_with_the_one_in_the_workdir(tmp_path, trai
 def test_prepare_and_sample_pass_their_options_on(monkeypatch):
     calls = []
 
-    def prepare(run, data_dir, overwrite):
-        calls.append((run.steps, data_dir, overwrite))
-        return {"prepared_dir": "p"}
+    def prepare(run, data_dir, **options):
+        calls.append((run.steps, data_dir, options))
+        return {"prepared_dir": "p", "datasets": []}
 
     def sample_folder(*arguments):
         calls.append(arguments)
@@ -246,7 +249,8 @@ def test_prepare_and_sample_pass_their_options_on(monkeypatch):
     fake_module(monkeypatch, "usis_jax.sampling", Generator=Loader, sample_folder=sample_folder)
     arguments = ["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=3", "--best"]
     assert run_in_process(*arguments) == 0
-    assert calls == [(100_000, "d", True), (("w", True), "l", "o", 4, 3)]
+    options = {"overwrite": True, "own": None, "skip_bad": False}
+    assert calls == [(100_000, "d", options), (("w", True), "l", "o", 4, 3)]
 
 
 @pytest.mark.parametrize(

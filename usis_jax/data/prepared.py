@@ -42,7 +42,13 @@ def missing_message(settings, name: str, kind: str, validation: bool = False) ->
     config = {"scenes": "quickstart"} | {known: known for known in _WITH_CONFIG}
     source = "" if name == "scenes" else " --data_dir=YOUR_DIR"
     height, width = size(settings, validation)
+    command = f"usis prepare --config=configs/{config.get(name, 'folder')}.py{source}"
+    if name not in config and name != "folder":
+        command = (
+            f"usis prepare --name={name} --photos=DIR --labels=DIR, with the --config and fields "
+            "of training"
+        )
     return (
         f"data set {name!r} ({kind}, {height}x{width}) is not prepared in {directory(settings)}; "
-        f"run: usis prepare --config=configs/{config.get(name, 'folder')}.py{source}"
+        f"run: {command}"
     )
