@@ -42,6 +42,17 @@ def test_colour_outside_palette_names_it():
         STREETS.to_train_ids(array, "a.png")
 
 
+def test_many_unknown_values_are_called_smoothed_edges():
+    ramp = np.linspace([128, 64, 128], [0, 0, 142], 12).round().astype(np.uint8)[None]
+    with pytest.raises(ValueError, match=r"and 5 more outside .*; so many come from smoothed edge"):
+        STREETS.to_train_ids(ramp, "a.png")
+    with pytest.raises(ValueError, match=r"knows ids -1, 7 to 8, 255; so many come from smoothed"):
+        STREETS.to_train_ids(np.arange(60, 70)[None], "a.png")
+    with pytest.raises(ValueError) as error:
+        STREETS.to_train_ids(ramp[:, :8], "a.png")
+    assert "smoothed" not in str(error.value)
+
+
 def test_colour_image_without_palette_is_refused():
     with pytest.raises(ValueError, match="no colours"):
         LabelSpec("x", ("a", "b")).to_train_ids(np.zeros((2, 2, 3), np.uint8), "a.png")

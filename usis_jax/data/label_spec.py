@@ -101,7 +101,7 @@ class LabelSpec:
             what = [f"id {i} on {n} pixels" for i, n in zip(found, counts, strict=True)]
             raise ValueError(
                 f"{file}: label {_some(what)} outside label spec {self.name!r}, "
-                f"which knows ids {_ranges([a for a, _ in self.file_ids])}"
+                f"which knows ids {_ranges([a for a, _ in self.file_ids])}{_smoothed(counts)}"
             )
         return train.astype(np.uint8)
 
@@ -130,7 +130,9 @@ class LabelSpec:
                 f"colour ({c >> 16}, {c >> 8 & 255}, {c & 255}) on {n} pixels"
                 for c, n in zip(found.tolist(), counts, strict=True)
             ]
-            raise ValueError(f"{file}: label {_some(what)} outside label spec {self.name!r}")
+            raise ValueError(
+                f"{file}: label {_some(what)} outside label spec {self.name!r}{_smoothed(counts)}"
+            )
         return np.array([train_id for _, train_id in pairs], np.uint8)[index]
 
     def colour(self, label) -> np.ndarray:
@@ -255,6 +257,13 @@ def _generated_colours(count: int, void: int | None) -> np.ndarray:
     if void is not None:
         colours[void] = 0
     return colours
+
+
+def _smoothed(counts: np.ndarray, least: int = 8) -> str:
+    """What to say where so many values are unknown that no class can be meant."""
+    if len(counts) < least:
+        return ""
+    return "; so many come from smoothed edges or lossy compression: export the label map without"
 
 
 def _some(items: list[str], limit: int = 5) -> str:
