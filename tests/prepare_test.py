@@ -278,10 +278,13 @@ def test_given_label_spec_goes_before_the_data_set_own(tmp_path, source):
     assert streams.spec(settings).classes == ("lawn", "track", "void")
 
 
-def test_data_set_without_builder_says_how_to_lay_out_its_files(tmp_path):
-    (tmp_path / "cityscapes/leftImg8bit").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"a builder of 'cityscapes' is not in this version"):
+def test_published_data_set_without_its_files_says_where_to_get_them(tmp_path):
+    (tmp_path / "cityscapes").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no photos of cityscapes's split train") as error:
         _prepare(_settings(tmp_path / "out", "cityscapes"), tmp_path)
+    assert "looked for leftImg8bit/train/*" in str(error.value)
+    assert "Register at https://www.cityscapes-dataset.com" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_training_is_stored_at_the_load_size_and_validation_at_its_own(tmp_path, source):

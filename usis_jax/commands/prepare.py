@@ -34,11 +34,16 @@ def add(commands) -> None:
         )  # fmt: skip
     parser.add_argument(
         "--data_dir", metavar="DIR",
-        help="where the data sets that a configuration names lie; not needed for scenes",
+        help="where the data sets that a configuration names lie, as folders or zip files, in DIR "
+        "or in DIR/NAME; not needed for scenes",
     )  # fmt: skip
     parser.add_argument(
         "--skip_bad", action="store_true",
         help="leave out files that cannot be used, instead of stopping after naming them all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow_partial", action="store_true",
+        help="go on where a published data set has another number of files than its owners say",
     )  # fmt: skip
     parser.add_argument(
         "--overwrite", action="store_true", help="build again what is already prepared"
@@ -53,7 +58,12 @@ def run(values) -> dict:
     from usis_jax.data import prepare
 
     result = prepare.prepare(
-        settings, values.data_dir, overwrite=values.overwrite, own=own, skip_bad=values.skip_bad
+        settings,
+        values.data_dir,
+        overwrite=values.overwrite,
+        own=own,
+        skip_bad=values.skip_bad,
+        allow_partial=values.allow_partial,
     )
     result = {"command": "prepare", **result}
     skipped = sum(len(entry["skipped"]) for entry in result["datasets"])

@@ -31,6 +31,8 @@ class DataConfig(tfds.core.BuilderConfig):
       files: {split: {name: file}} of the user's files; empty where a builder draws its images.
       origin: what the images were made of, as JSON values; stored beside the records so that
         preparing again can tell whether anything differs.
+      allow_partial: whether a published data set may have another number of files than published;
+        read where the builder itself looks for files.
     """
 
     name: str = ""
@@ -40,6 +42,7 @@ class DataConfig(tfds.core.BuilderConfig):
     spec: LabelSpec | None = None
     files: dict = dataclasses.field(default_factory=dict, repr=False)
     origin: dict = dataclasses.field(default_factory=dict)
+    allow_partial: bool = False
 
     def __post_init__(self):
         self.name = self.name or prepared.config_name(self.kind, self.height, self.width)
@@ -83,6 +86,8 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.skip_bad = False
         self.on_image: Callable[[], None] = lambda: None
         super().__init__(data_dir=data_dir, config=config, version=version)
+        self.files = self.builder_config.files
+        self.origin = self.builder_config.origin
 
     def images(self) -> dict[str, Iterable[tuple[str, Callable[[], np.ndarray]]]]:
         """For each split, the name of each image and a function that makes it."""
@@ -101,7 +106,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         config = self.builder_config
         if config.kind == "labels":
             config.spec.save(self.data_path / SPEC_FILE)
-        (self.data_path / SOURCE_FILE).write_text(json.dumps(config.origin, indent=1))
+        (self.data_path / SOURCE_FILE).write_text(json.dumps(self.origin, indent=1))
         return {
             split: self._generate_examples(split, items) for split, items in self.images().items()
         }

@@ -13,19 +13,24 @@ from usis_jax.data.builder import ImageBuilder
 class Folder(ImageBuilder, skip_registration=True):
     """Photos or label maps of files; `named` gives the class for a data set's name."""
 
+    # Whether photos are turned as their EXIF orientation says.
+    UPRIGHT = True
+
     def images(self):
         """For each split, names and loaders of the files in the configuration."""
         config = self.builder_config
         size = (config.height, config.width)
         if config.kind == "photos":
-            load = functools.partial(preprocess.load_photo, height=size[0], width=size[1])
+            load = functools.partial(
+                preprocess.load_photo, height=size[0], width=size[1], upright=self.UPRIGHT
+            )
         else:
             load = functools.partial(
                 preprocess.load_label, height=size[0], width=size[1], spec=config.spec
             )
         return {
             split: [(name, functools.partial(load, path)) for name, path in files.items()]
-            for split, files in config.files.items()
+            for split, files in self.files.items()
         }
 
 

@@ -212,10 +212,14 @@ def get(name: str) -> LabelSpec:
     return builtin_specs.SPECS[name]
 
 
+def is_file(value: str) -> bool:
+    """Whether a value of data.label_spec is a file's path and not a built-in name."""
+    return "/" in value or pathlib.Path(value).suffix in (".toml", ".yaml", ".yml", ".json")
+
+
 def find(value: str) -> LabelSpec:
     """Spec of a file's path or of a built-in name."""
-    is_path = "/" in value or pathlib.Path(value).suffix in (".toml", ".yaml", ".yml", ".json")
-    return LabelSpec.load(value) if is_path else get(value)
+    return LabelSpec.load(value) if is_file(value) else get(value)
 
 
 def _check(spec: LabelSpec) -> None:

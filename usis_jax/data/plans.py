@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from usis_jax import sections
-from usis_jax.data import label_spec, prepared
+from usis_jax.data import label_spec, prepared, spec_mapping
 
 
 def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
@@ -28,13 +28,14 @@ def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
     return result
 
 
-def all_plans(settings, data_dir=None, own=None) -> list[dict]:
+def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) -> list[dict]:
     """What to build for each data set, kind and size that settings name.
 
     Args:
       settings: Settings.
       data_dir: folder of the user's files, or None.
       own: OwnFolders, the files of the data set of that name; or None.
+      allow_partial: whether published data sets may have another number of files than published.
 
     Returns:
       Dicts with `name`, `kind`, `height`, `width`, `path` (where it lies when prepared) and
@@ -44,22 +45,30 @@ def all_plans(settings, data_dir=None, own=None) -> list[dict]:
 
     Raises:
       FileNotFoundError: data_dir, or a folder in it, is missing.
-      ValueError: a data set has not the split that settings name.
+      ValueError: a data set has not the split that settings name or is not complete, or label
+        maps to train with and to validate with have other classes.
     """
     wanted = needed(settings)
     elsewhere = {"scenes", own.name} if own else {"scenes"}
     _check_sources({name for name, _, _ in wanted} - elsewhere, data_dir)
-    return [_plan(settings, *key, splits, data_dir, own) for key, splits in wanted.items()]
+    sources = data_dir, own, allow_partial
+    plans = [_plan(settings, *key, splits, *sources) for key, splits in wanted.items()]
+    _check_classes(settings, plans)
+    return plans
 
 
 def _check_sources(names: set[str], data_dir) -> None:
-    """ValueError or FileNotFoundError where data_dir cannot hold the files of these data sets."""
+    """FileNotFoundError where data_dir cannot hold the files of these data sets."""
+    from usis_jax.data import builders
+
     if data_dir is None or not names:
         return
     source = pathlib.Path(data_dir).expanduser()
     if not source.is_dir():
         raise FileNotFoundError(f"--data_dir={data_dir} does not exist or is no folder")
-    missing = sorted(name for name in names if not (source / name).is_dir())
+    missing = sorted(
+        name for name in names if not (source / name).is_dir() and not builders.published(name)
+    )
     if len(names) > 1 and missing:
         raise FileNotFoundError(
             f"--data_dir={data_dir} must hold a folder for each of {', '.join(sorted(names))}; "
@@ -67,7 +76,31 @@ def _check_sources(names: set[str], data_dir) -> None:
         )
 
 
-def _plan(settings, name: str, kind: str, size, splits: set[str], data_dir, own) -> dict:
+def _check_classes(settings, plans: list[dict]) -> None:
+    """ValueError where the label maps of data.validation have not the classes of data.labels."""
+    from usis_jax.data import builder
+
+    specs = {}
+    for field, validation in (("labels", False), ("validation", True)):
+        name, _ = sections.parse_data(getattr(settings.data, field))
+        path = prepared.location(settings, name, "labels", validation)
+        plan = next(plan for plan in plans if plan["path"] == path)
+        specs[field] = (
+            plan["spec"]
+            if plan["origin"]
+            else label_spec.LabelSpec.load(path / builder.SPEC_FILE)
+        )
+    spec_mapping.check_same(
+        specs["labels"],
+        specs["validation"],
+        f"data.labels={settings.data.labels}",
+        f"data.validation={settings.data.validation}",
+    )
+
+
+def _plan(
+    settings, name: str, kind: str, size, splits: set[str], data_dir, own, allow_partial
+) -> dict:
     """One entry of `all_plans`."""
     plan = {
         "name": name,
@@ -88,29 +121,32 @@ def _plan(settings, name: str, kind: str, size, splits: set[str], data_dir, own)
             return plan
         validation = size != prepared.size(settings)
         raise FileNotFoundError(prepared.missing_message(settings, name, kind, validation))
-    return plan | _folder(settings, name, kind, splits, data_dir)
+    return plan | _found(settings, name, kind, splits, data_dir, allow_partial)
 
 
-def _folder(settings, name: str, kind: str, splits: set[str], data_dir) -> dict:
-    """The part of a plan that a folder data set decides."""
-    from usis_jax.data import layout
+def _found(settings, name: str, kind: str, splits: set[str], data_dir, allow_partial) -> dict:
+    """The part of a plan that the files below data_dir decide."""
+    from usis_jax.data import builders, layout, published
 
-    source = pathlib.Path(data_dir).expanduser()
-    if (source / name).is_dir():
-        source = source / name
-    known = [part for parts in layout.FOLDERS.values() for part in parts]
-    if name in prepared.COMING and not any((source / part).is_dir() for part in known):
-        raise ValueError(
-            f"a builder of {name!r} is not in this version; arrange its files as {source}/photos "
-            f"and {source}/labels, each with train/ and val/, and they are read as a folder"
-        )
+    root = pathlib.Path(data_dir).expanduser()
+    roots = [folder for folder in (root / name, root) if folder.is_dir()]
+    builder = builders.published(name)
+    for source in roots if builder else ():
+        files = builder.find(source, kind)
+        if files:
+            builder.check(source, kind, files, _base_splits(splits, files), allow_partial)
+            spec = _spec(settings, name, source) if kind == "labels" else None
+            return _files(name, kind, splits, files, spec, published.fingerprint)
+    source = roots[0]
+    if builder and not any((source / part).is_dir() for part in layout.FOLDERS[kind]):
+        builder.check(source, kind, {}, _base_splits(splits, ["train"]), allow_partial)
     spec = _spec(settings, name, source) if kind == "labels" else None
     return _files(name, kind, splits, layout.list_files(source, kind), spec)
 
 
-def _files(name: str, kind: str, splits: set[str], files: dict, spec) -> dict:
+def _files(name: str, kind: str, splits: set[str], files: dict, spec, fingerprint=None) -> dict:
     """The part of a plan that the files {split: {name: path}} and the label spec decide."""
-    from usis_jax.data import camvid, faces, folder, layout
+    from usis_jax.data import builders, layout
 
     chosen = _base_splits(splits, files)
     for part in chosen:
@@ -120,14 +156,13 @@ def _files(name: str, kind: str, splits: set[str], files: dict, spec) -> dict:
                 "change data.photos, data.labels or data.validation, or let usis prepare "
                 "--photos=DIR --labels=DIR hold out a part for validation"
             )
-    available = layout.fingerprint(files)
+    available = (fingerprint or layout.fingerprint)(files)
     origin = {
         "files": {split: available[split] for split in chosen},
         "spec": spec.to_dict() if spec else None,
     }
-    classes = {"camvid": camvid.Camvid, "faces": faces.Faces}
     return {
-        "builder": classes.get(name) or folder.named(name),
+        "builder": builders.find(name),
         "origin": origin,
         "available": available,
         "files": files,
@@ -166,13 +201,21 @@ def _base_splits(splits: set[str], available) -> list[str]:
 
 
 def _spec(settings, name: str, source: pathlib.Path) -> label_spec.LabelSpec:
+    """Label spec of a data set's files; one that data.label_spec names takes its classes over."""
     from usis_jax.data import builtin_specs, layout
 
-    if settings.data.label_spec:
-        return label_spec.find(settings.data.label_spec)
+    own, value = builtin_specs.SPECS.get(name), settings.data.label_spec
+    if label_spec.is_file(value):
+        return label_spec.find(value)
     if any((source / file).is_file() for file in label_spec.FILE_NAMES):
-        return layout.find_spec(source)
-    return builtin_specs.SPECS.get(name) or layout.find_spec(source)
+        own = layout.find_spec(source)
+    if not value:
+        return own or layout.find_spec(source)
+    wanted = label_spec.find(value)
+    try:
+        return spec_mapping.through(own, wanted) if own else wanted
+    except ValueError as error:
+        raise ValueError(f"data.label_spec is {value!r}, for labels of {name!r}: {error}") from None
 
 
 def must_build(plan: dict, overwrite: bool) -> bool:

@@ -16,6 +16,7 @@ def prepare(
     overwrite: bool = False,
     own=None,
     skip_bad: bool = False,
+    allow_partial: bool = False,
 ) -> dict:
     """Builds every data set that `settings.data` names and that is not there yet.
 
@@ -24,12 +25,14 @@ def prepare(
 
     Args:
       settings: Settings.
-      data_dir: folder of the user's files, with photos/ and labels/ in it or in a folder NAME of
-        it for each data set; not needed for scenes.
+      data_dir: folder of the user's files: photos/ and labels/, or what the owners of a published
+        data set distribute; in it or in a folder NAME of it for each data set. Not needed for
+        scenes.
       progress: whether to show progress on stderr.
       overwrite: whether to build again what was prepared from other files or another label spec.
       own: OwnFolders, the files of the data set of that name; or None.
       skip_bad: whether to leave out files that cannot be used, instead of refusing them all.
+      allow_partial: whether published data sets may have another number of files than published.
 
     Returns:
       {"prepared_dir": str, "datasets": [{"name", "kind", "height", "width", "path",
@@ -37,11 +40,12 @@ def prepare(
 
     Raises:
       FileNotFoundError: data_dir, or a folder in it, is missing.
-      ValueError: a file cannot be used, the data were prepared from other files, or the target
-        cannot be written. Each bad file is named, up to ten.
+      ValueError: a file cannot be used, a published data set is not complete, the data were
+        prepared from other files, or the target cannot be written. Each bad file is named, up to
+        ten.
     """
     root = prepared.directory(settings)
-    entries = plans.all_plans(settings, data_dir, own)
+    entries = plans.all_plans(settings, data_dir, own, allow_partial)
     to_build = [plan for plan in entries if plans.must_build(plan, overwrite)]
     if to_build:
         with staging.folder(root, _bytes(to_build)) as temporary:

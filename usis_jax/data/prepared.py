@@ -3,8 +3,9 @@
 import os
 import pathlib
 
-COMING = ("cityscapes", "ade20k", "coco_stuff", "gta5")
-_WITH_CONFIG = ("camvid", "faces", *COMING)
+# Configurations for data sets that have none of their own name.
+_CONFIGS = {"scenes": "quickstart", "gta5": "gta5_to_cityscapes", "kitti": "gta5_to_cityscapes"}
+_WITH_CONFIG = ("camvid", "faces", "cityscapes", "ade20k", "coco_stuff")
 VERSION = "1.0.0"
 
 
@@ -39,7 +40,7 @@ def is_prepared(path: pathlib.Path) -> bool:
 
 def missing_message(settings, name: str, kind: str, validation: bool = False) -> str:
     """What to say where a prepared data set is missing."""
-    config = {"scenes": "quickstart"} | {known: known for known in _WITH_CONFIG}
+    config = _CONFIGS | {known: known for known in _WITH_CONFIG}
     source = "" if name == "scenes" else " --data_dir=YOUR_DIR"
     height, width = size(settings, validation)
     command = f"usis prepare --config=configs/{config.get(name, 'folder')}.py{source}"

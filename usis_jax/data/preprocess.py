@@ -13,16 +13,17 @@ _LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
 _BACKGROUND = (255, 255, 255)
 
 
-def load_photo(path, height: int, width: int) -> np.ndarray:
-    """Photo of a file, turned upright and resized with PIL's bicubic filter.
+def load_photo(path, height: int, width: int, upright: bool = True) -> np.ndarray:
+    """Photo of a file, resized with PIL's bicubic filter.
 
     Grey and CMYK become RGB; what is transparent is put on white; of 16 bits a channel, 65535 is
     white, whatever the brightest value of the photo is.
 
     Args:
-      path: file of any format that PIL reads.
+      path: file of any format that PIL reads, or a Member of a zip file.
       height: rows wanted; the photo is stretched if its proportions differ.
       width: columns wanted.
+      upright: whether to turn it first as its EXIF orientation says.
 
     Returns:
       uint8 [height, width, 3].
@@ -30,7 +31,8 @@ def load_photo(path, height: int, width: int) -> np.ndarray:
     Raises:
       ValueError: the file does not decode, or has 32 bits a channel; the message names it.
     """
-    image = to_rgb(ImageOps.exif_transpose(open_image(path, "photo")), path)
+    image = open_image(path, "photo")
+    image = to_rgb(ImageOps.exif_transpose(image) if upright else image, path)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
@@ -40,7 +42,8 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
     """Label map of a file, in train ids and resized by nearest neighbour.
 
     Args:
-      path: lossless image file with one id a pixel, or with colours of the spec's palette.
+      path: lossless image file with one id a pixel, or with colours of the spec's palette; or a
+        Member of a zip file.
       height: rows wanted.
       width: columns wanted.
       spec: LabelSpec.
@@ -73,7 +76,7 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
     """Decoded image of a file.
 
     Args:
-      path: file of any format that PIL reads.
+      path: file of any format that PIL reads, or a Member of a zip file.
       what: what it should be, for the message.
       enough: (W, H) that is enough; a larger JPEG is decoded quicker at a part of its size.
 
@@ -86,7 +89,8 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(path)
+            on_disk = isinstance(path, (str, os.PathLike))
+            image = Image.open(path if on_disk else path.open())
             size = image.size
             if enough:
                 image.draft(image.mode, enough)
@@ -94,7 +98,8 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
             image.info["full_size"] = size
     except Exception as error:  # broken files make PIL's decoders raise nearly anything
         reason = str(error).replace(repr(str(path)), "").strip() or type(error).__name__
-        reason = "it is empty" if os.path.isfile(path) and not os.path.getsize(path) else reason
+        if on_disk and os.path.isfile(path) and not os.path.getsize(path):
+            reason = "it is empty"
         raise ValueError(f"{path}: {what} does not decode ({reason})") from error
     return image
 

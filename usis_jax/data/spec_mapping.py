@@ -66,6 +66,30 @@ def mapping(source, target, to_void=()) -> np.ndarray:
     return np.array(table, np.uint8)
 
 
+def check_same(first, second, first_name: str, second_name: str) -> None:
+    """Checks that two specs have the same classes and the same void.
+
+    Args:
+      first: LabelSpec.
+      second: LabelSpec.
+      first_name: what the first one belongs to, for the message, such as "data.labels=...".
+      second_name: what the second one belongs to.
+
+    Raises:
+      ValueError: they differ; says in what and what to do.
+    """
+    if (first.classes, first.void) == (second.classes, second.void):
+        return
+    only = [f"{c!r}" for c in first.classes if c not in second.classes]
+    only += [f"{c!r}" for c in second.classes if c not in first.classes]
+    what = f"not in both: {', '.join(only[:5])}" if only else "their order or their void differs"
+    raise ValueError(
+        f"{first_name} has the {len(first.classes)} classes of label spec {first.name!r} and "
+        f"{second_name} the {len(second.classes)} of {second.name!r} ({what}); give a label spec "
+        "that both have a counterpart in, such as --config.data.label_spec=cityscapes"
+    )
+
+
 def through(source, target, to_void=()):
     """Spec that reads the files of `source` into the classes of `target`.
 
