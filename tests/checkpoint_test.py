@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_run
 
-from usis_jax import checkpoint, trees
+from usis_jax import checkpoint, trees, workdirs
 from usis_jax import settings as settings_lib
 
 
@@ -124,7 +124,7 @@ def test_missing_checkpoints_are_said_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint in"):
         checkpoint.Checkpoints(tmp_path, read_only=True)
     with pytest.raises(FileNotFoundError, match="not a work directory"):
-        checkpoint.load_settings(tmp_path)
+        workdirs.load_settings(tmp_path)
     with checkpoint.Checkpoints(tmp_path) as checkpoints:
         with pytest.raises(FileNotFoundError, match="no checkpoint in"):
             checkpoints.restore(_state(0))
@@ -153,12 +153,12 @@ def test_format_of_a_newer_version_is_refused():
 
 def test_config_file_restores_settings(tmp_path):
     settings = tiny_run.settings(seed=3)
-    checkpoint.save_settings(tmp_path, settings)
-    assert checkpoint.load_settings(tmp_path) == settings
+    workdirs.save_settings(tmp_path, settings)
+    assert workdirs.load_settings(tmp_path) == settings
     assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_damaged_config_file_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": ')
     with pytest.raises(ValueError, match=r"config\.json cannot be used"):
-        checkpoint.load_settings(tmp_path)
+        workdirs.load_settings(tmp_path)

@@ -6,7 +6,7 @@ import tiny_run
 from PIL import Image
 
 import usis_jax
-from usis_jax import checkpoint, sampling, state
+from usis_jax import checkpoint, sampling, state, workdirs
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def workdir(tmp_path_factory):
     """A work directory with the checkpoint of an untrained run."""
     folder = tmp_path_factory.mktemp("run")
     settings = tiny_run.settings()
-    checkpoint.save_settings(folder, settings)
+    workdirs.save_settings(folder, settings)
     initial = state.create(settings, tiny_run.SPEC.num_classes)
     with checkpoint.Checkpoints(folder) as checkpoints:
         checkpoints.save(7, initial, settings, tiny_run.SPEC)
@@ -168,7 +168,7 @@ def test_missing_and_empty_folders_are_refused(generator, tmp_path):
 def test_workdir_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="not a work directory"):
         usis_jax.Generator.load(tmp_path / "no")
-    checkpoint.save_settings(tmp_path, tiny_run.settings())
+    workdirs.save_settings(tmp_path, tiny_run.settings())
     with pytest.raises(FileNotFoundError, match="no checkpoint in"):
         usis_jax.Generator.load(tmp_path)
 

@@ -103,7 +103,7 @@ def test_workdir_of_another_config_is_refused_naming_the_fields(straight):
     with pytest.raises(ValueError, match=r"seed: 0 -> 5; r1_gamma: 10.0 -> 3.0") as error:
         train.train(other, straight[0], progress=False)
     assert "steps:" not in str(error.value) and "--accept_config_change" in str(error.value)
-    assert checkpoint.load_settings(straight[0]).seed == 0
+    assert workdirs.load_settings(straight[0]).seed == 0
     workdirs.check(other, straight[0], accept_config_change=True)
 
 

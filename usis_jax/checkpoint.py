@@ -17,13 +17,12 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from usis_jax import atomic, trees
 from usis_jax import settings as settings_lib
+from usis_jax import trees
 from usis_jax.data import label_spec
 
 FORMAT_VERSION = 1
 METRIC = "swd"
-CONFIG_FILE = "config.json"
 _EMA_FIELDS = ("ema_params",)
 
 
@@ -112,21 +111,30 @@ class Checkpoints:
         collections = state.ema_collections if ema_collections is None else ema_collections
         generator = {f"params/{k}": v for k, v in trees.flatten(state.ema_params).items()}
         generator |= trees.flatten(collections)
-        meta = {
-            "format_version": FORMAT_VERSION,
-            "step": int(step),
-            "settings": settings_lib.to_json(settings),
-            "label_spec": spec.to_dict(),
-            "metrics": {k: float(v) for k, v in (metrics or {}).items()},
-        }
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(rest),
-            generator=ocp.args.StandardSave(generator),
-            meta=ocp.args.JsonSave(meta),
-        )
+        items = {"state": rest, "generator": generator}
         measured = {METRIC: float(metrics[METRIC])} if METRIC in (metrics or {}) else None
+        return self._write(items, _meta(step, settings, spec, metrics or {}), measured)
+
+    def save_imported(self, variables, settings, spec, origin):
+        """Writes a generator that other code trained, as step 0, without a training state.
+
+        Args:
+            variables: its parameters and statistics, arrays.
+            settings: Settings with its sizes.
+            spec: LabelSpec of its label maps.
+            origin: dict of JSON values that say where it comes from, "file" among them.
+        Raises:
+            OSError: no space left.
+        """
+        self.check_space(variables)
+        meta = _meta(0, settings, spec, {}) | {"imported": origin}
+        self._write({"generator": trees.flatten(variables)}, meta, None)
+
+    def _write(self, items, meta, measured):
+        arrays = {name: ocp.args.StandardSave(flat) for name, flat in items.items()}
+        composite = ocp.args.Composite(**arrays, meta=ocp.args.JsonSave(meta))
         with _quiet(), self._clear_errors():
-            return self._manager.save(int(step), args=items, metrics=measured)
+            return self._manager.save(meta["step"], args=composite, metrics=measured)
 
     def restore(self, template, step=None, best=False):
         """Restores a training state.
@@ -139,20 +147,47 @@ class Checkpoints:
             TrainState of NumPy arrays.
         Raises:
             FileNotFoundError: there is no such checkpoint.
-            ValueError: arrays of the checkpoint do not fit the template.
+            ValueError: arrays of the checkpoint do not fit the template, or it was imported.
         """
         step = self._choose(step, best)
+        flat = self.restore_arrays(step)
         items = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(), generator=ocp.args.StandardRestore()
-            ),
+            step, args=ocp.args.Composite(generator=ocp.args.StandardRestore())
         )
-        flat = dict(items.state)
         for name, value in items.generator.items():
             if name.startswith("params/"):
                 flat[f"ema_{name}"] = value
         return trees.unflatten(template, flat, f"checkpoint {step} of {self.workdir}")
+
+    def restore_arrays(self, step=None, best=False):
+        """Restores a training state as it is stored, except for the moving average's weights.
+
+        Returns:
+            dict of NumPy arrays by flat name, such as "params/segmenter/to_logits/bias".
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+            ValueError: the checkpoint was imported and has no training state.
+        """
+        step = self._choose(step, best)
+        if "imported" in self.meta(step):
+            raise ValueError(
+                f"{self.workdir} holds a generator that was imported, and nothing else"
+            )
+        items = self._manager.restore(step, args=ocp.args.Composite(
+            state=ocp.args.StandardRestore()))
+        return dict(items.state)
+
+    def restore_imported(self):
+        """Restores the imported generator from which training starts.
+
+        Returns:
+            (variables, file) as of `restore_generator` and the name of the file it comes from, or
+            None if training has begun or there is no imported generator.
+        """
+        if self.latest_step() != 0:
+            return None
+        variables, meta = self.restore_generator(0)
+        return variables, meta["imported"]["file"]
 
     def restore_generator(self, step=None, best=False):
         """Restores only what painting needs.
@@ -221,6 +256,17 @@ class Checkpoints:
         return step
 
 
+def _meta(step, settings, spec, metrics):
+    """What a checkpoint says about itself."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "step": int(step),
+        "settings": settings_lib.to_json(settings),
+        "label_spec": spec.to_dict(),
+        "metrics": {k: float(v) for k, v in metrics.items()},
+    }
+
+
 def _metric(metrics):
     return metrics[METRIC]
 
@@ -244,34 +290,6 @@ def checked_meta(meta, workdir):
             f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}"
         )
     return meta
-
-
-def load_settings(workdir):
-    """Reads the config of a run.
-
-    Args:
-        workdir: directory of a run.
-    Returns:
-        Settings.
-    Raises:
-        FileNotFoundError: no run was started there.
-        ValueError: the file is damaged, or of another version.
-    """
-    try:
-        text = (Path(workdir) / CONFIG_FILE).read_text()
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(
-            f"{workdir} is not a work directory: it has no {CONFIG_FILE}; run usis train first"
-        ) from None
-    try:
-        return settings_lib.from_json(text)
-    except ValueError as error:
-        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
-
-
-def save_settings(workdir, settings):
-    """Writes the config of a run to `config.json`, whole or not at all."""
-    atomic.write_text(Path(workdir) / CONFIG_FILE, settings_lib.to_json(settings) + "\n")
 
 
 def restore_spec(meta):

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax import atomic, checkpoint, grids, noise
+from usis_jax import atomic, checkpoint, grids, noise, workdirs
 from usis_jax import settings as settings_lib
 from usis_jax.data import preprocess
 from usis_jax.models import registry
@@ -47,7 +47,7 @@ class Generator:
         Raises:
             FileNotFoundError: there is no such checkpoint.
         """
-        checkpoint.load_settings(workdir)
+        workdirs.load_settings(workdir)
         with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
             variables, meta = checkpoints.restore_generator(best=best)
         settings = settings_lib.from_json(meta["settings"])

@@ -7,7 +7,7 @@ import flax
 import jax
 import jax.numpy as jnp
 
-from usis_jax import optim
+from usis_jax import optim, trees
 from usis_jax.models import registry
 from usis_jax.settings import Settings
 
@@ -82,6 +82,32 @@ def shapes(settings: Settings, num_classes: int) -> TrainState:
     """
     return jax.eval_shape(lambda: _assemble(
         settings, num_classes, lambda network, key, inputs: network.init(key, *inputs)))
+
+
+def with_generator(state: TrainState, variables: dict[str, Any], source: str) -> TrainState:
+    """A state whose generator, and its moving average, are given; the other players stay.
+
+    Args:
+      state: as of `create`.
+      variables: the generator's "params" and collections, arrays.
+      source: what they are, for messages.
+
+    Returns:
+      TrainState.
+
+    Raises:
+      ValueError: they do not fit the state's generator.
+
+    Source: ours.
+    """
+    own = {"params": state.params["generator"], **state.collections["generator"]}
+    variables = trees.unflatten(own, trees.flatten(variables), source)
+    params = jax.tree.map(jnp.asarray, variables.pop("params"))
+    collections = jax.tree.map(jnp.asarray, variables)
+    return state.replace(
+        params=state.params | {"generator": params},
+        collections=state.collections | {"generator": collections},
+        ema_params=_copy(params), ema_collections=_copy(collections))
 
 
 def _assemble(settings: Settings, num_classes: int, init: Callable) -> TrainState:

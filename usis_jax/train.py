@@ -20,7 +20,9 @@ from usis_jax.validation import Validation
 
 
 def train(settings, workdir, accept_config_change=False, progress=True):
-    """Trains a run from its latest checkpoint, or from the start, to `settings.steps`.
+    """Trains a run to `settings.steps`, from its latest checkpoint or from the start.
+
+    The start is fresh networks, but for the generator if one was imported into `workdir`.
 
     Args:
         settings: Settings.
@@ -32,7 +34,8 @@ def train(settings, workdir, accept_config_change=False, progress=True):
         steps_per_second, images_per_second, peak_memory_mib, metrics (last means), swd,
         best_step.
     Raises:
-        ValueError: the config does not fit the devices, or is not the one of `workdir`.
+        ValueError: the config does not fit the devices, or is not the one of `workdir`, or not
+            that of the generator that was imported there.
         FileNotFoundError: data is not prepared.
         PermissionError: `workdir` cannot be written.
         OSError: the disk has no space for a checkpoint.
@@ -53,11 +56,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
     if main:
         workdirs.create(workdir, settings)
     with checkpoint.Checkpoints(workdir, settings.keep_checkpoints) as checkpoints:
-        state = (
-            checkpoints.restore(state_lib.shapes(settings, spec.num_classes), start)
-            if start
-            else state_lib.create(settings, spec.num_classes)
-        )
+        state, imported = _first_state(settings, spec.num_classes, checkpoints, start)
         run = _Run(
             settings=settings,
             workdir=workdir,
@@ -70,7 +69,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
             step_functions=_step_functions(settings, networks, spec, runner),
         )
         try:
-            run.announce(state, start)
+            run.announce(state, start, imported)
             checkpoints.check_space(state)
             return run.loop(runner.place(state), stream, start)
         finally:
@@ -191,13 +190,13 @@ class _Run:
             "(--config.optimizer.*) or use --config.compute_dtype=float32"
         )
 
-    def announce(self, state, start):
-        """Says what is about to run."""
+    def announce(self, state, start, imported):
+        """Says what is about to run, and from which imported file, if any."""
         counts = ", ".join(
             f"{name} {sum(np.size(x) for x in jax.tree.leaves(params)):,}"
             for name, params in state.params.items()
         )
-        where = f"from step {start} " if start else ""
+        where = f"from step {start} " if start else f"from {imported} " if imported else ""
         self.progress.say(
             f"training {where}to step {self.settings.steps} on {self.runner.num_devices} "
             f"{jax.default_backend()} device(s); parameters: {counts}; results in {self.workdir}"
@@ -231,6 +230,18 @@ def _step_functions(settings, networks, spec, runner):
     step = functools.partial(steps.train_step, settings=settings, networks=networks, void=spec.void)
     kinds = (False, True) if settings.r1_interval else (False,)
     return {on: runner.compile(functools.partial(step, penalise=on)) for on in kinds}
+
+
+def _first_state(settings, num_classes, checkpoints, start):
+    """The state to go on from, and the file of the imported generator in it or None."""
+    if start:
+        shapes = state_lib.shapes(settings, num_classes)
+        return checkpoints.restore(shapes, start), None
+    state, imported = state_lib.create(settings, num_classes), checkpoints.restore_imported()
+    if imported is None:
+        return state, None
+    variables, file = imported
+    return state_lib.with_generator(state, variables, f"the generator of {file}"), file
 
 
 def _due(step, interval, last):

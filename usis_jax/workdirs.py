@@ -1,7 +1,11 @@
-"""The directory of a run: whether a config may use it, and its start."""
+"""The directory of a run: its config, and whether another one may use it."""
 
-from usis_jax import checkpoint
+from pathlib import Path
+
+from usis_jax import atomic
 from usis_jax import settings as settings_lib
+
+CONFIG_FILE = "config.json"
 
 # Fields that a resumed run may change: none of them touches what the state means.
 FREE_FIELDS = (
@@ -24,7 +28,7 @@ def check(settings, workdir, accept_config_change=False):
         ValueError: it holds a run of another config; the message lists the fields that differ.
     """
     try:
-        old = checkpoint.load_settings(workdir)
+        old = load_settings(workdir)
     except FileNotFoundError:
         return
     changes = [
@@ -43,8 +47,36 @@ def create(workdir, settings):
     """Makes the directory and puts the config in it."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        checkpoint.save_settings(workdir, settings)
+        save_settings(workdir, settings)
     except PermissionError as error:
         raise PermissionError(f"cannot write to --workdir {workdir}: {error.strerror}") from None
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"--workdir {workdir} is a file, or lies in one") from None
+
+
+def load_settings(workdir):
+    """Reads the config of a run.
+
+    Args:
+        workdir: directory of a run.
+    Returns:
+        Settings.
+    Raises:
+        FileNotFoundError: no run was started there.
+        ValueError: the file is damaged, or of another version.
+    """
+    try:
+        text = (Path(workdir) / CONFIG_FILE).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(
+            f"{workdir} is not a work directory: it has no {CONFIG_FILE}; run usis train first"
+        ) from None
+    try:
+        return settings_lib.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
+
+
+def save_settings(workdir, settings):
+    """Writes the config of a run to `config.json`, whole or not at all."""
+    atomic.write_text(Path(workdir) / CONFIG_FILE, settings_lib.to_json(settings) + "\n")

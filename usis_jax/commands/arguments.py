@@ -62,10 +62,10 @@ def settings_of(values):
     if values.config:
         config = overrides.load_config(values.config)
     elif values.command == "train" and os.path.isdir(values.workdir):
-        from usis_jax import checkpoint
+        from usis_jax import workdirs
 
         config = ml_collections.ConfigDict(
-            settings.to_dict(checkpoint.load_settings(values.workdir))
+            settings.to_dict(workdirs.load_settings(values.workdir))
         )
     else:
         raise ValueError("--config is missing; for example --config=configs/quickstart.py")
