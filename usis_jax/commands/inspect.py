@@ -1,4 +1,4 @@
-"""`usis inspect`: what a configuration means, before anything is trained."""
+"""`usis inspect`: what files or a configuration mean, before anything is prepared or trained."""
 
 from usis_jax.commands import arguments
 
@@ -6,16 +6,49 @@ from usis_jax.commands import arguments
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "inspect", run, "show the networks of a configuration and their sizes",
+        commands, "inspect", run,
+        "look at your own files, or at the networks of a configuration and their sizes",
         arguments.fields_help(),
     )
-    arguments.add_config(parser)
+    parser.add_argument(
+        "dir", metavar="DIR", nargs="?",
+        help="folder with photos/ (or images/) and labels/, or of photos or label maps only",
+    )  # fmt: skip
+    for kind, what in (("photos", "photos"), ("labels", "label maps")):
+        parser.add_argument(f"--{kind}", metavar="DIR", help=f"folder of {what}, wherever it lies")
+    parser.add_argument(
+        "--out", metavar="FILE",
+        help="file for the draft of a label spec (default label_spec.toml in DIR); if it is there, "
+        "another name is taken",
+    )  # fmt: skip
+    parser.add_argument(
+        "--picture", metavar="FILE", help="file for the picture (default inspect.png in DIR)"
+    )
+    arguments.add_config(parser, "; not together with DIR")
 
 
 def run(values) -> dict:
-    """Shows a configuration; returns what is written as JSON."""
+    """Shows a folder or a configuration; returns what is written as JSON."""
+    files = {name: getattr(values, name) for name in ("dir", "photos", "labels", "out", "picture")}
+    given = [name for name, value in files.items() if value]
+    if given and (values.config or values.overrides):
+        word = "DIR" if given[0] == "dir" else f"--{given[0]}"
+        raise ValueError(f"{word} and --config do not go together; give one of them")
+    if values.dir or values.photos or values.labels:
+        return {"command": "inspect", **inspect_files(files)}
+    if not values.config:
+        raise ValueError("give a folder of your own files, or --config=FILE")
     settings = arguments.settings_of(values)
     return {"command": "inspect", **inspect_networks(settings)}
+
+
+def inspect_files(files) -> dict:
+    """Prints what the user's files are; returns it for JSON."""
+    from usis_jax.data import inspect, inspect_report
+
+    report = inspect.inspect(files.pop("dir"), **files)
+    print(inspect_report.text(report))
+    return report
 
 
 def inspect_networks(settings) -> dict:

@@ -93,6 +93,18 @@ def find_images(root) -> list[pathlib.Path]:
     return sorted(path for path in found if is_image(path))
 
 
+def check_apart(photos, labels) -> None:
+    """ValueError where a folder of photos and one of label maps are one, or one is in the other."""
+    if photos is None or labels is None:
+        return
+    a, b = pathlib.Path(photos).resolve(), pathlib.Path(labels).resolve()
+    if a == b or a in b.parents or b in a.parents:
+        raise ValueError(
+            f"photos in {photos} and label maps in {labels} lie in each other; each must have a "
+            "folder of its own"
+        )
+
+
 def is_image(path: pathlib.Path) -> bool:
     """Whether a file's name is that of a picture that is not hidden."""
     return not path.name.startswith(".") and path.suffix.lower() in LOSSLESS + LOSSY

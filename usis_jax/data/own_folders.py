@@ -63,6 +63,7 @@ def find(name: str, photos, labels, spec: str = "") -> OwnFolders:
         )
     given = {"photos": photos, "labels": labels}
     roots = {kind: pathlib.Path(folder).expanduser() for kind, folder in given.items()}
+    layout.check_apart(*roots.values())
     files = {}
     for kind, root in roots.items():
         if not root.is_dir():
