@@ -51,6 +51,7 @@ setuptools.setup(
         "cuda": ["jax[cuda12]>=0.10"],
         "torch": ["torch>=2.4"],
         "demo": [],
-        "test": ["pytest>=8", "ruff>=0.8", "scipy>=1.12"],
+        # tfds.testing imports dill.
+        "test": ["dill>=0.3", "pytest>=8", "ruff>=0.8", "scipy>=1.12"],
     },
 )
