@@ -66,9 +66,9 @@ def get_config() -> ml_collections.ConfigDict:
 
 def _data():
     return {
-        # NAME:SPLIT of the photos. NAME is scenes, camvid, faces, cityscapes, ade20k, coco_stuff
-        # or any name for a folder of your own; SPLIT is such as train or train[:50%]. Several
-        # with commas between them, and @WEIGHT after each for its share among the photos drawn,
+        # NAME:SPLIT of the photos. NAME is scenes, camvid, faces, cityscapes, ade20k, coco_stuff,
+        # gta5, kitti (photos only) or any name for a folder of your own; SPLIT is such as train or
+        # train[:50%]. Several with commas between them, and @WEIGHT after each for its share among the photos drawn,
         # such as cityscapes:train@0.7,kitti:train@0.3; without weights all photos are equally
         # likely.
         "photos": "scenes:train",
@@ -81,7 +81,8 @@ def _data():
         # Size that the networks see; a multiple of their strides.
         "height": 256,
         "width": 512,
-        # Size that is stored; 0 = the size above. If larger, training crops at random.
+        # Size at which training data are stored; 0 = the size above. If larger, training crops at
+        # random. Validation data are always stored at the size above.
         "load_height": 0,
         "load_width": 0,
         # Mirror photos and label maps at random in training.
@@ -92,8 +93,10 @@ def _data():
         "class_balance": 0.0,
         # Threads that read and decode.
         "threads": 4,
-        # Classes of a folder data set: path of a TOML or YAML file, or the name of a built-in
-        # spec; empty = the data set's own.
+        # Classes of the label maps; empty = the data set's own. The name of a built-in spec
+        # (cityscapes, cityscapes19, gta5, ade20k, coco_stuff, camvid, scenes, faces): the data
+        # set's classes become those of the same name there. Path of a TOML or YAML file: what the
+        # ids in the files mean.
         "label_spec": "",
         # Scenes drawn for training (data set scenes only).
         "num_scenes": 1500,

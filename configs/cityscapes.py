@@ -2,8 +2,10 @@
 
 Command: usis prepare --config=configs/cityscapes.py --data_dir=DIR
          usis train --config=configs/cityscapes.py --workdir=runs/cityscapes
-  This version does not read Cityscapes's own folders: DIR has photos/ and labels/, each with train/
-  and val/ in it. Its classes are built in.
+  DIR has leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of www.cityscapes-dataset.com,
+  or what is in them: leftImg8bit/{train,val}/CITY/*_leftImg8bit.png and
+  gtFine/{train,val}/CITY/*_gtFine_labelIds.png. 2,975 are for training, 500 for validation.
+Data: resized to 512x256 (PIL bicubic, label maps nearest) and mirrored at random, as published.
 Hardware: GPU or TPU; these networks are far too large for a CPU.
 Time: not measured; a step without R1 is 32 TFLOP (XLA's count for update=alternating).
 Result: FID 53.7, mIoU 44.8 of DRN-D-105 (paper). The number of steps is ours.

@@ -2,8 +2,12 @@
 
 Command: usis prepare --config=configs/coco_stuff.py --data_dir=DIR
          usis train --config=configs/coco_stuff.py --workdir=runs/coco_stuff
-  This version does not read COCO-Stuff's own folders: DIR has photos/ and labels/, each with train/
-  and val/ in it. Its classes are built in.
+  DIR has train2017.zip, val2017.zip and stuffthingmaps_trainval2017.zip (github.com/nightrome/
+  cocostuff), or what is in them: {train2017,val2017}/*.jpg and
+  stuffthingmaps_trainval2017/{train2017,val2017}/*.png. 118,287 are for training, 5,000 for
+  validation.
+Data: as published. Training photos are resized to 286x286 (PIL bicubic, label maps nearest), of
+  which training sees a random 256x256, mirrored at random; validation is resized to 256x256.
 Hardware: GPU or TPU; these networks are far too large for a CPU.
 Time: not measured.
 Result: FID 27.8, mIoU 14.06 of DeepLabV2 (paper). The number of steps is ours.
@@ -20,7 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.photos = "coco_stuff:train"
     config.data.labels = "coco_stuff:train"
     config.data.validation = "coco_stuff:validation"
-    # Stored at 286x286, of which training sees a random 256x256.
+    # Training data are stored at 286x286, validation at 256x256.
     config.data.height = 256
     config.data.width = 256
     config.data.load_height = 286

@@ -16,6 +16,7 @@ ALL_CONFIGS = [
     "cityscapes",
     "ade20k",
     "coco_stuff",
+    "gta5_to_cityscapes",
     "folder",
 ]
 

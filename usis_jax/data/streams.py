@@ -13,7 +13,7 @@ import grain.python as grain
 import numpy as np
 
 from usis_jax import sections
-from usis_jax.data import class_shares, label_spec, sampling_order, stored_images
+from usis_jax.data import class_shares, label_spec, sampling_order, spec_mapping, stored_images
 from usis_jax.data.builder import FIELDS, SPEC_FILE
 
 
@@ -144,11 +144,12 @@ def validation(settings, count: int = 0) -> Examples:
         for kind, every in names.items()
     }
     own = label_spec.LabelSpec.load(folders["labels"] / SPEC_FILE)
-    if own.classes != spec(settings).classes:
-        raise ValueError(
-            f"data.validation={settings.data.validation} has other classes than "
-            f"data.labels={settings.data.labels}; choose one labelling for both"
-        )
+    spec_mapping.check_same(
+        spec(settings),
+        own,
+        f"data.labels={settings.data.labels}",
+        f"data.validation={settings.data.validation}",
+    )
     photos, labels = (
         np.stack([stored_images.Encoded(sources[k], FIELDS[k])[rows[k][n]] for n in names[k]])
         for k in ("photos", "labels")
