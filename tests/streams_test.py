@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests import tiny_data
 from usis_jax import settings as settings_lib
-from usis_jax.data import label_spec, prepare, stored_images, streams
+from usis_jax.data import class_shares, label_spec, prepare, stored_images, streams
 
 SPEC = label_spec.LabelSpec("yard", ("left", "right", "middle"), flip_pairs=((0, 1),))
 COUNT = 12
@@ -19,8 +19,13 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """Prepared data: image i is all i in its left half and 100 + i right; maps 0, 1 and i % 3."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("out")
+    """Prepared data: image i is all i in its left half and 100 + i right; maps 0, 1 and i % 3.
+
+    A second data set, "meadow", has the photos 50 to 54.
+    """
+    folder, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("out")
+    source = folder / "yard"
+    source.mkdir()
     SPEC.save(source / "label_spec.yaml")
     for split, count in (("train", COUNT), ("val", 5)):
         for kind in ("photos", "labels"):
@@ -33,7 +38,13 @@ def out(tmp_path_factory):
             label[:, :4], label[:, 12:] = 0, 1
             label[i // 4, 4 + 2 * (i % 4)] = 0
             Image.fromarray(label).save(source / "labels" / split / f"{i}.png")
-    prepare.prepare(tiny_data.settings(target), source, progress=False)
+    (folder / "meadow/photos/train").mkdir(parents=True)
+    for i in range(50, 55):
+        photo = np.full((8, 16, 3), i, np.uint8)
+        photo[:, 8:] += 100
+        Image.fromarray(photo).save(folder / "meadow/photos/train" / f"{i}.png")
+    both = tiny_data.settings(target, photos="yard:train,meadow:train")
+    prepare.prepare(both, folder, progress=False)
     larger = tiny_data.settings(target, load_height=10, load_width=20)
     prepare.prepare(larger, source, progress=False)
     return target
@@ -106,6 +117,62 @@ def test_stream_resumes_at_a_step_as_if_never_stopped(out):
     next(iterator)
     iterator.set_state(state)
     _assert_equal(whole[1:2], [next(iterator)])
+
+
+@pytest.mark.parametrize("process_count", [1, 2, 4])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"photos": "yard:train,meadow:train", "class_balance": 1.0},
+        {"photos": "yard:train@0.7,meadow:train@0.3", "class_balance": 0.4},
+        {"photos": "yard:train", "labels": "yard:validation"},
+    ],
+    ids=["joined", "mixed", "unequal counts"],
+)
+def test_mixed_and_balanced_streams_resume_with_any_number_of_processes(out, data, process_count):
+    settings = tiny_data.settings(out, **data)
+    whole = _take(settings, 12)
+    for step in (0, 1, 9):
+        parts = [
+            _take(settings, 3, start_step=step, process_index=p, process_count=process_count)
+            for p in range(process_count)
+        ]
+        joined = [
+            {key: np.concatenate([part[key] for part in rows]) for key in ("photo", "label")}
+            for rows in zip(*parts, strict=True)
+        ]
+        _assert_equal(whole[step : step + 3], joined)
+
+
+def test_each_pass_over_several_sources_has_every_photo_once(out):
+    ids = _photo_ids(_take(tiny_data.settings(out, photos="yard:train,meadow:train"), 17))
+    photos = [*range(COUNT), *range(50, 55)]
+    assert [sorted(ids[i : i + 17]) for i in range(0, 68, 17)] == [photos] * 4
+
+
+def test_weighted_sources_fill_each_batch_by_their_weights(out):
+    batches = _take(tiny_data.settings(out, photos="yard:train@3,meadow:train@1"), 15)
+    for batch in batches:
+        assert sum(i >= 50 for i in _photo_ids([batch])) == 1
+    assert set(_photo_ids(batches)) == {*range(COUNT), *range(50, 55)}
+
+
+def test_class_balance_draws_maps_of_a_rare_class(out):
+    """Map i of "yard" holds class 0 also in its middle, at a place of its own."""
+    path = stored_images.folder(tiny_data.settings(out), "yard", "labels")
+    pixels = class_shares.of_split(path, "train", progress=False)
+    np.testing.assert_array_equal(pixels, [[33, 32, 63]] * COUNT)
+    rare = np.zeros((COUNT, 3), int)
+    rare[:, 2], rare[7, 0] = 128, 1
+    kept = np.load(path / "class_pixels_train.npy")
+    np.save(path / "class_pixels_train.npy", rare)
+    try:
+        settings = tiny_data.settings(out, class_balance=1.0, flip=False)
+        batches = _take(settings, 5)
+    finally:
+        np.save(path / "class_pixels_train.npy", kept)
+    labels = np.concatenate([batch["label"] for batch in batches])
+    assert (labels == labels[0]).all()
 
 
 def test_each_pass_has_every_photo_once_in_a_new_order(out):

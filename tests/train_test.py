@@ -12,7 +12,9 @@ import tiny_run
 from PIL import Image
 
 from usis_jax import checkpoint, logs, parallel, signals, state, train, trees, workdirs
-from usis_jax.data import streams
+from usis_jax.data import prepare, streams
+
+REAL_STREAMS = {name: getattr(streams, name) for name in ("training", "validation", "spec")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,6 +70,35 @@ def test_resumed_run_equals_straight_run_bit_for_bit(straight, tmp_path):
     assert resumed.keys() == expected.keys()
     different = [k for k in expected if not np.array_equal(resumed[k], expected[k])]
     assert different == []
+
+
+def test_trains_on_photos_and_label_maps_of_other_splits_and_counts(tmp_path, monkeypatch):
+    for name, value in REAL_STREAMS.items():
+        monkeypatch.setattr(streams, name, value)
+    random = np.random.default_rng(0)
+    for folder, count in (("photos/train", 7), ("photos/val", 3), ("labels/val", 3)):
+        (tmp_path / "yard" / folder).mkdir(parents=True)
+        for i in range(count):
+            if folder.startswith("photos"):
+                image = random.integers(0, 256, (20, 24, 3), np.uint8)
+            else:
+                image = random.choice(np.array([255, 10, 20, 30], np.uint8), (16, 16))
+            Image.fromarray(image).save(tmp_path / "yard" / folder / f"{i}.png")
+    tiny_run.SPEC.save(tmp_path / "yard/label_spec.toml")
+    data = {
+        "photos": "yard:train",
+        "labels": "yard:validation",
+        "validation": "yard:validation",
+        "prepared_dir": str(tmp_path / "out"),
+        "class_balance": 0.5,
+        "height": 16,
+        "width": 16,
+    }
+    settings = tiny_run.settings(steps=3, data=data)
+    prepare.prepare(settings, tmp_path / "yard", progress=False)
+    summary = train.train(settings, tmp_path / "run", progress=False)
+    assert (summary["step"], summary["interrupted"]) == (3, None)
+    assert all(np.isfinite(value) for value in summary["metrics"].values())
 
 
 def test_run_leaves_grids_metrics_plot_and_kept_checkpoints(straight):
