@@ -68,9 +68,9 @@ def _data():
     return {
         # NAME:SPLIT of the photos. NAME is scenes, camvid, faces, cityscapes, ade20k, coco_stuff,
         # gta5, kitti (photos only) or any name for a folder of your own; SPLIT is such as train or
-        # train[:50%]. Several with commas between them, and @WEIGHT after each for its share among the photos drawn,
-        # such as cityscapes:train@0.7,kitti:train@0.3; without weights all photos are equally
-        # likely.
+        # train[:50%]. Several with commas between them, and @WEIGHT after each for its share among
+        # the photos drawn, such as cityscapes:train@0.7,kitti:train@0.3; without weights all
+        # photos are equally likely.
         "photos": "scenes:train",
         # NAME:SPLIT of the label maps, which are never paired with the photos.
         "labels": "scenes:train",
