@@ -94,7 +94,8 @@ def of_labels(labels: Labels, draft: Draft | None, spec: LabelSpec | None) -> li
          "instead of classes"),
         ("note", "alpha", "have transparency, which is ignored"),
     ):  # fmt: skip
-        if labels.marked[mark]:
+        smoothed = mark == "many" and labels.smoothing()
+        if labels.marked[mark] and not smoothed:
             found.append(_of_files(level, "labels", mark, text, labels.marked[mark]))
     found += _of_values(labels, draft)
     if spec:
