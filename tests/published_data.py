@@ -69,8 +69,8 @@ def names(name: str, split: str) -> list[str]:
     return [f"{first + offset + i:0{width}d}" for i in numbers]
 
 
-def write(name: str, root, zipped: bool = False) -> pathlib.Path:
-    """Writes a data set of a few random images into the folder `root`; returns `root`."""
+def write(name: str, root, zipped: bool = False, size=SIZE) -> pathlib.Path:
+    """Writes a data set of a few random images of about `size` below `root`; returns `root`."""
     root = pathlib.Path(root)
     root.mkdir(parents=True, exist_ok=True)
     target = pathlib.Path(tempfile.mkdtemp(dir=root)) if zipped else root
@@ -79,7 +79,7 @@ def write(name: str, root, zipped: bool = False) -> pathlib.Path:
             file = path(name, target, kind, split, image)
             file.parent.mkdir(parents=True, exist_ok=True)
             random = np.random.default_rng([len(name), len(kind), COUNTS[split], number])
-            (_photo if kind == "photos" else _label)(name, random, number).save(file)
+            (_photo if kind == "photos" else _label)(name, random, number, size).save(file)
     if zipped:
         _zip(name, target, root)
         shutil.rmtree(target)
@@ -93,19 +93,19 @@ def path(name: str, root, kind: str, split: str, image: str) -> pathlib.Path:
     return pathlib.Path(root) / pattern.replace("//", "/").lstrip("/").format(city + image)
 
 
-def _photo(name: str, random, number: int) -> Image.Image:
+def _photo(name: str, random, number: int, size) -> Image.Image:
     """A random photo; ADE20K and COCO have photos of many sizes, some of them grey."""
     varies = name in ("ade20k", "coco_stuff")
-    height, width = (SIZE[0] + 7 * number, SIZE[1] - 3 * number) if varies else SIZE
+    height, width = (size[0] + 7 * number, size[1] - 3 * number) if varies else size
     shape = (height, width) if varies and number == 1 else (height, width, 3)
     return Image.fromarray(random.integers(0, 256, shape, np.uint8))
 
 
-def _label(name: str, random, number: int) -> Image.Image:
+def _label(name: str, random, number: int, size) -> Image.Image:
     """A random label map; GTA-V's have a palette, the second one here is in colours."""
     spec = label_spec.get(name)
     ids = np.array([i for i, _ in spec.file_ids if i >= 0 and (i < 255 or name == "coco_stuff")])
-    label = random.choice(ids, SIZE).astype(np.uint8)
+    label = random.choice(ids, size).astype(np.uint8)
     if name != "gta5":
         return Image.fromarray(label)
     if number == 1:

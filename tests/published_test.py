@@ -24,6 +24,9 @@ class _BuilderTest(tfds.testing.DatasetBuilderTestCase):
         published_data.write(cls.DATASET_CLASS.name, cls.EXAMPLE_DIR, cls.ZIPPED)
         super().setUpClass()
 
+    def _make_builder(self, config=None):
+        return super()._make_builder(config or self.BUILDER_CONFIG_NAMES_TO_TEST[0])
+
     def test_registered(self):
         """`prepare` finds builders by itself: TFDS has other ones of these names."""
         assert builders.find(self.DATASET_CLASS.name) is self.DATASET_CLASS

@@ -31,7 +31,6 @@ class Ade20k(published.Published, skip_registration=True):
 
     name = "ade20k"
     PLACES = _PLACES
-    BUILDER_CONFIGS = published.configs("ade20k", (286, 286), (256, 256))
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Download ADEChallengeData2016.zip (923 MB) from http://sceneparsing.csail.mit.edu into DIR or
     DIR/ade20k, or unpack it there, so that it holds

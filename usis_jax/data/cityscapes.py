@@ -40,7 +40,6 @@ class Cityscapes(published.Published, skip_registration=True):
 
     name = "cityscapes"
     PLACES = _PLACES
-    BUILDER_CONFIGS = published.configs("cityscapes", (256, 512))
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Register at https://www.cityscapes-dataset.com and download leftImg8bit_trainvaltest.zip (11 GB)
     and gtFine_trainvaltest.zip (241 MB) into DIR or DIR/cityscapes, or unpack them there, so that

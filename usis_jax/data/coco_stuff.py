@@ -41,7 +41,6 @@ class CocoStuff(published.Published, skip_registration=True):
 
     name = "coco_stuff"
     PLACES = _PLACES
-    BUILDER_CONFIGS = published.configs("coco_stuff", (286, 286), (256, 256))
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Download train2017.zip (18 GB), val2017.zip (1 GB) and stuffthingmaps_trainval2017.zip (659 MB)
     as https://github.com/nightrome/cocostuff says into DIR or DIR/coco_stuff, or unpack them there,

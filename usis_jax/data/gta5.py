@@ -24,7 +24,6 @@ class Gta5(published.Published, skip_registration=True):
 
     name = "gta5"
     PLACES = _PLACES
-    BUILDER_CONFIGS = published.configs("gta5", (256, 512))
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Download 01_labels.zip to 10_labels.zip (and 01_images.zip to 10_images.zip if the game's
     pictures are wanted) from https://download.visinf.tu-darmstadt.de/data/from_games/ into DIR or

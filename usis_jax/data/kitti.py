@@ -25,7 +25,6 @@ class Kitti(published.Published, skip_registration=True):
 
     name = "kitti"
     PLACES = _PLACES
-    BUILDER_CONFIGS = published.configs("kitti", (256, 512), kinds=("photos",))
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Download data_object_image_2.zip (12 GB, left colour images) from
     https://www.cvlibs.net/datasets/kitti into DIR or DIR/kitti, or unpack it there, so that it

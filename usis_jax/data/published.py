@@ -4,8 +4,8 @@ import hashlib
 import pathlib
 from typing import ClassVar
 
-from usis_jax.data import archives, label_spec
-from usis_jax.data.builder import BadFiles, DataConfig
+from usis_jax.data import archives
+from usis_jax.data.builder import BadFiles
 from usis_jax.data.folder import Folder
 
 
@@ -113,17 +113,3 @@ def fingerprint(files: dict[str, dict]) -> dict:
             digest.update(f"{name}\0{archives.size(file)}\n".encode())
         result[split] = {"count": len(members), "hash": digest.hexdigest()[:16]}
     return result
-
-
-def configs(name: str, *sizes: tuple[int, int], kinds=("photos", "labels")) -> list[DataConfig]:
-    """TFDS configurations of a data set at some sizes (H, W), for use without `prepare`."""
-    return [
-        DataConfig(
-            kind=kind,
-            height=height,
-            width=width,
-            spec=label_spec.get(name) if kind == "labels" else None,
-        )
-        for height, width in sizes
-        for kind in kinds
-    ]
