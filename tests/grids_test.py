@@ -53,3 +53,14 @@ def test_png_is_lossless_and_leaves_nothing_else(tmp_path):
     with pytest.raises(TypeError):
         atomic.write_png(tmp_path / "new" / "b.png", np.zeros((5, 7, 9), np.uint8))
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_legend_has_each_colour_in_columns_from_top_to_bottom():
+    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+    entries = [(f"class {i}", colour) for i, colour in enumerate(colours)]
+    picture = grids.legend(entries, 530)
+    assert picture.shape == (2 * 18 + 8, 530, 3)
+    places = [np.argwhere((picture == colour).all(2)).mean(0) for colour in colours]
+    assert places[0][1] == places[1][1] == places[2][1] - 265
+    assert places[0][0] == places[2][0] == places[1][0] - 18
+    assert grids.legend(entries, 100).shape == (3 * 18 + 8, 100, 3)

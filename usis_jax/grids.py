@@ -7,6 +7,8 @@ _BACKGROUND = (255, 255, 255)
 _INK = (20, 20, 20)
 _GAP = 4
 _LEAST_WIDTH = 128
+_LEGEND_COLUMN = 260
+_LEGEND_LINE = 18
 
 
 def grid(columns, scale=None):
@@ -42,6 +44,26 @@ def grid(columns, scale=None):
             tile = Image.fromarray(photo.astype(np.uint8))
             tile = tile.resize((width, height), Image.Resampling.NEAREST)
             sheet.paste(tile, (left, head + j * (height + _GAP)))
+    return np.asarray(sheet)
+
+
+def legend(entries, width):
+    """Texts beside patches of colour, in columns from top to bottom.
+
+    Args:
+        entries: list of (text, (red, green, blue)).
+        width: pixels.
+    Returns:
+        uint8 [H, width, 3].
+    """
+    columns = max(1, width // _LEGEND_COLUMN)
+    column_width, rows = width // columns, -(-len(entries) // columns)
+    sheet = Image.new("RGB", (width, rows * _LEGEND_LINE + 8), _BACKGROUND)
+    draw, font = ImageDraw.Draw(sheet), _font(_LEAST_WIDTH)
+    for i, (text, colour) in enumerate(entries):
+        left, top = i // rows * column_width + 6, i % rows * _LEGEND_LINE + 4
+        draw.rectangle((left, top + 2, left + 20, top + 14), colour, (90, 90, 90))
+        draw.text((left + 28, top), _fit(text, font, column_width - 36), _INK, font)
     return np.asarray(sheet)
 
 

@@ -1,5 +1,8 @@
 """`usis inspect`: what files or a configuration mean, before anything is prepared or trained."""
 
+import os
+import pathlib
+
 from usis_jax.commands import arguments
 
 
@@ -7,7 +10,7 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "inspect", run,
-        "look at your own files, or at the networks of a configuration and their sizes",
+        "look at your own files, or at the networks and the data of a configuration",
         arguments.fields_help(),
     )
     parser.add_argument(
@@ -22,15 +25,17 @@ def add(commands) -> None:
         "another name is taken",
     )  # fmt: skip
     parser.add_argument(
-        "--picture", metavar="FILE", help="file for the picture (default inspect.png in DIR)"
-    )
+        "--picture", metavar="FILE",
+        help="file for the picture (default inspect.png in DIR; with --config inspect.png, or the "
+        "next free name)",
+    )  # fmt: skip
     arguments.add_config(parser, "; not together with DIR")
 
 
 def run(values) -> dict:
     """Shows a folder or a configuration; returns what is written as JSON."""
     files = {name: getattr(values, name) for name in ("dir", "photos", "labels", "out", "picture")}
-    given = [name for name, value in files.items() if value]
+    given = [name for name, value in files.items() if value and name != "picture"]
     if given and (values.config or values.overrides):
         word = "DIR" if given[0] == "dir" else f"--{given[0]}"
         raise ValueError(f"{word} and --config do not go together; give one of them")
@@ -38,8 +43,10 @@ def run(values) -> dict:
         return {"command": "inspect", **inspect_files(files)}
     if not values.config:
         raise ValueError("give a folder of your own files, or --config=FILE")
+    picture = _picture_file(values.picture)
     settings = arguments.settings_of(values)
-    return {"command": "inspect", **inspect_networks(settings)}
+    result = inspect_networks(settings)
+    return {"command": "inspect", **result, **inspect_data(settings, picture)}
 
 
 def inspect_files(files) -> dict:
@@ -70,6 +77,41 @@ def inspect_networks(settings) -> dict:
         "label_spec": spec.name,
         "networks": [row._asdict() for row in rows],
     }
+
+
+def inspect_data(settings, picture) -> dict:
+    """Prints what a configuration trains on and writes a picture of it; returns it for JSON.
+
+    Where data are not prepared, prints one line that says what to run.
+    """
+    from usis_jax import atomic
+    from usis_jax.data import report
+
+    try:
+        described = report.describe(settings)
+    except FileNotFoundError as error:
+        print(error)
+        return {"data": None, "picture": None}
+    print("\n".join(report.lines(described)))
+    atomic.write_png(picture, report.picture(settings, described))
+    print(f"photos and label maps as networks get them: {picture}")
+    return {"data": described, "picture": str(picture)}
+
+
+def _picture_file(given) -> pathlib.Path:
+    """The file for the picture of a configuration; never one that is there already."""
+    path = pathlib.Path(given or "inspect.png")
+    folder = path.absolute().parent
+    if path.suffix.lower() != ".png" or not folder.is_dir():
+        raise ValueError(f"--picture is {path}; it must be a .png file in a folder that exists")
+    if given and path.exists():
+        raise ValueError(f"--picture is {path}, which is there already; choose another name")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"there is no permission to write {path}; give --picture=FILE")
+    number = 2
+    while path.exists():
+        path, number = path.with_name(f"inspect_{number}.png"), number + 1
+    return path
 
 
 def spec_of(settings):

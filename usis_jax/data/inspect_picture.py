@@ -3,7 +3,7 @@
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
 
 from usis_jax import grids
 from usis_jax.data import inspect_labels, preprocess
@@ -15,7 +15,6 @@ _ROWS = 6
 _COLUMNS_OF_ONE = 3
 _WIDTH = 256
 _UNKNOWN = (255, 0, 255)
-_LINE = 18
 
 
 def draw(photos: Photos | None, labels: Labels | None, draft: Draft | None) -> np.ndarray | None:
@@ -97,18 +96,11 @@ def _tile(part, name: str, size: tuple[int, int], draft: Draft | None) -> np.nda
 
 def _legend(draft: Draft, width: int) -> np.ndarray:
     """Names of the classes that occur, in their colours, uint8 [H, width, 3]."""
-    shown = [
-        (draft.spec.classes[k], tuple(draft.spec.colours[k].tolist()), share)
-        for k, share in enumerate(draft.shares)
+    entries = [
+        (f"{name}: {share.split(',')[0].replace(' of the pixels', '')}", tuple(colour.tolist()))
+        for name, colour, share in zip(
+            draft.spec.classes, draft.spec.colours, draft.shares, strict=True
+        )
         if share != "in no file"
     ]
-    columns = max(1, width // 260)
-    rows = -(-len(shown) // columns)
-    sheet = Image.new("RGB", (width, rows * _LINE + 8), (255, 255, 255))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
-    for i, (name, colour, share) in enumerate(shown):
-        left, top = i // rows * (width // columns) + 6, i % rows * _LINE + 4
-        pen.rectangle((left, top + 2, left + 20, top + 14), colour, (90, 90, 90))
-        text = f"{name}: {share.split(',')[0].replace(' of the pixels', '')}"
-        pen.text((left + 28, top), text, (20, 20, 20), font)
-    return np.asarray(sheet)
+    return grids.legend(entries, width)
