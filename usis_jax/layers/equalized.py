@@ -17,7 +17,8 @@ lrelu(sqrt 2 * x), the layers fold it into their scale."""
 class EqualConv(nn.Module):
     """Convolution with N(0, 1) weights scaled by 1/sqrt(fan in), bias and scaled leaky ReLU.
 
-    With `down`, a [1, 3, 3, 1] blur and stride 2. Kernel [k, k, in, features].
+    With `down`, a [1, 3, 3, 1] blur and stride 2. With `linear`, neither bias nor leaky ReLU.
+    Kernel [k, k, in, features].
 
     Source: paper §5.2; StyleGAN2's ConvLayer.
     """
@@ -26,13 +27,13 @@ class EqualConv(nn.Module):
     kernel_size: int = 3
     down: bool = False
     dtype: jnp.dtype = jnp.float32
+    linear: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """float [B, H, W, C] -> float [B, H, W, features], half the size with `down`."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         x = x.astype(self.dtype)
         if self.down:
             x = resample.fir_blur(x)
@@ -40,8 +41,11 @@ class EqualConv(nn.Module):
         x = jax.lax.conv_general_dilated(
             x, kernel.astype(self.dtype), stride, padding,
             dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        gain = SQRT2 / math.sqrt(math.prod(shape[:3]))
-        return nn.leaky_relu(x * gain + (bias * SQRT2).astype(self.dtype), 0.2)
+        gain = 1.0 / math.sqrt(math.prod(shape[:3]))
+        if self.linear:
+            return x * gain
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        return nn.leaky_relu(x * (gain * SQRT2) + (bias * SQRT2).astype(self.dtype), 0.2)
 
 
 class EqualDense(nn.Module):
@@ -72,32 +76,36 @@ def group_size(batch: int, largest: int) -> int:
 class MinibatchStddev(nn.Module):
     """Append one channel: the standard deviation over a group of samples, averaged.
 
-    Groups of `group` samples: consecutive ones with grouping "local", and samples i, i + B/group,
+    Groups of `group` samples: consecutive ones with grouping "local", and samples i, i + N/group,
     ... with "published". Where a group spans devices of `axis_name`, features are gathered, so N
     devices compute what one device computes on the whole batch.
 
+    With `tiles` > 1 samples are tiles, those of a photo together. A "local" group is then the same
+    tile of `group` consecutive photos; the published grouping knows nothing of photos.
+
     Source: paper §5.2; StyleGAN2. Grouping "local" differs from the paper's code (no gathering is
-    needed when each device's batch is a multiple of the group).
+    needed when each device's photos are a multiple of the group).
     """
 
     group: int = 4
     grouping: str = "local"
     axis_name: str | None = None
+    tiles: int = 1
 
     def __call__(self, x: Array) -> Array:
-        """float [B, H, W, C] -> float [B, H, W, C+1]."""
+        """float [N, H, W, C] -> float [N, H, W, C+1]."""
         local = x.shape[0]
         devices = jax.lax.axis_size(self.axis_name) if self.axis_name else 1
-        group = group_size(local * devices, self.group)
-        spans = devices > 1 and (self.grouping == "published" or local % group != 0)
-        samples = jax.lax.all_gather(x, self.axis_name, tiled=True) if spans else x
-        total = samples.shape[0]
         published = self.grouping == "published"
-        shape = (group, total // group) if published else (total // group, group)
-        axis = 0 if published else 1
-        grouped = samples.astype(jnp.float32).reshape(*shape, *x.shape[1:])
-        deviation = jnp.sqrt(grouped.var(axis=axis) + 1e-8).mean(axis=(1, 2, 3))
-        deviation = jnp.tile(deviation, group) if published else jnp.repeat(deviation, group)
+        tiles = 1 if published else self.tiles
+        group = group_size(local // tiles * devices, self.group)
+        spans = devices > 1 and (published or local // tiles % group != 0)
+        samples = jax.lax.all_gather(x, self.axis_name, tiled=True) if spans else x
+        # [group, number of groups] for the published grouping, else [.., group, tile of a photo]
+        lead = (1, group, -1) if published else (-1, group, tiles)
+        grouped = samples.astype(jnp.float32).reshape(*lead, *x.shape[1:])
+        deviation = jnp.sqrt(grouped.var(axis=1, keepdims=True) + 1e-8).mean(axis=(3, 4, 5))
+        deviation = jnp.broadcast_to(deviation, grouped.shape[:3]).reshape(-1)
         if spans:
             start = jax.lax.axis_index(self.axis_name) * local
             deviation = jax.lax.dynamic_slice_in_dim(deviation, start, local)

@@ -41,22 +41,25 @@ class SpectralConv(nn.Conv):
     collection "spectral" and are iterated once a call when `iterate` is true and that collection is
     mutable, so evaluation leaves them alone.
 
-    Where `fixed_bias` is true the bias gets no gradient: for outputs that only batch normalisation
-    reads, which takes a bias away again. Its gradient is zero but for rounding, which Adam would
+    The first `fixed_biases` biases get no gradient: those of outputs that only batch normalisation
+    reads, which takes a bias away again. Their gradient is zero but for rounding, which Adam would
     make a step of full length, another one on another number of devices.
 
     Source: paper §5.1 and the SPADE generator and UNet of OASIS.
     """
 
     iterate: bool = False
-    fixed_bias: bool = False
+    fixed_biases: int = 0
 
     def param(self, name, init_fn, *args, **kwargs):
         """As `nn.Module.param`, but the kernel [kh, kw, in, out] comes back divided by sigma."""
         value = super().param(name, init_fn, *args, **kwargs)
         if name == "kernel":
             return self._divide_by_sigma(value)
-        return jax.lax.stop_gradient(value) if self.fixed_bias else value
+        if not self.fixed_biases:
+            return value
+        fixed = jnp.arange(self.features) < self.fixed_biases
+        return jnp.where(fixed, jax.lax.stop_gradient(value), value)
 
     def _divide_by_sigma(self, kernel: Array) -> Array:
         matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)

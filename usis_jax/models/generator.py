@@ -15,7 +15,7 @@ class SpadeBlock(nn.Module):
     """Residual block of two SPADE layers and spectrally normalised convolutions.
 
     `normalised` says that only batch normalisation reads the result (see SpectralConv's
-    `fixed_bias`).
+    `fixed_biases`).
 
     Source: paper §5.1; SPADE's residual block with mid = min(in, out).
     """
@@ -37,18 +37,39 @@ class SpadeBlock(nn.Module):
             return Spade(self.num_classes, self.hidden, self.kernel_size, self.axis_name,
                          self.dtype, name=name)(value, label, z, train)
 
-        def conv(name, features, size, use_bias=True, fixed_bias=False):
+        def conv(name, features, size, use_bias=True, normalised=False):
             return SpectralConv(features, (size, size), use_bias=use_bias, iterate=train,
-                                fixed_bias=train and fixed_bias, dtype=self.dtype,
-                                kernel_init=xavier_small, name=name)
+                                fixed_biases=features if train and normalised else 0,
+                                dtype=self.dtype, kernel_init=xavier_small, name=name)
 
         shortcut = x
         if x.shape[-1] != self.features:
             shortcut = conv("conv_s", self.features, 1, use_bias=False)(spade("spade_s", x))
-        x = conv("conv_0", middle, 3, fixed_bias=True)(nn.leaky_relu(spade("spade_0", x), 0.2))
-        x = conv("conv_1", self.features, 3, fixed_bias=self.normalised)(
+        x = conv("conv_0", middle, 3, normalised=True)(nn.leaky_relu(spade("spade_0", x), 0.2))
+        x = conv("conv_1", self.features, 3, normalised=self.normalised)(
             nn.leaky_relu(spade("spade_1", x), 0.2))
         return shortcut + x
+
+
+def check_inputs(label: Array, z: Array, stride: int, z_dim: int) -> None:
+    """Check the inputs of a generator.
+
+    Args:
+      label: int [B, H, W].
+      z: float [B, Z] or [B, H, W, Z].
+      stride: H and W must be multiples of it.
+      z_dim: Z.
+
+    Raises:
+      ValueError: a size is not a multiple of the stride, or z has another size than z_dim.
+    """
+    batch, height, width = label.shape
+    if height % stride or width % stride:
+        raise ValueError(f"generator: label map is {height}x{width}, both sizes must be "
+                         f"multiples of {stride}")
+    if z.shape not in ((batch, z_dim), (batch, height, width, z_dim)):
+        raise ValueError(f"generator: z has shape {z.shape}, must be {(batch, z_dim)} or "
+                         f"{(batch, height, width, z_dim)}")
 
 
 class SpadeGenerator(nn.Module):
@@ -92,20 +113,14 @@ class SpadeGenerator(nn.Module):
 
         Source: paper §5.1.
         """
-        batch, height, width = label.shape
-        if height % self.stride or width % self.stride:
-            raise ValueError(f"generator: label map is {height}x{width}, both sizes must be "
-                             f"multiples of {self.stride}")
-        if z.shape not in ((batch, self.z_dim), (batch, height, width, self.z_dim)):
-            raise ValueError(f"generator: z has shape {z.shape}, must be {(batch, self.z_dim)} or "
-                             f"{(batch, height, width, self.z_dim)}")
+        check_inputs(label, z, self.stride, self.z_dim)
         widths = [multiplier * self.width for multiplier in self.multipliers]
         # A block that changes the width reads its input through batch normalisation only.
         normalised = [len(set(widths[number:])) > 1 for number in range(len(widths))]
         kernel, bias = ConvParams(widths[0], 3, self.z_dim + self.num_classes, name="start")()
         bias = jax.lax.stop_gradient(bias) if train and normalised[0] else bias
         x = label_conv(label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
-                       height // self.stride, width // self.stride)
+                       label.shape[1] // self.stride, label.shape[2] // self.stride)
         for number, features in enumerate(widths[1:]):
             if number:
                 x = resample.nearest_up(x)
