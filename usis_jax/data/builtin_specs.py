@@ -164,12 +164,13 @@ ADE20K = LabelSpec(
 )
 
 # Caesar et al. 2018: ids of stuffthingmaps, which are those of the published list minus one, 255
-# where nothing is labelled. It has no published colours. 11 of the classes do not occur.
+# where nothing is labelled. It has no published colours. 11 of the classes do not occur. Train ids
+# are the published code's: those of the files plus one, and 0 for 255.
 COCO_STUFF = LabelSpec(
     "coco_stuff",
-    (*_words(_COCO_STUFF), "unlabeled"),
-    void=182,
-    file_ids=(*((i, i) for i in range(182)), (255, 182)),
+    ("unlabeled", *_words(_COCO_STUFF)),
+    void=0,
+    file_ids=((255, 0), *((i, i + 1) for i in range(182))),
 )
 
 SPECS = {
