@@ -26,7 +26,8 @@ def _prepare(settings, data_dir, **options):
 
 def _alone(name):
     """Fields of data for one data set with its validation split."""
-    return {"photos": f"{name}:train", "labels": f"{name}:train", "validation": f"{name}:validation"}
+    train, validation = f"{name}:train", f"{name}:validation"
+    return {"photos": train, "labels": train, "validation": validation}
 
 
 def _built(result):
