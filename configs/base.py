@@ -108,10 +108,14 @@ def _data():
 def _networks():
     return {
         "generator": {
+            # spade: SPADE blocks (OASIS's, the paper's choice). wavelet: the same on Haar
+            # coefficients, of the method's short version.
             "name": "spade",
-            # Channels of the last block; each block has width * multiplier.
+            # Channels of the last block; each block has width * multiplier (wavelet: four times
+            # as many).
             "width": 64,
-            # One for each residual block; the stride is 2 ** (len(multipliers) - 2).
+            # One for the start and one for each residual block; the stride is
+            # 2 ** (len(multipliers) - 2), of wavelet 2 ** (len(multipliers) - 1).
             "multipliers": (16, 16, 16, 8, 4, 2, 1),
             # Channels of the noise.
             "z_dim": 64,
@@ -130,30 +134,37 @@ def _networks():
             "up": (512, 256, 256, 128, 128, 64),
         },
         "discriminator": {
+            # wavelet: Haar coefficients of the whole photo (the paper's choice). whole: pixels of
+            # the whole photo. patch: pixels of square tiles, a score each. With whole and patch,
+            # decoder.name must be none.
             "name": "wavelet",
+            # Side of a tile of patch: a power of two that divides height and width.
+            "patch": 64,
             # Channels at a size are channel_base / size, but at most channel_max.
             "channel_base": 32768,
             "channel_max": 512,
             # Width of the dense layer before the score.
             "dense": 512,
-            # Samples that share one minibatch standard deviation.
+            # Photos that share one minibatch standard deviation (patch: each tile of them).
             "stddev_group": 4,
             # local: neighbours form a group, so that N devices compute what one does;
             # published: every (batch / group)-th sample, as in the published code.
             "stddev_grouping": "local",
-            # Halvings after the Haar transform; 0 = as many as leave 4 pixels on the longer
-            # side.
+            # Halvings after the first (wavelet: after the Haar transform); 0 = as many as leave 4
+            # pixels on the longer side.
             "levels": 0,
             # Differentiable augmentation of what the discriminator sees: a comma list of color,
             # translation, cutout; empty = none (the paper).
             "augment": "",
         },
         "decoder": {
-            # wavelet_upsample, or none for a discriminator without reconstruction.
+            # Table 4 of the paper: wavelet_upsample (with instance norm, the paper's choice),
+            # wavelet_upsample_batch_norm, transposed (transposed convolutions, batch norm); or
+            # none, for a discriminator without reconstruction.
             "name": "wavelet_upsample",
             # Weight of the reconstruction loss.
             "weight": 1.0,
-            # Most channels of a block.
+            # Most channels of a block, a multiple of 4.
             "width_max": 512,
         },
     }

@@ -66,10 +66,10 @@ class Data(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Generator(Section):
-    """Sizes of the generator; its stride is 2 ** (len(multipliers) - 2)."""
+    """Sizes of the generator; its stride is 2 ** (len(multipliers) - 2), twice for "wavelet"."""
 
     prefix: ClassVar[str] = "generator."
-    name: str = limited("spade", choices=("spade",))
+    name: str = limited("spade", choices=("spade", "wavelet"))
     width: int = limited(64, at_least=1)
     multipliers: tuple[int, ...] = limited((16, 16, 16, 8, 4, 2, 1), at_least=1)
     z_dim: int = limited(64, at_least=1)
@@ -89,7 +89,7 @@ class Generator(Section):
     @property
     def stride(self) -> int:
         """Ratio of the photo's size to the size at which the generator starts."""
-        return 2 ** (len(self.multipliers) - 2)
+        return 2 ** (len(self.multipliers) - (1 if self.name == "wavelet" else 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +118,11 @@ class Segmenter(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Discriminator(Section):
-    """Sizes of the discriminator; its stride is 2 ** (levels + 1), the first 2 for the Haar."""
+    """Sizes of the discriminator; its stride is 2 ** (levels + 1), of "patch" the patch."""
 
     prefix: ClassVar[str] = "discriminator."
-    name: str = limited("wavelet", choices=("wavelet",))
+    name: str = limited("wavelet", choices=("wavelet", "whole", "patch"))
+    patch: int = limited(64, at_least=8)
     channel_base: int = limited(32768, at_least=1)
     channel_max: int = limited(512, at_least=1)
     dense: int = limited(512, at_least=1)
@@ -138,6 +139,16 @@ class Discriminator(Section):
                     f"discriminator.augment is {self.augment!r}; it must be empty or a comma list "
                     f"of {', '.join(_AUGMENTATIONS)}"
                 )
+        if self.patch & (self.patch - 1):
+            raise ValueError(
+                f"discriminator.patch is {self.patch}; it must be a power of two, 8 or more, for "
+                f"example {1 << self.patch.bit_length() - 1}"
+            )
+        if self.name == "patch" and 2 ** (self.levels + 1) > self.patch:
+            raise ValueError(
+                f"discriminator.levels is {self.levels}; with discriminator.patch={self.patch} it "
+                f"must be at most {self.patch.bit_length() - 2}"
+            )
 
     @property
     def augmentations(self) -> tuple[str, ...]:
@@ -150,9 +161,20 @@ class Decoder(Section):
     """Decoder that reconstructs real photos from the discriminator's features."""
 
     prefix: ClassVar[str] = "decoder."
-    name: str = limited("wavelet_upsample", choices=("wavelet_upsample", "none"))
+    name: str = limited(
+        "wavelet_upsample",
+        choices=("wavelet_upsample", "wavelet_upsample_batch_norm", "transposed", "none"),
+    )
     weight: float = limited(1.0, at_least=0)
-    width_max: int = limited(512, at_least=1)
+    width_max: int = limited(512, at_least=4)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.width_max % 4:
+            raise ValueError(
+                f"decoder.width_max is {self.width_max}; it must be a multiple of 4, for example "
+                f"{self.width_max // 4 * 4}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,12 +43,16 @@ class Settings(Section):
     def __post_init__(self):
         super().__post_init__()
         _check_sizes(self)
+        _check_decoder(self)
 
     @property
     def discriminator_levels(self) -> int:
         """Levels of the discriminator: as set, or as many as leave 4 pixels on the longer side."""
-        if self.discriminator.levels:
-            return self.discriminator.levels
+        own = self.discriminator
+        if own.levels:
+            return own.levels
+        if own.name == "patch":
+            return own.patch.bit_length() - 4
         return max((n for n in range(1, 32) if _fits(self.data, 2 ** (n + 1))), default=1)
 
 
@@ -124,14 +128,18 @@ def _fits(data: Data, stride: int) -> bool:
 
 def _check_sizes(settings: Settings) -> None:
     """Height and width against the strides of the three networks."""
+    own = settings.discriminator
+    if own.name == "patch":
+        judge = ("discriminator", own.patch, "discriminator.patch")
+    else:
+        stride = 2 ** (settings.discriminator_levels + 1)
+        judge = ("discriminator", stride, "2 ** (discriminator.levels + 1)")
+    less = 1 if settings.generator.name == "wavelet" else 2
+    painted = f"2 ** (len(generator.multipliers) - {less})"
     strides = (
-        ("generator", settings.generator.stride, "2 ** (len(generator.multipliers) - 2)"),
+        ("generator", settings.generator.stride, painted),
         ("segmenter", settings.segmenter.stride, "2 ** len(segmenter.down)"),
-        (
-            "discriminator",
-            2 ** (settings.discriminator_levels + 1),
-            "2 ** (discriminator.levels + 1)",
-        ),
+        judge,
     )
     for name in ("height", "width"):
         size = getattr(settings.data, name)
@@ -143,3 +151,13 @@ def _check_sizes(settings: Settings) -> None:
                     f"data.{name} is {size}; it must be a multiple of the {network}'s stride "
                     f"{stride} = {formula}, for example {nearest}"
                 )
+
+
+def _check_decoder(settings: Settings) -> None:
+    """Only the wavelet discriminator has features that a decoder reads."""
+    judge, decoder = settings.discriminator.name, settings.decoder.name
+    if judge != "wavelet" and decoder != "none":
+        raise ValueError(
+            f"decoder.name is {decoder!r}; with discriminator.name={judge!r} it must be none (only "
+            "the wavelet discriminator has a decoder)"
+        )

@@ -5,10 +5,13 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
-from usis_jax.models.decoder import WaveletDecoder
+from usis_jax.models.decoder import TransposedDecoder, WaveletDecoder
 from usis_jax.models.discriminator import WaveletDiscriminator
 from usis_jax.models.generator import SpadeGenerator
+from usis_jax.models.patch_discriminator import PatchDiscriminator
 from usis_jax.models.segmenter import Segmenter
+from usis_jax.models.wavelet_generator import WaveletGenerator
+from usis_jax.models.whole_discriminator import WholeDiscriminator
 from usis_jax.settings import Settings
 
 
@@ -36,13 +39,21 @@ def build(settings: Settings, num_classes: int, axis_name: str | None = "batch")
     """
     dtype = jnp.dtype(settings.compute_dtype)
     g, s, d = settings.generator, settings.segmenter, settings.discriminator
-    decoder = None
-    if settings.decoder.name == "wavelet_upsample":
-        decoder = WaveletDecoder(settings.decoder.width_max, dtype)
-    return Networks(
-        SpadeGenerator(num_classes, g.width, g.multipliers, g.z_dim, g.spade_width,
-                       g.spade_kernel, axis_name, dtype),
-        Segmenter(num_classes, s.down, s.up, dtype),
-        WaveletDiscriminator(d.channel_base, d.channel_max, settings.discriminator_levels, d.dense,
-                             d.stddev_group, d.stddev_grouping, axis_name, dtype),
-        decoder)
+    generator = {"spade": SpadeGenerator, "wavelet": WaveletGenerator}[g.name](
+        num_classes, g.width, g.multipliers, g.z_dim, g.spade_width, g.spade_kernel, axis_name,
+        dtype)
+    shared = (d.channel_base, d.channel_max, settings.discriminator_levels, d.dense,
+              d.stddev_group, d.stddev_grouping, axis_name, dtype)
+    discriminator = {
+        "wavelet": lambda: WaveletDiscriminator(*shared),
+        "whole": lambda: WholeDiscriminator(*shared),
+        "patch": lambda: PatchDiscriminator(*shared, patch=d.patch),
+    }[d.name]()
+    sizes = (settings.decoder.width_max, dtype)
+    decoder = {
+        "wavelet_upsample": lambda: WaveletDecoder(*sizes),
+        "wavelet_upsample_batch_norm": lambda: WaveletDecoder(*sizes, True, axis_name),
+        "transposed": lambda: TransposedDecoder(*sizes, axis_name),
+        "none": lambda: None,
+    }[settings.decoder.name]()
+    return Networks(generator, Segmenter(num_classes, s.down, s.up, dtype), discriminator, decoder)
