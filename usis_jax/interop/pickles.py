@@ -1,0 +1,229 @@
+"""Reading of files that torch.save wrote, both formats, without PyTorch and without running code.
+
+Both formats hold a pickle, a small program that builds objects and may call any function it names.
+Here it may name nothing but OrderedDict, PyTorch's tensor builder and its kinds of storage, and it
+gets stand-ins for them that only note what was asked. Bytes of the weights are looked up after it.
+"""
+
+import collections
+import io
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+LEGACY = pickle.PROTO + b"\x02" + pickle.LONG1 + b"\x0a" + bytes.fromhex("6cfc9c46f9206aa85019")
+"""First bytes of the format of PyTorch before 1.6: its magic number, pickled."""
+_PROTOCOL = 1001
+_LARGEST_PICKLE = 2**28
+_DTYPES = {
+    "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": ml_dtypes.bfloat16, "Long": "<i8",
+    "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?",
+}  # fmt: skip
+
+
+class BadFile(ValueError):
+    """A file that cannot be read; the message says why, and what to do, in one line."""
+
+
+class Tensor(NamedTuple):
+    """A tensor as a file describes it: its storage (key, dtype, number of values) and its view."""
+
+    storage: tuple[str, np.dtype, int]
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+class _Builder:
+    """Stand-in for torch._utils._rebuild_tensor_v2. No attribute of it can be set by a file."""
+
+    __slots__ = ()
+
+    def __call__(self, storage, offset, size, stride, *_):
+        return Tensor(storage, offset, size, stride)
+
+
+class _Storage(NamedTuple):
+    """Stand-in for the class of a storage, such as torch.FloatStorage."""
+
+    dtype: np.dtype
+
+
+class _Reader(pickle._Unpickler):
+    """The unpickler, in Python: unlike the one in C, sizes in a file do not make it reserve memory.
+
+    Args:
+      file: where the pickle starts.
+      name: of the file, for messages.
+    """
+
+    def __init__(self, file: BinaryIO, name):
+        super().__init__(file, encoding="utf-8")
+        self.name = name
+
+    def find_class(self, module, name):
+        """Stand-ins for what may be named; everything else is refused."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _Builder()
+        kind = name.removesuffix("Storage")
+        if module == "torch" and name.endswith("Storage") and kind in _DTYPES:
+            return _Storage(np.dtype(_DTYPES[kind]))
+        raise BadFile(
+            f"{self.name} asks for {module}.{name}, which is refused: only files of tensors are "
+            "read; save the network's state_dict() alone"
+        )
+
+    def persistent_load(self, pid):
+        """The storage that a tensor refers to."""
+        kind, storage, key, _, count, *view = pid
+        if kind != "storage" or not isinstance(storage, _Storage) or any(view):
+            raise BadFile(f"{self.name} refers to {kind!r} in a way that is not known")
+        return (str(key), storage.dtype, int(count))
+
+
+def read_zip(file: BinaryIO, name) -> Any:
+    """What torch.save wrote in its present format.
+
+    Args:
+      file: open for reading, at the start.
+      name: of the file, for messages.
+
+    Returns:
+      The saved object, with a NumPy array for each tensor.
+
+    Raises:
+      BadFile: the file is damaged, asks for more than tensors, or is big-endian.
+
+    Source: the format of PyTorch 1.6 and later.
+    """
+    archive = zipfile.ZipFile(file)
+    entries = {entry.filename: entry for entry in archive.infolist()}
+    roots = [path.removesuffix("data.pkl") for path in entries if path.endswith("/data.pkl")]
+    if len(roots) != 1:
+        raise BadFile(f"{name} is a zip archive, but not one of PyTorch: it has no data.pkl")
+
+    def content(path, largest):
+        entry = entries.get(roots[0] + path)
+        if entry is None:
+            raise BadFile(f"{name} is damaged: {path} is missing")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > largest:
+            raise BadFile(f"{name} is damaged: {path} is compressed or larger than it says")
+        return archive.read(entry)
+
+    if roots[0] + "byteorder" in entries and content("byteorder", 16).strip() != b"little":
+        raise BadFile(f"{name} is big-endian; save it again on a little-endian machine")
+    found = _Reader(io.BytesIO(content("data.pkl", _LARGEST_PICKLE)), name).load()
+    return with_arrays(found, name, lambda key, size: content(f"data/{key}", size))
+
+
+def read_legacy(file: BinaryIO, name) -> Any:
+    """What torch.save wrote before PyTorch 1.6; arguments and errors as for `read_zip`.
+
+    Source: the format of PyTorch 0.4 to 1.5.
+    """
+    _Reader(file, name).load()
+    if _Reader(file, name).load() != _PROTOCOL:
+        raise BadFile(f"{name} is of an unknown version of PyTorch's old format")
+    system = _Reader(file, name).load()
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise BadFile(f"{name} is big-endian; save it again on a little-endian machine")
+    found = _Reader(file, name).load()
+    keys = [str(key) for key in _Reader(file, name).load()]
+    places, sizes, start = {}, {}, file.tell()
+    _tensors(found, lambda tensor: sizes.update({tensor.storage[0]: tensor.storage[1].itemsize}))
+    for key in keys:
+        file.seek(start)
+        count = struct.unpack("<q", file.read(8))[0]
+        if key not in sizes or count < 0:
+            raise BadFile(f"{name} is damaged: storage {key!r} is of no tensor")
+        places[key] = start + 8
+        start += 8 + count * sizes[key]
+
+    def content(key, size):
+        file.seek(places[key])
+        return file.read(size)
+
+    return with_arrays(found, name, content)
+
+
+def with_arrays(found: Any, name, content: Callable[[str, int], bytes]) -> Any:
+    """The object with an array in the place of each Tensor.
+
+    Args:
+      found: of dicts, lists and Tensors.
+      name: of the file, for messages.
+      content: (key of a storage, number of bytes) -> its bytes.
+
+    Raises:
+      BadFile: a tensor does not lie within its storage, or the storage is cut off.
+    """
+    storages = {}
+
+    def array(tensor):
+        (key, dtype, count), offset, size, stride = tensor
+        values = int(np.prod(size, dtype=object))
+        last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+        if min((offset, *size, *stride)) < 0 or values > count or (values and last >= count):
+            raise BadFile(f"{name} is damaged: a tensor {size} is larger than its storage")
+        if key not in storages:
+            raw = content(key, count * dtype.itemsize)
+            if len(raw) != count * dtype.itemsize:
+                raise BadFile(f"{name} is damaged: it ends before storage {key!r}")
+            storages[key] = np.frombuffer(raw, dtype)
+        view = np.lib.stride_tricks.as_strided(
+            storages[key][offset:], size, [s * dtype.itemsize for s in stride], writeable=False)
+        return np.ascontiguousarray(view).reshape(size)
+
+    return _tensors(found, array)
+
+
+def _tensors(found, change):
+    """A copy of nested dicts, lists and tuples with `change` applied to each Tensor."""
+    if isinstance(found, Tensor):
+        return change(found)
+    if isinstance(found, dict):
+        return {key: _tensors(value, change) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_tensors(value, change) for value in found]
+    return found
+
+
+def describe(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Pickle of an OrderedDict of tensors as torch.save writes it; the nth's storage is key "n".
+
+    Args:
+      arrays: key -> array of a dtype that PyTorch has.
+
+    Returns:
+      The pickle; what it names (torch._utils._rebuild_tensor_v2 and storages) is not imported.
+
+    Source: the format of PyTorch 1.6 and later.
+    """
+    storages = {np.dtype(dtype): f"{kind}Storage" for kind, dtype in _DTYPES.items()}
+
+    def named(module, name):
+        return pickle.GLOBAL + f"{module}\n{name}\n".encode()
+
+    def plain(value):
+        return pickle.dumps(value, 2)[2:-1]
+
+    empty_dict = named("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
+    parts = [pickle.PROTO + b"\x02", empty_dict, pickle.MARK]
+    for number, (key, array) in enumerate(arrays.items()):
+        strides = tuple(int(np.prod(array.shape[axis + 1:], dtype=int))
+                        for axis in range(array.ndim))
+        parts += [
+            plain(key), named("torch._utils", "_rebuild_tensor_v2"), pickle.MARK, pickle.MARK,
+            plain("storage"), named("torch", storages[array.dtype]), plain(str(number)),
+            plain("cpu"), plain(array.size), pickle.TUPLE, pickle.BINPERSID, plain(0),
+            plain(tuple(array.shape)), plain(strides), pickle.NEWFALSE, empty_dict, pickle.TUPLE,
+            pickle.REDUCE,
+        ]  # fmt: skip
+    return b"".join([*parts, pickle.SETITEMS, pickle.STOP])
