@@ -1,4 +1,4 @@
-"""Command line: `usis prepare | inspect | train | sample`, each with `--help`.
+"""Command line: `usis COMMAND`, each command with `--help`.
 
 Exit codes: 0 done; 2 bad use or bad input, with one line that says what to change; 1 anything else.
 """
@@ -13,9 +13,9 @@ import sys
 import traceback
 
 from usis_jax import __version__
-from usis_jax.commands import inspect, prepare, sample, train
+from usis_jax.commands import export_torch, import_torch, inspect, prepare, sample, train
 
-COMMANDS = (prepare, inspect, train, sample)
+COMMANDS = (prepare, inspect, train, sample, import_torch, export_torch)
 
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
 _EXPECTED_OS_ERRORS = (
