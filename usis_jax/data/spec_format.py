@@ -22,16 +22,16 @@ _CLASS_KEYS = {"name", "ids", "colour", "file_colours"}
 
 def read(path: pathlib.Path) -> dict:
     """Content of a spec file; ValueError, naming it, where it does not parse."""
+    if path.suffix not in (".toml", ".yaml", ".yml", ".json"):
+        raise ValueError(f"label spec {path}: its name must end in .toml, .yaml, .yml or .json")
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
             content = tomllib.loads(text)
         elif path.suffix in (".yaml", ".yml"):
             content = _yaml().safe_load(text)
-        elif path.suffix == ".json":
-            content = json.loads(text)
         else:
-            raise ValueError("its name must end in .toml, .yaml, .yml or .json")
+            content = json.loads(text)
     except (ValueError, OSError, _yaml().YAMLError) as error:
         raise ValueError(f"label spec {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
