@@ -200,6 +200,33 @@ def test_classes_of_a_folder_are_found_in_the_spec_that_the_run_names(tmp_path):
     assert [classes[k] for k in row[::4]] == ["car", "road", "unlabeled", "road"]
 
 
+def test_prepared_data_without_a_split_that_is_wanted_says_what_to_run(tmp_path):
+    source = _write_two(tmp_path / "source", False)
+    _prepare(tiny_data.settings(tmp_path / "out", **GTA_TO_CITYSCAPES), source)
+    settings = tiny_data.settings(tmp_path / "out", **_alone("cityscapes"))
+    with pytest.raises(FileNotFoundError) as error:
+        _prepare(settings, None)
+    assert str(error.value) == (
+        f"data set 'cityscapes' (labels, 8x16) has no 'train' in {tmp_path / 'out'}; "
+        "run: usis prepare --config=configs/cityscapes.py --data_dir=YOUR_DIR"
+    )
+    assert _built(_prepare(settings, source))["cityscapes", "labels", 8, 16] == {
+        "train": 5, "validation": 3,
+    }  # fmt: skip
+
+
+def test_photos_of_scenes_go_with_label_maps_in_other_classes(tmp_path):
+    published_data.write("gta5", tmp_path / "source")
+    data = {"photos": "scenes:train", "labels": "gta5:train[:3]", "validation": "gta5:train[3:]"}
+    settings = tiny_data.settings(
+        tmp_path / "out", **data, label_spec="cityscapes", num_scenes=2, height=16, width=32
+    )
+    assert _built(_prepare(settings, tmp_path / "source"))["scenes", "photos", 16, 32] == {
+        "train": 2
+    }
+    assert next(streams.training(settings))["photo"].shape == (4, 16, 32, 3)
+
+
 def test_kitti_has_no_label_maps(tmp_path):
     source = published_data.write("kitti", tmp_path / "source")
     data = dict.fromkeys(("photos", "labels", "validation"), "kitti:train")

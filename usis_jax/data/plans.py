@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from usis_jax import sections
-from usis_jax.data import label_spec, prepared, spec_mapping
+from usis_jax.data import label_spec, layout, prepared, sources, spec_mapping
 
 
 def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
@@ -49,31 +49,27 @@ def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) ->
         maps to train with and to validate with have other classes.
     """
     wanted = needed(settings)
-    elsewhere = {"scenes", own.name} if own else {"scenes"}
-    _check_sources({name for name, _, _ in wanted} - elsewhere, data_dir)
-    sources = data_dir, own, allow_partial
-    plans = [_plan(settings, *key, splits, *sources) for key, splits in wanted.items()]
+    names = {name for name, _, _ in wanted} - ({"scenes", own.name} if own else {"scenes"})
+    where = data_dir and sources.Sources(pathlib.Path(data_dir).expanduser(), names)
+    plans = []
+    for (name, kind, size), splits in wanted.items():
+        plan = _target(settings, name, kind, size)
+        if name == "scenes":
+            plan |= _scenes(settings, kind, splits)
+        elif own and name == own.name:
+            spec = own.spec if kind == "labels" else None
+            states = layout.fingerprint(own.files[kind])
+            plan |= _files(name, kind, splits, own.files[kind], states, spec)
+        elif not where:
+            _check_prepared(settings, plan, splits)
+        else:
+            bases = _base_splits(splits, ["all"])
+            found = where.find(name, kind, bases, allow_partial)
+            spec = _spec(settings, name, found.folder) if kind == "labels" else None
+            plan |= _files(name, kind, splits, found.files, found.states, spec)
+        plans.append(plan)
     _check_classes(settings, plans)
     return plans
-
-
-def _check_sources(names: set[str], data_dir) -> None:
-    """FileNotFoundError where data_dir cannot hold the files of these data sets."""
-    from usis_jax.data import builders
-
-    if data_dir is None or not names:
-        return
-    source = pathlib.Path(data_dir).expanduser()
-    if not source.is_dir():
-        raise FileNotFoundError(f"--data_dir={data_dir} does not exist or is no folder")
-    missing = sorted(
-        name for name in names if not (source / name).is_dir() and not builders.published(name)
-    )
-    if len(names) > 1 and missing:
-        raise FileNotFoundError(
-            f"--data_dir={data_dir} must hold a folder for each of {', '.join(sorted(names))}; "
-            f"it has no {missing[0]}/"
-        )
 
 
 def _check_classes(settings, plans: list[dict]) -> None:
@@ -98,55 +94,35 @@ def _check_classes(settings, plans: list[dict]) -> None:
     )
 
 
-def _plan(
-    settings, name: str, kind: str, size, splits: set[str], data_dir, own, allow_partial
-) -> dict:
-    """One entry of `all_plans`."""
-    plan = {
+def _target(settings, name: str, kind: str, size) -> dict:
+    """The part of a plan that says what to store and where."""
+    path = prepared.directory(settings) / name / prepared.config_name(kind, *size)
+    return {
         "name": name,
         "kind": kind,
         "height": size[0],
         "width": size[1],
-        "path": prepared.directory(settings) / name / prepared.config_name(kind, *size)
-        / prepared.VERSION,
+        "path": path / prepared.VERSION,
         "origin": None,
     }
-    if name == "scenes":
-        return plan | _scenes(settings, splits)
-    if own and name == own.name:
-        spec = own.spec if kind == "labels" else None
-        return plan | _files(name, kind, splits, own.files[kind], spec)
-    if data_dir is None:
-        if prepared.is_prepared(plan["path"]):
-            return plan
-        validation = size != prepared.size(settings)
-        raise FileNotFoundError(prepared.missing_message(settings, name, kind, validation))
-    return plan | _found(settings, name, kind, splits, data_dir, allow_partial)
 
 
-def _found(settings, name: str, kind: str, splits: set[str], data_dir, allow_partial) -> dict:
-    """The part of a plan that the files below data_dir decide."""
-    from usis_jax.data import builders, layout, published
-
-    root = pathlib.Path(data_dir).expanduser()
-    roots = [folder for folder in (root / name, root) if folder.is_dir()]
-    builder = builders.published(name)
-    for source in roots if builder else ():
-        files = builder.find(source, kind)
-        if files:
-            builder.check(source, kind, files, _base_splits(splits, files), allow_partial)
-            spec = _spec(settings, name, source) if kind == "labels" else None
-            return _files(name, kind, splits, files, spec, published.fingerprint)
-    source = roots[0]
-    if builder and not any((source / part).is_dir() for part in layout.FOLDERS[kind]):
-        builder.check(source, kind, {}, _base_splits(splits, ["train"]), allow_partial)
-    spec = _spec(settings, name, source) if kind == "labels" else None
-    return _files(name, kind, splits, layout.list_files(source, kind), spec)
+def _check_prepared(settings, plan: dict, splits: set[str]) -> None:
+    """FileNotFoundError where a plan without files is not prepared, or without a split."""
+    size = plan["height"], plan["width"]
+    validation = size != prepared.size(settings)
+    message = prepared.missing_message(settings, plan["name"], plan["kind"], validation)
+    if not prepared.is_prepared(plan["path"]):
+        raise FileNotFoundError(message)
+    there = prepared.splits(plan["path"])
+    lacking = [split for split in _base_splits(splits, there) if split not in there]
+    if lacking:
+        raise FileNotFoundError(message.replace("is not prepared", f"has no {lacking[0]!r}", 1))
 
 
-def _files(name: str, kind: str, splits: set[str], files: dict, spec, fingerprint=None) -> dict:
-    """The part of a plan that the files {split: {name: path}} and the label spec decide."""
-    from usis_jax.data import builders, layout
+def _files(name: str, kind: str, splits: set[str], files: dict, states: dict, spec) -> dict:
+    """The part of a plan that files, their states (see `sources.Found`) and label spec decide."""
+    from usis_jax.data import builders
 
     chosen = _base_splits(splits, files)
     for part in chosen:
@@ -156,27 +132,27 @@ def _files(name: str, kind: str, splits: set[str], files: dict, spec, fingerprin
                 "change data.photos, data.labels or data.validation, or let usis prepare "
                 "--photos=DIR --labels=DIR hold out a part for validation"
             )
-    available = (fingerprint or layout.fingerprint)(files)
     origin = {
-        "files": {split: available[split] for split in chosen},
+        "files": {split: states[split] for split in chosen},
         "spec": spec.to_dict() if spec else None,
     }
     return {
         "builder": builders.find(name),
         "origin": origin,
-        "available": available,
+        "available": states,
         "files": files,
         "spec": spec,
     }
 
 
-def _scenes(settings, splits: set[str]) -> dict:
+def _scenes(settings, kind: str, splits: set[str]) -> dict:
     """The part of a plan that the embedded data set decides."""
     from usis_jax.data import scenes
 
-    if settings.data.label_spec:
+    if settings.data.label_spec and kind == "labels":
         raise ValueError(
-            f"data.label_spec is {settings.data.label_spec!r}; it must be empty for scenes"
+            f"data.label_spec is {settings.data.label_spec!r}; it must be empty for label maps of "
+            "scenes"
         )
     available = {
         "train": settings.data.num_scenes,
@@ -202,7 +178,7 @@ def _base_splits(splits: set[str], available) -> list[str]:
 
 def _spec(settings, name: str, source: pathlib.Path) -> label_spec.LabelSpec:
     """Label spec of a data set's files; one that data.label_spec names takes its classes over."""
-    from usis_jax.data import builtin_specs, layout
+    from usis_jax.data import builtin_specs
 
     own, value = builtin_specs.SPECS.get(name), settings.data.label_spec
     if label_spec.is_file(value):

@@ -120,8 +120,7 @@ def _bytes(entries: list[dict]) -> int:
 
 
 def _summary(plan: dict, built: bool) -> dict:
-    info = json.loads((plan["path"] / "dataset_info.json").read_text())
-    splits = {s["name"]: sum(map(int, s["shardLengths"])) for s in info["splits"]}
+    splits = prepared.splits(plan["path"])
     what = f"{plan['name']} {plan['kind']} {plan['height']}x{plan['width']}"
     counts = ", ".join(f"{n} {split}" for split, n in splits.items())
     state = "prepared" if built else "already prepared, nothing to do"

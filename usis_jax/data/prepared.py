@@ -1,5 +1,6 @@
 """Where prepared data sets lie, and what to say where one is missing."""
 
+import json
 import os
 import pathlib
 
@@ -36,6 +37,12 @@ def location(settings, name: str, kind: str, validation: bool = False) -> pathli
 def is_prepared(path: pathlib.Path) -> bool:
     """Whether a folder of `location` holds a finished data set."""
     return (path / "dataset_info.json").is_file()
+
+
+def splits(path: pathlib.Path) -> dict[str, int]:
+    """Number of images of each split of a prepared data set in a folder of `location`."""
+    info = json.loads((path / "dataset_info.json").read_text())
+    return {part["name"]: sum(map(int, part["shardLengths"])) for part in info["splits"]}
 
 
 def missing_message(settings, name: str, kind: str, validation: bool = False) -> str:

@@ -134,5 +134,6 @@ def open_split(path: pathlib.Path, split: str):
             f"data set {builder.name!r} has no split {split!r} of {kind}, or it is empty; there "
             "are "
             + ", ".join(f"{key} ({info.num_examples})" for key, info in builder.info.splits.items())
+            + "; usis prepare adds those that the configuration names"
         ) from error
     return source
