@@ -266,5 +266,5 @@ def test_killed_preparation_leaves_nothing_partial_and_can_be_run_again(here, mo
     assert list(here.glob("prepared/.usis_preparing_*"))
     assert cli.main([*ARGUMENTS, "--json=result.json"]) == 0
     datasets = json.loads((here / "result.json").read_text())["datasets"]
-    assert [entry["splits"] for entry in datasets] == [{"train": 14, "validation": 2}] * 2
+    assert [entry["splits"] for entry in datasets] == [{"train": 12, "validation": 4}] * 2
     assert not list(here.glob("prepared/.usis_preparing_*"))

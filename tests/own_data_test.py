@@ -87,7 +87,7 @@ def test_files_of_this_kind_are_drafted_prepared_and_trained_on(here, kind):
     prepared = _run("prepare", "--photos=photos", "--labels=labels", "--config=tiny.py",
                     "--height=16", "--width=16")  # fmt: skip
     assert prepared["pairs"] == 0
-    assert prepared["counts"]["labels"] == {"train": 7, "validation": 1}
+    assert prepared["counts"]["labels"] == {"train": 6, "validation": 2}
     trained = _run(*shlex.split(prepared["next"])[1:])
     assert (trained["step"], trained["interrupted"]) == (2, None)
     assert np.isfinite(trained["swd"])
@@ -129,7 +129,7 @@ def test_pairs_by_name_are_counted(here):
         own_files.save(own_files.label(i), here / f"l/{i}.png")
     result = _run("prepare", "--photos=p", "--labels=l", "--spec=camvid", "--config=tiny.py",
                   "--height=16", "--width=16")  # fmt: skip
-    assert (result["pairs"], result["counts"]["photos"]) == (2, {"train": 18, "validation": 2})
+    assert (result["pairs"], result["counts"]["photos"]) == (4, {"train": 16, "validation": 4})
 
 
 def test_bad_files_are_left_out_when_asked(here, capsys):

@@ -14,6 +14,7 @@ from usis_jax.data import label_spec, layout
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_HELD_OUT = 200
 _SHARE_HELD_OUT = 0.1
+_FEW = 4  # held out of few files, but at most a quarter of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +109,8 @@ def hold_out(files: dict[str, dict[str, dict[str, pathlib.Path]]]) -> tuple[str,
 
 def _choose(names, partners) -> set[str]:
     """A tenth of the names, but at most 200, first those of `partners`; always the same ones."""
-    number = min(_MOST_HELD_OUT, max(1, round(_SHARE_HELD_OUT * len(names))))
+    tenth = max(round(_SHARE_HELD_OUT * len(names)), min(_FEW, len(names) // 4), 1)
+    number = min(_MOST_HELD_OUT, tenth)
     ranked = sorted(
         names, key=lambda name: (name not in partners, hashlib.sha256(name.encode()).digest())
     )
