@@ -249,7 +249,7 @@ def test_prepare_and_sample_pass_their_options_on(monkeypatch):
     fake_module(monkeypatch, "usis_jax.sampling", Generator=Loader, sample_folder=sample_folder)
     arguments = ["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=3", "--best"]
     assert run_in_process(*arguments) == 0
-    options = {"overwrite": True, "own": None, "skip_bad": False}
+    options = {"overwrite": True, "own": None, "skip_bad": False, "allow_partial": False}
     assert calls == [(100_000, "d", options), (("w", True), "l", "o", 4, 3)]
 
 

@@ -3,14 +3,17 @@
 import importlib
 import pathlib
 import re
+import shlex
 
 import pytest
 
+from tests import own_files
 from usis_jax import cli, overrides
 from usis_jax.data import label_spec
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^usis (?:prepare|train|sample) .*$", README, re.M)
+NAMES = ("inspect", "prepare", "train", "sample")
+COMMANDS = re.findall(rf"^usis (?:{'|'.join(NAMES)}) .*$", README, re.M)
 
 
 def test_readme_label_spec_is_read(tmp_path):
@@ -22,16 +25,29 @@ def test_readme_label_spec_is_read(tmp_path):
 
 
 def test_readme_has_the_commands():
-    assert {command.split()[1] for command in COMMANDS} == {"prepare", "train", "sample"}
+    assert {command.split()[1] for command in COMMANDS} == set(NAMES)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_readme_command_is_understood(command, monkeypatch):
     asked = []
-    for name in ("prepare", "train", "sample"):
+    for name in NAMES:
         module = importlib.import_module(f"usis_jax.commands.{name}")
         monkeypatch.setattr(module, "run", lambda values: asked.append(values) or {})
-    words = command.replace("$fields", "--config.data.photos=folder:train").split()
+    words = shlex.split(command, comments=True)
     assert cli.main(words[1:]) == 0
     if getattr(asked[0], "config", None):
         assert overrides.find_config(asked[0].config).is_file()
+
+
+def test_readme_trains_with_the_command_that_prepare_prints(tmp_path, monkeypatch, capsys):
+    for kind, array in (("photos", own_files.photo()), ("labels", own_files.label())):
+        for name in "ab":
+            own_files.save(array, tmp_path / f"my_data/{kind}/{name}.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", "prepared")
+    for start in ("usis inspect my_data", "usis prepare --photos="):
+        command = next(command for command in COMMANDS if command.startswith(start))
+        assert cli.main(shlex.split(command, comments=True)[1:]) == 0
+    printed = capsys.readouterr().out.rpartition("next: ")[2].strip()
+    assert printed in COMMANDS
