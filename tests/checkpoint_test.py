@@ -73,6 +73,25 @@ def test_generator_comes_back_with_its_own_statistics_config_and_label_spec(tmp_
     assert (meta["step"], meta["metrics"]) == (2, {"swd": 3.0, "swd/16": 4.0})
 
 
+def test_imported_generator_is_step_0_without_a_training_state(tmp_path):
+    variables = {"params": _state(3).ema_params, **_state(3).ema_collections}
+    origin = {"file": "best_EMA.pth", "arch": "usis"}
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_imported(variables, tiny_run.settings(), tiny_run.SPEC, origin)
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        restored, meta = checkpoints.restore_generator()
+        assert _equal(restored, variables)
+        assert (meta["step"], meta["imported"]) == (0, origin)
+        again, file = checkpoints.restore_imported()
+        assert _equal(again, variables) and file == "best_EMA.pth"
+        with pytest.raises(ValueError, match="holds a generator that was imported, and nothing"):
+            checkpoints.restore(_state(0))
+        _save(checkpoints, 1)
+        checkpoints.wait()
+        assert checkpoints.restore_imported() is None
+        assert _equal(checkpoints.restore(_state(0)), _state(1))
+
+
 def test_latest_ones_and_best_one_are_kept(tmp_path):
     measured = {2: 5.0, 3: 1.0, 5: 2.0}
     with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:

@@ -267,3 +267,38 @@ def test_flat_names_are_the_paths_of_the_tree():
     assert sorted(flat) == ["a/0/b", "a/1"]
     again = trees.unflatten(tree, flat)
     assert jax.tree.structure(again) == jax.tree.structure(tree)
+
+
+def test_training_starts_from_an_imported_generator(tmp_path, capsys):
+    # compile_once keeps step functions by this interval: one of its own, for its own rate.
+    settings = tiny_run.settings(steps=1, r1_interval=5, optimizer={"generator_rate": 0.0})
+    shapes = state.shapes(settings, tiny_run.SPEC.num_classes)
+    random = np.random.default_rng(0)
+    variables = jax.tree.map(lambda x: random.standard_normal(x.shape, np.float32), {
+        "params": shapes.ema_params, **shapes.ema_collections})
+    workdirs.create(tmp_path, settings)
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_imported(variables, settings, tiny_run.SPEC, {"file": "best_EMA.pth"})
+    assert train.train(settings, tmp_path)["step"] == 1
+    assert "training from best_EMA.pth to step 1" in capsys.readouterr().err
+    with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        after = checkpoints.restore(shapes)
+    fresh = trees.flatten(state.create(settings, tiny_run.SPEC.num_classes).params["segmenter"])
+    given = trees.flatten(variables["params"])
+    for name, value in trees.flatten(after.params["generator"]).items():
+        np.testing.assert_array_equal(value, given[name])
+    for name, value in trees.flatten(after.ema_params).items():
+        np.testing.assert_allclose(value, given[name], rtol=1e-6)
+    moved = [np.abs(value - fresh[name]).max() for name, value in trees.flatten(
+        after.params["segmenter"]).items()]
+    assert 0 < max(moved) < 1e-3
+
+
+def test_imported_generator_of_another_config_is_refused(tmp_path):
+    settings = tiny_run.settings()
+    workdirs.create(tmp_path, settings)
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_imported({"params": {"a": np.zeros(1)}}, settings, tiny_run.SPEC,
+                                  {"file": "best_EMA.pth"})
+    with pytest.raises(ValueError, match=r"the generator of best_EMA\.pth does not fit"):
+        train.train(settings, tmp_path, progress=False)
