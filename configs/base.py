@@ -91,8 +91,9 @@ def _data():
         # then one of the maps that hold it (DAFormer's rare-class sampling); 0 = all maps equally
         # likely (the paper).
         "class_balance": 0.0,
-        # Threads that read and decode.
-        "threads": 4,
+        # Threads that read and decode photos, and as many for label maps; 0 = none, a batch is read
+        # when it is asked for; -1 = one for each core, at most 8.
+        "threads": -1,
         # Classes of the label maps; empty = the data set's own. The name of a built-in spec
         # (cityscapes, cityscapes19, gta5, ade20k, coco_stuff, camvid, scenes, faces): the data
         # set's classes become those of the same name there. Path of a TOML or YAML file: what the

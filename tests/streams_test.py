@@ -82,7 +82,7 @@ def test_batches_are_a_function_of_seed(out):
     assert _photo_ids(other) != _photo_ids(_take(tiny_data.settings(out), 7))
 
 
-@pytest.mark.parametrize("threads", [0, 1, 4])
+@pytest.mark.parametrize("threads", [0, 1, 4, -1])
 def test_batches_do_not_depend_on_threads(out, threads):
     batches = _take(tiny_data.settings(out, threads=threads), 7)
     _assert_equal(batches, _take(tiny_data.settings(out), 7))

@@ -29,7 +29,7 @@ class Data(Section):
     load_width: int = limited(0, at_least=0)
     flip: bool = True
     class_balance: float = limited(0.0, at_least=0, at_most=1)
-    threads: int = limited(4, at_least=0)
+    threads: int = limited(-1, at_least=-1)
     label_spec: str = ""
     num_scenes: int = limited(1500, at_least=1)
     num_validation: int = limited(200, at_least=1)

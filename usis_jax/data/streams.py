@@ -7,6 +7,7 @@ global batch.
 """
 
 import functools
+import os
 from typing import NamedTuple
 
 import grain.python as grain
@@ -33,6 +34,9 @@ class Examples(NamedTuple):
     names: list[str]
     paired: bool
 
+# More would wait for one another: what is not decoding runs one at a time in Python.
+_MOST_THREADS = 8
+
 
 class Batches:
     """Iterator over batches; its state is one integer, the number of the next batch.
@@ -40,11 +44,13 @@ class Batches:
     Args:
       photos: Grain dataset of photo batches.
       labels: Grain dataset of label-map batches.
-      threads: reading threads of each; 0 reads when asked.
+      threads: reading threads of each; 0 reads when asked, -1 is one for each core, at most 8.
       start_step: number of the first batch.
     """
 
     def __init__(self, photos, labels, threads: int, start_step: int):
+        if threads < 0:
+            threads = min(os.cpu_count() or 1, _MOST_THREADS)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
         self._photos = iter(photos.to_iter_dataset(options))
         self._labels = iter(labels.to_iter_dataset(options))
@@ -189,8 +195,10 @@ def _crop_and_flip(image, rng, *, size, flip: bool, table) -> np.ndarray:
     top = rng.integers(image.shape[0] - size[0] + 1)
     left = rng.integers(image.shape[1] - size[1] + 1)
     image = image[top : top + size[0], left : left + size[1]]
-    if flip and rng.random() < 0.5:
-        image = image[:, ::-1]
-        if table is not None:
-            image = table[image]
-    return image.copy()
+    if not flip or rng.random() >= 0.5:
+        return image.copy()
+    mirrored = np.empty(image.shape, np.uint8)
+    # A channel at a time takes a quarter of the time.
+    for channel in range(image.shape[2]):
+        mirrored[..., channel] = image[:, ::-1, channel]
+    return mirrored if table is None else table[mirrored]
