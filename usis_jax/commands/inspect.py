@@ -66,8 +66,9 @@ def inspect_networks(settings) -> dict:
     data = settings.data
     rows = summary.networks(settings, spec.num_classes)
     print(
-        f"networks at {data.height}x{data.width}, {spec.num_classes} classes ({spec.name}), "
-        f"{settings.generator.z_dim} noise channels; output for one label map or photo"
+        f"networks at {data.height}x{data.width}, {spec.num_classes} classes ({spec.name}), width "
+        f"{settings.generator.width}, {settings.generator.z_dim} noise channels; output for one "
+        "label map or photo"
     )
     print(summary.text(rows))
     return {
