@@ -1,12 +1,13 @@
 """Your own photos and label maps, from a folder, at 256x256 with the paper's networks.
 
-Command: usis prepare --config=configs/folder.py --data_dir=DIR
+Command: usis inspect DIR
+         usis prepare --photos=DIR/photos --labels=DIR/labels
+         and the `usis train` command that it prints; or, with this configuration's own names,
+         usis prepare --config=configs/folder.py --data_dir=DIR
          usis train --config=configs/folder.py --workdir=runs/folder
-  DIR has photos/ and labels/, each with train/ and validation/ in it, and label_spec.toml
-  (README, "Your own data").
-Hardware: GPU or TPU. For a CPU take the small networks of another configuration:
-  --config=configs/camvid.py --config.data.photos=folder:train --config.data.labels=folder:train
-  --config.data.validation=folder:validation
+  DIR has photos/ and labels/, and label_spec.toml (README, "Your own data in ten lines"); for
+  --data_dir photos/ and labels/ have train/ and validation/ in them.
+Hardware: GPU or TPU. For a CPU give usis prepare --config=configs/small.py --height=64 --width=96.
 Time and result: your data's; not measured.
 """
 

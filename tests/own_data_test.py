@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import types
 
 import jax
 import numpy as np
@@ -10,8 +11,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from tests import own_files
-from usis_jax import cli
-from usis_jax.data import label_spec
+from usis_jax import cli, overrides, settings, validation
+from usis_jax.data import label_spec, streams
 
 TINY = """
 from configs import base
@@ -96,6 +97,35 @@ def test_files_of_this_kind_are_drafted_prepared_and_trained_on(here, kind):
         painted = _run("sample", "--workdir=runs/own", "--labels=labels", "--out=out")
         assert painted["photos"] == 32
         assert Image.open(here / "out/map_0_0.png").size == (16, 16)
+
+
+def test_photos_and_label_maps_without_common_names_are_shown_as_unrelated(here, monkeypatch):
+    maps = {f"map_{i}": own_files.label(i, size=(16, 16)) for i in range(30)}
+    for i in range(9):
+        own_files.save(own_files.photo(i), here / f"p/photo_{i}.png")
+    for name, ids in maps.items():
+        own_files.save(ids, here / f"l/{name}.png")
+    _run("prepare", "--photos=p", "--labels=l", "--spec=camvid", "--config=tiny.py",
+         "--height=16", "--width=16")  # fmt: skip
+    config = overrides.load_config("tiny.py")
+    config.data.update(
+        photos="own:train", labels="own:train", validation="own:validation", height=16, width=16
+    )
+    run = settings.load(config)
+    examples = streams.validation(run)
+    assert (len(examples.photos), len(examples.labels), examples.paired) == (2, 2, False)
+    for name, ids in zip(examples.names, examples.labels, strict=True):
+        np.testing.assert_array_equal(ids, maps[name])
+
+    shown = []
+    monkeypatch.setattr(validation.grids, "grid", shown.extend)
+    looks = validation.Validation(run, streams.spec(run))
+    looks._paint = lambda variables, label, *_: np.zeros((*label.shape, 3), np.uint8)
+    state = types.SimpleNamespace(
+        params={"generator": {}}, collections={"generator": {}}, ema_params={}
+    )
+    looks.grid(state, {})
+    assert shown[-1][0] == "real, another place"
 
 
 def test_ids_of_16_bits_are_drafted_and_prepared(here):
