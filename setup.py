@@ -19,8 +19,15 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     # Configurations travel inside the package, so that an installed `usis` finds them too.
-    packages=[*setuptools.find_packages(include=["usis_jax", "usis_jax.*"]), "usis_jax.configs"],
-    package_dir={"usis_jax.configs": "configs"},
+    packages=[
+        *setuptools.find_packages(include=["usis_jax", "usis_jax.*"]),
+        "usis_jax.configs",
+        "usis_jax.configs.released",
+    ],
+    package_dir={
+        "usis_jax.configs": "configs",
+        "usis_jax.configs.released": "configs/released",
+    },
     entry_points={"console_scripts": ["usis = usis_jax.cli:main"]},
     install_requires=[
         "jax>=0.10",

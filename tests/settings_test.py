@@ -18,6 +18,10 @@ ALL_CONFIGS = [
     "coco_stuff",
     "gta5_to_cityscapes",
     "folder",
+    "released/cityscapes",
+    "released/cityscapes_wavelet",
+    "released/ade20k",
+    "released/coco_stuff",
 ]
 
 
