@@ -25,7 +25,7 @@ def apply(config) -> None:
     # Paper: every 16 steps gamma / 2 * 16 times the penalty, gamma 10. Published: every 4 steps 10
     # times the penalty, while the discriminator's adversarial loss L is multiplied by 4 in every
     # step: 4 * 4 L + 10 R1 in 4 steps. Here 4 steps make 4 L + gamma / 2 * 4 R1, so gamma 1.25
-    # gives a quarter of the published sum. A common factor does not matter to Adam, and the generator's
+    # gives a quarter of the published sum. A common factor does not matter to Adam; the generator's
     # adversarial loss, which the published code does not multiply, keeps its weight 1.
     config.r1_interval = 4
     config.r1_gamma = 1.25
