@@ -221,7 +221,7 @@ def test_train_gets_the_overridden_settings_and_writes_json(tmp_path, trained):
 
 def test_train_without_config_goes_on_with_the_one_in_the_workdir(tmp_path, trained, monkeypatch):
     old = settings.load({"steps": 9, "batch_size": 2})
-    fake_module(monkeypatch, "usis_jax.checkpoint", load_settings=lambda workdir: old)
+    fake_module(monkeypatch, "usis_jax.workdirs", load_settings=lambda workdir: old)
     assert run_in_process("train", f"--workdir={tmp_path}", "--config.steps=11") == 0
     run = trained[0][0]
     assert settings.differences(old, run) == ["steps: 9 -> 11"]
