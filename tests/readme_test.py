@@ -12,7 +12,7 @@ from usis_jax import cli, overrides
 from usis_jax.data import label_spec
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-NAMES = ("inspect", "prepare", "train", "sample")
+NAMES = ("inspect", "prepare", "train", "sample", "import-torch", "export-torch")
 COMMANDS = re.findall(rf"^usis (?:{'|'.join(NAMES)}) .*$", README, re.M)
 
 
@@ -32,7 +32,7 @@ def test_readme_has_the_commands():
 def test_readme_command_is_understood(command, monkeypatch):
     asked = []
     for name in NAMES:
-        module = importlib.import_module(f"usis_jax.commands.{name}")
+        module = importlib.import_module(f"usis_jax.commands.{name.replace('-', '_')}")
         monkeypatch.setattr(module, "run", lambda values: asked.append(values) or {})
     words = shlex.split(command, comments=True)
     assert cli.main(words[1:]) == 0
