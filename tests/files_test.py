@@ -149,6 +149,14 @@ def test_broken_pickle_is_an_error_and_needs_no_memory(tmp_path, pickled):
         files.read(zipped(tmp_path / "a.pth", pickled))
 
 
+def test_content_that_occurs_many_times_is_copied_once(tmp_path):
+    content = [1]
+    for _ in range(100):
+        content = [content, content]
+    found = files.read(zipped(tmp_path / "a.pth", pickle.dumps(content, 2)))
+    assert found[0] is found[1]
+
+
 def test_file_cut_off_anywhere_is_an_error(tmp_path):
     for name, legacy in (("a.pth", False), ("b.pth", True)):
         published_files.save({"a": np.ones((4, 5), np.float32)}, tmp_path / name, legacy)

@@ -40,7 +40,7 @@ def read(path) -> Any:
         file.seek(0)
         try:
             return _read(file, path, start, size)
-        except pickles.BadFile:
+        except (pickles.BadFile, MemoryError):
             raise
         except Exception as error:
             # Whatever a broken or hostile file makes of the readers, it is the file's fault.

@@ -136,15 +136,15 @@ def read_legacy(file: BinaryIO, name) -> Any:
         raise BadFile(f"{name} is big-endian; save it again on a little-endian machine")
     found = _Reader(file, name).load()
     keys = [str(key) for key in _Reader(file, name).load()]
-    places, sizes, start = {}, {}, file.tell()
-    _tensors(found, lambda tensor: sizes.update({tensor.storage[0]: tensor.storage[1].itemsize}))
+    places, storages, start = {}, {}, file.tell()
+    _tensors(found, lambda tensor: storages.update({tensor.storage[0]: tensor.storage}))
     for key in keys:
         file.seek(start)
-        count = struct.unpack("<q", file.read(8))[0]
-        if key not in sizes or count < 0:
-            raise BadFile(f"{name} is damaged: storage {key!r} is of no tensor")
+        _, dtype, count = storages.get(key, (key, None, -1))
+        if struct.unpack("<q", file.read(8))[0] != count:
+            raise BadFile(f"{name} is damaged: storage {key!r} has not the size of its tensors")
         places[key] = start + 8
-        start += 8 + count * sizes[key]
+        start += 8 + count * dtype.itemsize
 
     def content(key, size):
         file.seek(places[key])
@@ -184,15 +184,21 @@ def with_arrays(found: Any, name, content: Callable[[str, int], bytes]) -> Any:
     return _tensors(found, array)
 
 
-def _tensors(found, change):
-    """A copy of nested dicts, lists and tuples with `change` applied to each Tensor."""
+def _tensors(found, change, done=None):
+    """A copy of nested dicts, lists and tuples with `change` applied to each Tensor.
+
+    What occurs several times is copied once (`done`), or a small file could ask for endless copies.
+    """
+    done = {} if done is None else done
     if isinstance(found, Tensor):
         return change(found)
-    if isinstance(found, dict):
-        return {key: _tensors(value, change) for key, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [_tensors(value, change) for value in found]
-    return found
+    if not isinstance(found, dict | list | tuple):
+        return found
+    if id(found) not in done:
+        done[id(found)] = (
+            {key: _tensors(value, change, done) for key, value in found.items()}
+            if isinstance(found, dict) else [_tensors(value, change, done) for value in found])
+    return done[id(found)]
 
 
 def describe(arrays: Mapping[str, np.ndarray]) -> bytes:
