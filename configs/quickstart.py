@@ -21,6 +21,10 @@ def get_config() -> ml_collections.ConfigDict:
     """The small networks on the embedded scenes, for ten minutes."""
     config = small.get_config()
     config.steps = 1500
+    # Too few steps for a rate that rises slowly.
+    config.r1_gamma = 1.0
+    config.optimizer.discriminator_rate = 1e-3
+    config.optimizer.discriminator_warmup = 0
     config.ema_decay = 0.998
     config.log_interval = 20
     config.sample_interval = 250
