@@ -11,14 +11,11 @@ def largest_difference(a, b):
                zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
-@pytest.mark.parametrize("update", ["joint", "alternating"])
-def test_four_devices_step_as_one_device_does(update, mapping):
-    penalties = (True, False, True)  # with and without R1
-    whole = tiny_step.settings(update)
+def check_four_devices_step_as_one(whole, divided, penalties):
+    """Three steps on one device with settings `whole` and on four with `divided`."""
     one, one_metrics = tiny_step.run(whole, 1, penalties)
-    four, four_metrics = tiny_step.run(tiny_step.settings(update, mapping=mapping), 4, penalties)
-    assert four.step == 3
+    four, four_metrics = tiny_step.run(divided, 4, penalties)
+    assert four.step == len(penalties)
     start = tiny_step.created(whole)
     for name in start.params:
         assert largest_difference(one.params[name], start.params[name]) > 1e-4
@@ -33,6 +30,21 @@ def test_four_devices_step_as_one_device_does(update, mapping):
     for a, b in zip(one_metrics, four_metrics, strict=True):
         assert a.keys() == b.keys()
         np.testing.assert_allclose([*a.values()], [b[name] for name in a], atol=1e-5)
+
+
+@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
+@pytest.mark.parametrize("update", ["joint", "alternating"])
+def test_four_devices_step_as_one_device_does(update, mapping):
+    check_four_devices_step_as_one(tiny_step.settings(update),
+                                   tiny_step.settings(update, mapping=mapping),
+                                   (True, False, True))  # with and without R1
+
+
+@pytest.mark.parametrize("networks", [
+    ("wavelet", "wavelet", "wavelet_upsample_batch_norm"), ("spade", "patch", "none")], ids=str)
+def test_other_networks_step_on_four_devices_as_on_one(networks):
+    run = tiny_step.combination(*networks)
+    check_four_devices_step_as_one(run, run, (True, True))
 
 
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])

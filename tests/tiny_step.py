@@ -35,9 +35,24 @@ def settings(update="joint", **changes):
     return tiny_run.settings(**(values | changes))
 
 
-def batch(step):
+def combination(generator, judge, decoder, update="joint", **changes):
+    """The same with networks by name and without augmentation; for patches at 16x16: four each."""
+    group = settings(update).discriminator.stddev_group
+    size = 16 if judge == "patch" else 8
+    return settings(
+        update,
+        data={"height": size, "width": size},
+        generator={"name": generator, "width": 4, "multipliers": (2, 1), "z_dim": 4,
+                   "spade_width": 4},
+        discriminator={"name": judge, "patch": 8, "channel_base": 32, "channel_max": 8, "dense": 8,
+                       "stddev_group": group},
+        decoder={"name": decoder, "width_max": 8},
+        **changes)
+
+
+def batch(step, size=8):
     """The global batch of a step."""
-    return tiny_run.batch(0, step, BATCH, size=8)
+    return tiny_run.batch(0, step, BATCH, size)
 
 
 @functools.cache
@@ -62,6 +77,6 @@ def run(mapped, devices, penalties, start=None):
     for number, penalise in enumerate(penalties):
         runner, step = mapped_step(mapped, devices, penalise)
         now = runner.place(now) if number == 0 else now
-        now, measured = step(now, runner.put(batch(number)))
+        now, measured = step(now, runner.put(batch(number, mapped.data.height)))
         metrics.append(runner.fetch(measured))
     return runner.fetch(now), metrics

@@ -1,5 +1,6 @@
 """Everything that changes during training, as one pytree."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -140,8 +141,14 @@ _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passe
 
 def _compiled_init(network, key: jax.Array, inputs: tuple) -> dict[str, Any]:
     """Variables of one network; compiled, since hundreds of small draws one by one take longer."""
+    return _initialiser(network)(key, *inputs)
+
+
+@functools.cache
+def _initialiser(network) -> Callable:
+    """The compiled init of a network, so that equal networks are compiled once."""
     options = _QUICK if jax.default_backend() == "cpu" else None
-    return jax.jit(network.init, compiler_options=options)(key, *inputs)
+    return jax.jit(network.init, compiler_options=options)
 
 
 def _copy(tree: Any) -> Any:
