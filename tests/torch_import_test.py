@@ -15,9 +15,10 @@ from PIL import Image
 
 import usis_jax
 from usis_jax import checkpoint, cli, sampling, workdirs
+from usis_jax.commands import export_torch, import_torch
 from usis_jax.data import builtin_specs
 from usis_jax.data.label_spec import LabelSpec
-from usis_jax.interop import files, torch
+from usis_jax.interop import files, torch, torch_export, torch_import
 
 ARRAYS = published_files.generator(1, 64 + 35)
 
@@ -149,6 +150,12 @@ def test_command_line_paints_with_a_whole_published_checkpoint(tmp_path):
     assert (result["channels_G"], result["num_classes"], result["z_dim"]) == (64, 35, 64)
     with Image.open(tmp_path / "painted" / "a_0.png") as photo:
         assert photo.size == (512, 256) and np.asarray(photo).std() > 0
+
+
+def test_command_offers_what_importing_knows():
+    assert import_torch._ARCHITECTURES == tuple(torch_import.ARCHITECTURES)
+    assert import_torch._DATASETS == torch_import.DATASETS
+    assert export_torch._NETWORKS == torch_export.NETWORKS
 
 
 def test_missing_classes_are_asked_for_with_what_is_known(tmp_path, saved, capsys):
