@@ -153,7 +153,7 @@ def test_command_line_paints_with_a_whole_published_checkpoint(tmp_path):
 
 
 def test_command_offers_what_importing_knows():
-    assert import_torch._ARCHITECTURES == tuple(torch_import.ARCHITECTURES)
+    assert tuple(torch_import.ARCHITECTURES) == import_torch._ARCHITECTURES
     assert import_torch._DATASETS == torch_import.DATASETS
     assert export_torch._NETWORKS == torch_export.NETWORKS
 
