@@ -33,6 +33,14 @@ def test_equal_conv_agrees_with_scipy(kernel_size, down):
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
+def test_linear_equal_conv_has_neither_bias_nor_activation():
+    kernel = RANDOM.normal(size=(1, 1, 3, 5)).astype(np.float32)
+    module = EqualConv(5, 1, linear=True)
+    assert set(module.init(jax.random.key(0), X)["params"]) == {"kernel"}
+    y = module.apply({"params": {"kernel": kernel}}, X)
+    np.testing.assert_allclose(y, X @ kernel[0, 0] / np.sqrt(3), atol=1e-5)
+
+
 @pytest.mark.parametrize("activate", [False, True])
 def test_equal_dense_agrees_with_numpy(activate):
     x, kernel = RANDOM.normal(size=(2, 7)), RANDOM.normal(size=(7, 4))
@@ -80,6 +88,23 @@ def test_minibatch_stddev_on_devices_equals_the_whole_batch(grouping, devices):
                       devices=jax.devices()[:devices])
     y = mapped(X.reshape(devices, -1, *X.shape[1:])).reshape(*X.shape[:3], 4)
     np.testing.assert_allclose(y, stddev_by_hand(X, GROUPS[grouping]), atol=1e-5)
+
+
+# Eight samples as four photos with two tiles each.
+TILE_GROUPS = {("local", 4): [[0, 2, 4, 6], [1, 3, 5, 7]],
+               ("local", 2): [[0, 2], [1, 3], [4, 6], [5, 7]],
+               ("published", 4): GROUPS["published"],
+               ("published", 2): [[0, 4], [1, 5], [2, 6], [3, 7]]}
+
+
+@pytest.mark.parametrize("grouping, group", TILE_GROUPS)
+@pytest.mark.parametrize("devices", [1, 2, 4])
+def test_local_groups_hold_the_same_tile_of_several_photos(grouping, group, devices):
+    module = MinibatchStddev(group, grouping, "batch", tiles=2)
+    mapped = jax.pmap(lambda x: module.apply({}, x), axis_name="batch",
+                      devices=jax.devices()[:devices])
+    y = mapped(X.reshape(devices, -1, *X.shape[1:])).reshape(*X.shape[:3], 4)
+    np.testing.assert_allclose(y, stddev_by_hand(X, TILE_GROUPS[grouping, group]), atol=1e-5)
 
 
 def test_gradient_of_equal_samples_is_finite():

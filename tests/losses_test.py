@@ -84,6 +84,18 @@ def test_r1_of_a_quadratic_score_by_hand():
     np.testing.assert_allclose(penalty, by_hand, rtol=1e-5)
 
 
+def test_r1_of_several_scores_a_photo_is_that_of_their_sum():
+    photo = RANDOM.normal(size=(3, 4, 4, 3)).astype(np.float32)
+
+    def score(x):  # two overlapping parts of each photo, as rows of their own
+        parts = jnp.stack([x[:, :3], x[:, 1:]], axis=1).reshape(6, -1)
+        return jnp.square(parts).sum(axis=1, keepdims=True)
+
+    seen = np.array([1, 2, 2, 1]).reshape(1, 4, 1, 1)  # parts that a row of pixels is in
+    by_hand = np.square(2 * seen * photo).sum() / 3
+    np.testing.assert_allclose(losses.r1_penalty(score, photo), by_hand, rtol=1e-5)
+
+
 def test_r1_agrees_with_finite_differences():
     weights = RANDOM.normal(size=(12, 4))
     photo = RANDOM.normal(size=(2, 2, 2, 3))

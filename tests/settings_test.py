@@ -109,6 +109,37 @@ def test_photo_sources_are_read_in_their_order_with_their_weights():
             {"discriminator": {"levels": 8}},
             ["data.height is 256", "discriminator's stride 512", "for example 512"],
         ),
+        (
+            {"data": {"height": 96}, "generator": {"name": "wavelet"}},
+            ["data.height is 96", "generator's stride 64", "len(generator.multipliers) - 1"],
+        ),
+        (
+            {"discriminator": {"name": "whole", "levels": 8}, "decoder": {"name": "none"}},
+            ["data.height is 256", "discriminator's stride 512"],
+        ),
+        (
+            {"discriminator": {"name": "patch", "patch": 128}, "data": {"width": 320},
+             "decoder": {"name": "none"}},
+            ["data.width is 320", "discriminator's stride 128 = discriminator.patch", "256 or 384"],
+        ),
+        ({"discriminator": {"patch": 48}}, ["discriminator.patch is 48", "power of two", "32"]),
+        ({"discriminator": {"patch": 4}}, ["discriminator.patch is 4", "at least 8"]),
+        (
+            {"discriminator": {"name": "patch", "patch": 16, "levels": 4}},
+            ["discriminator.levels is 4", "discriminator.patch=16", "at most 3"],
+        ),
+        (
+            {"discriminator": {"name": "whole"}},
+            ["decoder.name is 'wavelet_upsample'", "discriminator.name='whole'", "must be none"],
+        ),
+        (
+            {"discriminator": {"name": "patch"}, "decoder": {"name": "transposed"}},
+            ["decoder.name is 'transposed'", "discriminator.name='patch'", "must be none"],
+        ),
+        ({"discriminator": {"name": "tile"}}, ["discriminator.name is 'tile'", "whole, patch"]),
+        ({"generator": {"name": "haar"}}, ["generator.name is 'haar'", "spade, wavelet"]),
+        ({"decoder": {"name": "unet"}}, ["decoder.name is 'unet'", "transposed, none"]),
+        ({"decoder": {"width_max": 30}}, ["decoder.width_max is 30", "multiple of 4", "28"]),
         ({"discriminator": {"augment": "blur"}}, ["augment is 'blur'", "color, translation"]),
         ({"generator": {"multipliers": [16, "x"]}}, ["multipliers[1] is 'x'", "whole number"]),
         ({"generator": {"multipliers": 16}}, ["multipliers is 16", "(1, 2, 3)"]),
@@ -130,6 +161,22 @@ def test_bad_value_is_one_line_that_names_field_value_and_what_is_allowed(values
 def test_smallest_sizes_that_fit_all_strides_are_accepted():
     run = settings.load({"data": {"height": 64, "width": 192}})
     assert run.discriminator_levels == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"), [("wavelet", 6), ("whole", 6), ("patch", 3)])
+def test_discriminator_ends_with_four_pixels_unless_told_otherwise(name, levels):
+    decoder = {"name": "none"}
+    run = settings.load({"discriminator": {"name": name}, "decoder": decoder})
+    assert run.discriminator_levels == levels
+    told = settings.load({"discriminator": {"name": name, "levels": 2}, "decoder": decoder})
+    assert told.discriminator_levels == 2
+
+
+def test_smallest_patch_is_halved_once():
+    judge = {"name": "patch", "patch": 8}
+    run = settings.load({"discriminator": judge, "decoder": {"name": "none"}})
+    assert run.discriminator_levels == 0
 
 
 def test_integers_become_floats_and_lists_become_tuples():

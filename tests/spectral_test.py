@@ -90,3 +90,13 @@ def test_gradient_follows_the_published_formula():
     expected = (c - (c * w / sigma).sum() * np.outer(v, u)) / sigma
     np.testing.assert_allclose(gradient.reshape(w.shape), expected, rtol=1e-3,
                                atol=1e-4 * np.abs(expected).max())
+
+
+def test_fixed_biases_count_but_get_no_gradient():
+    module, variables = initial(iterate=False, fixed_biases=2)
+    gradient = jax.grad(lambda params: module.apply({**variables, "params": params}, X).sum())(
+        variables["params"])
+    np.testing.assert_array_equal(gradient["bias"], [0, 0, 72, 72, 72])
+    moved = {**variables["params"], "bias": jnp.arange(5.0)}
+    difference = module.apply({**variables, "params": moved}, X) - module.apply(variables, X)
+    np.testing.assert_allclose(difference, np.broadcast_to(np.arange(5), (2, 6, 6, 5)), atol=1e-6)
