@@ -58,7 +58,14 @@ setuptools.setup(
         "cuda": ["jax[cuda12]>=0.10"],
         "torch": ["torch>=2.4"],
         "demo": [],
-        # tfds.testing imports dill.
-        "test": ["dill>=0.3", "pytest>=8", "ruff>=0.8", "scipy>=1.12"],
+        # tfds.testing imports dill; scikit-image and scikit-learn are oracles of the measures.
+        "test": [
+            "dill>=0.3",
+            "pytest>=8",
+            "ruff>=0.8",
+            "scikit-image>=0.24",
+            "scikit-learn>=1.4",
+            "scipy>=1.12",
+        ],
     },
 )

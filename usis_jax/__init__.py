@@ -10,6 +10,7 @@ import importlib
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "evaluation": "usis_jax.evaluation",
     "interop": "usis_jax.interop",
     "ops": "usis_jax.ops",
     "losses": "usis_jax.losses",
