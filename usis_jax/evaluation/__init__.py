@@ -4,6 +4,7 @@ import importlib
 
 _PUBLIC = {
     "frechet": "usis_jax.evaluation.frechet",
+    "kernel_distance": "usis_jax.evaluation.kernel",
     "confusion": "usis_jax.evaluation.segmentation",
 }
 __all__ = sorted(_PUBLIC)
