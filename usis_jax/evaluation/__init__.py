@@ -5,6 +5,7 @@ import importlib
 _PUBLIC = {
     "frechet": "usis_jax.evaluation.frechet",
     "kernel_distance": "usis_jax.evaluation.kernel",
+    "ms_ssim": "usis_jax.evaluation.diversity",
     "confusion": "usis_jax.evaluation.segmentation",
 }
 __all__ = sorted(_PUBLIC)
