@@ -81,8 +81,20 @@ def generator(width, segmentation, wavelet=False, seed=0):
     return arrays
 
 
+class Module:
+    """Object of a TorchScript class."""
+
+    __module__ = "__torch__.net"
+
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+
 def save(content, path, legacy=False):
-    """Writes nested dicts of arrays as torch.save does, in its present format or its old one."""
+    """Writes nested dicts of arrays as torch.save does, in its present format or its old one.
+
+    With Modules among them it is the part with weights of what torch.jit.save writes.
+    """
     storages = []
 
     class Tensor:
@@ -109,6 +121,8 @@ def save(content, path, legacy=False):
             return (*pid, None) if legacy else pid
 
     def tensors(value):
+        if isinstance(value, Module):
+            return Module(**tensors(value.__dict__))
         if isinstance(value, dict):
             return type(value)((key, tensors(part)) for key, part in value.items())
         return Tensor(np.array(value, order="C")) if isinstance(value, np.ndarray) else value
@@ -146,12 +160,14 @@ def _named(module, name):
 
 _torch = {name: _named("torch", name) for name in _KINDS.values()}
 _torch["_rebuild_tensor_v2"] = _named("torch._utils", "_rebuild_tensor_v2")
+_torch["Module"] = Module
 
 
 @contextlib.contextmanager
 def _torch_names():
     """Modules of the names above, so that the pickler finds what it writes down."""
-    before = {name: sys.modules.get(name) for name in ("torch", "torch._utils")}
+    names = ("torch", "torch._utils", "__torch__", "__torch__.net")
+    before = {name: sys.modules.get(name) for name in names}
     for name in before:
         sys.modules[name] = types.ModuleType(name)
     for name, value in _torch.items():

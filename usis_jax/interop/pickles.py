@@ -24,6 +24,7 @@ _DTYPES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": ml_dtypes.bfloat16, "Long": "<i8",
     "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?",
 }  # fmt: skip
+_NUMBERS = ("build_intlist", "build_doublelist", "build_boollist")
 
 
 class BadFile(ValueError):
@@ -54,17 +55,37 @@ class _Storage(NamedTuple):
     dtype: np.dtype
 
 
+class _Module(dict):
+    """Stand-in for every class of a TorchScript file: an object's attributes by name."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state):
+        self.update(state)
+
+
+class _Numbers:
+    """Stand-in for the builders of lists of numbers in a TorchScript file."""
+
+    __slots__ = ()
+
+    def __call__(self, numbers):
+        return numbers
+
+
 class _Reader(pickle._Unpickler):
     """The unpickler, in Python: unlike the one in C, sizes in a file do not make it reserve memory.
 
     Args:
       file: where the pickle starts.
       name: of the file, for messages.
+      scripted: whether it may hold objects of TorchScript classes, whose attributes are then read.
     """
 
-    def __init__(self, file: BinaryIO, name):
+    def __init__(self, file: BinaryIO, name, scripted: bool = False):
         super().__init__(file, encoding="utf-8")
         self.name = name
+        self.scripted = scripted
 
     def find_class(self, module, name):
         """Stand-ins for what may be named; everything else is refused."""
@@ -75,6 +96,10 @@ class _Reader(pickle._Unpickler):
         kind = name.removesuffix("Storage")
         if module == "torch" and name.endswith("Storage") and kind in _DTYPES:
             return _Storage(np.dtype(_DTYPES[kind]))
+        if self.scripted and module.startswith("__torch__."):
+            return _Module
+        if self.scripted and module == "torch.jit._pickle" and name in _NUMBERS:
+            return _Numbers()
         raise BadFile(
             f"{self.name} asks for {module}.{name}, which is refused: only files of tensors are "
             "read; save the network's state_dict() alone"
@@ -88,12 +113,13 @@ class _Reader(pickle._Unpickler):
         return (str(key), storage.dtype, int(count))
 
 
-def read_zip(file: BinaryIO, name) -> Any:
-    """What torch.save wrote in its present format.
+def read_zip(file: BinaryIO, name, scripted: bool = False) -> Any:
+    """What torch.save wrote in its present format, or torch.jit.save.
 
     Args:
       file: open for reading, at the start.
       name: of the file, for messages.
+      scripted: whether TorchScript modules are read, as dicts of their attributes; else refused.
 
     Returns:
       The saved object, with a NumPy array for each tensor.
@@ -119,7 +145,7 @@ def read_zip(file: BinaryIO, name) -> Any:
 
     if roots[0] + "byteorder" in entries and content("byteorder", 16).strip() != b"little":
         raise BadFile(f"{name} is big-endian; save it again on a little-endian machine")
-    found = _Reader(io.BytesIO(content("data.pkl", _LARGEST_PICKLE)), name).load()
+    found = _Reader(io.BytesIO(content("data.pkl", _LARGEST_PICKLE)), name, scripted).load()
     return with_arrays(found, name, lambda key, size: content(f"data/{key}", size))
 
 
