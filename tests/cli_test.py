@@ -160,18 +160,22 @@ def test_bad_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argu
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [[], ["prepare"], ["train"], ["sample"]])
+@pytest.mark.parametrize("command", [[], ["prepare"], ["train"], ["sample"], ["train-judge"]])
 def test_help_exits_0_and_names_every_option(capsys, command):
     assert run_in_process(*command, "--help") == 0
     text = capsys.readouterr().out
     options = {
-        (): ["prepare", "train", "sample"],
+        (): ["prepare", "train", "sample", "train-judge"],
         ("prepare",): [
             "--config", "--data_dir", "--overwrite", "--json", "--photos", "--labels", "--spec",
             "--name", "--height", "--width", "--skip_bad",
         ],
         ("train",): ["--config", "--workdir", "--accept_config_change", "--json"],
         ("sample",): ["--workdir", "--labels", "--out", "--num_samples", "--seed", "--best"],
+        ("train-judge",): [
+            "--config", "--pairs", "--measure", "--height", "--width", "--out", "--steps",
+            "--batch_size", "--seed", "--json",
+        ],
     }[tuple(command)]
     fields = settings.flatten(settings.Settings()) if command and command != ["sample"] else {}
     for option in [*options, *(f"--config.{name}=" for name in fields)]:

@@ -13,9 +13,18 @@ import sys
 import traceback
 
 from usis_jax import __version__
-from usis_jax.commands import export_torch, import_torch, inspect, prepare, sample, train
+from usis_jax.commands import (
+    evaluate,
+    export_torch,
+    import_torch,
+    inspect,
+    prepare,
+    sample,
+    train,
+    train_judge,
+)
 
-COMMANDS = (prepare, inspect, train, sample, import_torch, export_torch)
+COMMANDS = (prepare, inspect, train, sample, evaluate, import_torch, export_torch, train_judge)
 
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
 _EXPECTED_OS_ERRORS = (

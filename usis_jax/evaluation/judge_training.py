@@ -1,0 +1,197 @@
+"""Training a judge on real pairs, measuring it on others, and the folder that it becomes."""
+
+import dataclasses
+import functools
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from usis_jax import grids, logs, losses
+from usis_jax.data import pairs as pairs_lib
+from usis_jax.evaluation import segmentation
+from usis_jax.evaluation.judge import BATCH, Judge, JudgeNetwork, check_free, to_float
+from usis_jax.fields import Section, limited
+
+_SHOWN = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Section):
+    """How a judge is trained.
+
+    AdamW's rate rises to `rate` over a tenth of the steps and falls to 0 as a cosine.
+    """
+
+    steps: int = limited(500, at_least=1)
+    batch_size: int = limited(8, at_least=1)
+    seed: int = limited(0, at_least=0, below=2**32)
+    rate: float = limited(3e-3, at_least=0)
+    weight_decay: float = limited(1e-2, at_least=0)
+    widths: tuple[int, ...] = limited((32, 64, 96, 128), at_least=1)
+
+
+def train_judge(settings, out, pairs: str = "", training: Training = Training(),
+                progress: bool = True) -> dict[str, Any]:
+    """Trains a judge, measures it on `data.validation`, and writes its folder.
+
+    Args:
+      settings: Settings; of `data` where the data lie, the size, whether to mirror, and the split
+        to measure on.
+      out: folder to write; must not exist, or be empty.
+      pairs: split to train on, such as "scenes:test"; "" chooses (`pairs.default_source`).
+      training: Training.
+      progress: show a progress bar.
+
+    Returns:
+      dict: out, pairs, num_pairs, measure, num_measured, steps, seconds, steps_per_second, name,
+      miou, accuracy, iou (class name -> float, None where it does not occur), picture.
+
+    Raises:
+      FileNotFoundError: data is not prepared.
+      ValueError: a split has no pairs, the splits overlap, sizes do not fit, or `out` is there.
+      FloatingPointError: the loss is not finite.
+    """
+    check_free(out)
+    size = settings.data.height, settings.data.width
+    source = pairs or pairs_lib.default_source(settings)
+    own = pairs_lib.Pairs(settings, source)
+    others = pairs_lib.Pairs(settings, settings.data.validation)
+    own.check_apart(others)
+    began = time.perf_counter()
+    variables, rates = fit(own, size, settings.data.flip, training, progress)
+    judge = Judge(variables, own.spec, {
+        "height": size[0], "width": size[1], "widths": list(training.widths), "scores": {},
+        "training": dataclasses.asdict(training), "flip": settings.data.flip,
+        "pairs": source, "num_pairs": len(own),
+        "measure": others.source, "num_measured": len(others)})
+    judge.info["scores"], columns = measure(judge, others)
+    judge.save(out, grids.grid(columns))
+    return {"out": str(out), "name": judge.name, "pairs": source, "num_pairs": len(own),
+            "measure": others.source, "num_measured": len(others), "steps": training.steps,
+            "seconds": time.perf_counter() - began, **rates, **judge.scores,
+            "picture": str(out) + "/judge.png"}
+
+
+def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
+        progress: bool = True) -> tuple[Any, dict[str, float | None]]:
+    """Trains a judge's network.
+
+    Args:
+      pairs: Pairs, or a sequence of such dicts with the attribute `spec`.
+      size: (H, W).
+      flip: mirror half of the pairs.
+      training: Training.
+      progress: show a progress bar.
+
+    Returns:
+      (variables, rates): the network's parameters and statistics, and `Progress.overall()`.
+
+    Raises:
+      ValueError: H or W is no multiple of the network's stride.
+      FloatingPointError: the loss is not finite.
+    """
+    spec = pairs.spec
+    network = JudgeNetwork(spec.num_classes, training.widths, spec.void)
+    if size[0] % network.stride or size[1] % network.stride:
+        raise ValueError(f"a judge reads photos whose height and width are multiples of "
+                         f"{network.stride}, not {size[0]}x{size[1]}; change data.height or "
+                         "data.width")
+    variables = jax.jit(network.init)(
+        jax.random.key(training.seed), jnp.zeros((1, *size, 3), jnp.float32))
+    optimiser = _optimiser(training)
+    state = variables, optimiser.init(variables["params"])
+    step_function = jax.jit(
+        functools.partial(_step, network=network, optimiser=optimiser), donate_argnums=0)
+    bar = logs.Progress(0, training.steps, training.batch_size, progress)
+    means, interval = logs.Means(), max(1, min(20, training.steps // 10))
+    batches = pairs_lib.training(pairs, training.batch_size, size, flip, training.seed)
+    try:
+        for step in range(1, training.steps + 1):
+            state, loss = step_function(state, next(batches))
+            bar.advance()
+            if step == 1:
+                bar.restart(1)
+            if step % interval == 0 or step == training.steps:
+                means.add(step, {"loss_judge": float(loss)})
+                bar.show(means.take(), bar.rates(step))
+    finally:
+        bar.close()
+    return jax.device_get(state[0]), bar.overall()
+
+
+def measure(judge: Judge, pairs) -> tuple[dict[str, Any], list]:
+    """Scores a judge on real pairs.
+
+    Args:
+      judge: Judge.
+      pairs: Pairs that it was not trained on.
+
+    Returns:
+      (scores, columns): miou, accuracy and iou by class name (None where a class occurs neither in
+      label maps nor in what was read); and columns of a picture of a few pairs, for `grids.grid`.
+    """
+    spec = judge.spec
+    counts = np.zeros((spec.num_classes, spec.num_classes), np.int64)
+    wanted = {i * len(pairs) // _SHOWN for i in range(_SHOWN)}
+    shown, first = [], 0
+    for batch in pairs_lib.in_order(pairs, BATCH, (judge.height, judge.width)):
+        read = judge.predict(batch["photo"])
+        counts += segmentation.confusion(batch["label"], read, spec.num_classes, spec.void)
+        for i in range(len(read)):
+            if first + i in wanted:
+                shown.append((batch["photo"][i], batch["label"][i], read[i]))
+        first += len(read)
+    found = segmentation.scores(counts, spec.void, first)
+    by_name = {name: value for k, (name, value) in
+               enumerate(zip(spec.classes, found.iou, strict=True)) if k != spec.void}
+    scores = {"miou": found.miou, "accuracy": found.accuracy, "iou": by_name}
+    photos, labels, maps = (np.stack(each) for each in zip(*shown, strict=True))
+    columns = [("photo", photos), ("label map", spec.colour(labels)),
+               ("read by the judge", spec.colour(maps))]
+    return scores, columns
+
+
+def loss_of(logits: Array, label: Array, void: int | None) -> Array:
+    """Cross-entropy; a pixel weighs the inverse square root of its class's share of the batch.
+
+    Between plain, which leaves out rare classes, and inverse frequency, which overstates them.
+
+    Args:
+      logits: float [B, H, W, K].
+      label: int [B, H, W], ids in [0, K).
+      void: id that does not count, or None.
+
+    Returns:
+      float32 scalar, the weighted mean.
+    """
+    weights = jnp.sqrt(losses.class_weights(label, logits.shape[-1], void))[label]
+    costs = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+    return (weights * costs).sum() / jnp.maximum(weights.sum(), 1e-6)
+
+
+def _step(state, batch, *, network, optimiser):
+    """One update: (variables, optimiser's state) and a batch -> the same and the loss."""
+    variables, opt_state = state
+    photo, label = to_float(batch["photo"]), batch["label"]
+
+    def cost(params):
+        logits, updates = network.apply(
+            {**variables, "params": params}, photo, train=True, mutable=["batch_stats"])
+        return loss_of(logits, label, network.void), updates
+
+    (loss, updates), gradient = jax.value_and_grad(cost, has_aux=True)(variables["params"])
+    change, opt_state = optimiser.update(gradient, opt_state, variables["params"])
+    params = optax.apply_updates(variables["params"], change)
+    return ({"params": params, **updates}, opt_state), loss
+
+
+def _optimiser(training: Training) -> optax.GradientTransformation:
+    rate = optax.warmup_cosine_decay_schedule(
+        0.0, training.rate, max(1, training.steps // 10), training.steps)
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=training.weight_decay))
