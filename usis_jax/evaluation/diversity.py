@@ -99,14 +99,13 @@ def pairs(samples):
     if number < 2:
         raise ValueError(f"samples must be 2 or more to compare, got {number}")
     scales = num_scales(*samples.shape[1:3])
-    # Each sample against all later ones: of one shape, by rolling, so that it is compiled once.
-    ahead = number // 2
-    table = np.zeros((number, number), np.float32)
-    for step in range(1, ahead + 1):
-        found = np.asarray(_ms_ssim(samples, np.roll(samples, -step, axis=0), scales))
-        first = np.arange(number)
+    moments = _moments(samples, scales)
+    # All samples against all, rolled by 1, 2, ...: of one shape, so that it is compiled once.
+    table, first = np.zeros((number, number), np.float32), np.arange(number)
+    for step in range(1, number // 2 + 1):
         second = (first + step) % number
-        table[first, second] = table[second, first] = found
+        found = _similarity(moments, jax.tree.map(lambda x, at=second: x[at], moments))
+        table[first, second] = table[second, first] = np.asarray(found)
     return table[np.triu_indices(number, 1)]
 
 
@@ -128,8 +127,10 @@ def ms_ssim(photos_a, photos_b):
         )
     _check(photos_a, "photos")
     shape = photos_a.shape
+    scales = num_scales(*shape[-3:-1])
     flat = [photos.reshape(-1, *shape[-3:]) for photos in (photos_a, photos_b)]
-    return np.asarray(_ms_ssim(*flat, num_scales(*shape[-3:-1]))).reshape(shape[:-3])
+    moments = [_moments(photos, scales) for photos in flat]
+    return np.asarray(_similarity(*moments)).reshape(shape[:-3])
 
 
 def num_scales(height, width):
@@ -147,38 +148,49 @@ def num_scales(height, width):
     return scales
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _ms_ssim(photos_a, photos_b, scales):
-    """MS-SSIM: two of [B, H, W, 3] in [0, 255] -> float32 [B].
+@functools.partial(jax.jit, static_argnames="scales")
+def _moments(photos, scales):
+    """What SSIM needs of photos on their own: for each scale (photos, means, means of squares).
+
+    Around mid grey, so that variances keep their digits in float32.
+    """
+    photos = jnp.asarray(photos, jnp.float32) - 127.5
+    found = []
+    for _ in range(scales):
+        found.append((photos, _windowed_mean(photos), _windowed_mean(photos * photos)))
+        photos = _halve(photos)
+    return found
+
+
+@jax.jit
+def _similarity(moments_a, moments_b):
+    """MS-SSIM of photos with the given moments: float32 [B].
 
     Contrast of every scale but the coarsest, contrast and luminance of the coarsest. A negative
     contrast counts as 0: it has no real power.
     """
-    a, b = (jnp.asarray(photos, jnp.float32) for photos in (photos_a, photos_b))
-    exponents = np.array(EXPONENTS[:scales]) / np.sum(EXPONENTS[:scales])
-    result = 1.0
+    exponents, result = _exponents(len(moments_a)), 1.0
     for scale, exponent in enumerate(exponents):
-        luminance, contrast = _similarity(a, b)
-        found = luminance * contrast if scale == scales - 1 else contrast
+        a, mean_a, square_a = moments_a[scale]
+        b, mean_b, square_b = moments_b[scale]
+        covariance = _windowed_mean(a * b) - mean_a * mean_b
+        spread = square_a + square_b - mean_a**2 - mean_b**2
+        found = (2 * covariance + _CONTRAST_CONSTANT) / (spread + _CONTRAST_CONSTANT)
+        if scale == len(exponents) - 1:
+            mean_a, mean_b = mean_a + 127.5, mean_b + 127.5
+            found *= (2 * mean_a * mean_b + _LUMINANCE_CONSTANT) / (
+                mean_a**2 + mean_b**2 + _LUMINANCE_CONSTANT
+            )
         # Means over pixels, for each colour channel on its own.
         result = result * jnp.maximum(found.mean(axis=(1, 2)), 0.0) ** exponent
-        a, b = _halve(a), _halve(b)
     return result.mean(axis=-1)
 
 
-def _similarity(a, b):
-    """Luminance and contrast terms of SSIM, [B, H - 10, W - 10, 3]."""
-    # Moments around mid grey: variances then keep their digits in float32.
-    a, b = a - 127.5, b - 127.5
-    mean_a, mean_b = _windowed_mean(a), _windowed_mean(b)
-    spread = _windowed_mean(a * a + b * b) - mean_a**2 - mean_b**2
-    covariance = _windowed_mean(a * b) - mean_a * mean_b
-    contrast = (2 * covariance + _CONTRAST_CONSTANT) / (spread + _CONTRAST_CONSTANT)
-    mean_a, mean_b = mean_a + 127.5, mean_b + 127.5
-    luminance = (2 * mean_a * mean_b + _LUMINANCE_CONSTANT) / (
-        mean_a**2 + mean_b**2 + _LUMINANCE_CONSTANT
-    )
-    return luminance, contrast
+def _exponents(scales):
+    """The published exponents, or the first of them scaled to sum to 1."""
+    if scales == len(EXPONENTS):
+        return EXPONENTS
+    return tuple(exponent / sum(EXPONENTS[:scales]) for exponent in EXPONENTS[:scales])
 
 
 def _windowed_mean(photos):
