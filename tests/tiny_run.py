@@ -63,4 +63,5 @@ def install(monkeypatch):
     """Puts the stand-ins in the place of the data streams."""
     monkeypatch.setattr(streams, "training", training)
     monkeypatch.setattr(streams, "validation", validation)
+    monkeypatch.setattr(streams, "number_of_photos", lambda settings: 6)
     monkeypatch.setattr(streams, "spec", lambda settings: SPEC)

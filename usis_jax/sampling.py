@@ -28,20 +28,23 @@ class Generator:
         settings: Settings it was trained with.
         spec: LabelSpec of the label maps it understands.
         step: steps it was trained for.
+
+    `painter` is its compiled function, see `painter` of this module.
     """
 
     def __init__(self, network, variables, settings, spec, step=0):
         self.network, self.settings, self.spec, self.step = network, settings, spec, step
         self.variables = jax.tree.map(jnp.asarray, variables)
-        self._paint = painter(network, settings)
+        self.painter = painter(network, settings)
 
     @classmethod
-    def load(cls, workdir, best=False):
+    def load(cls, workdir, best=False, step=None):
         """Loads the EMA generator of a run; nothing else of the checkpoint is read.
 
         Args:
             workdir: directory of the run.
             best: take the checkpoint with the lowest sliced Wasserstein distance, not the latest.
+            step: number of a checkpoint, or None.
         Returns:
             Generator.
         Raises:
@@ -49,7 +52,12 @@ class Generator:
         """
         workdirs.load_settings(workdir)
         with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
-            variables, meta = checkpoints.restore_generator(best=best)
+            return cls.of(checkpoints, best, step)
+
+    @classmethod
+    def of(cls, checkpoints, best=False, step=None):
+        """Loads the EMA generator from open Checkpoints; otherwise as `load`."""
+        variables, meta = checkpoints.restore_generator(step, best)
         settings = settings_lib.from_json(meta["settings"])
         spec = checkpoint.restore_spec(meta)
         network = registry.build(settings, spec.num_classes, axis_name=None).generator
@@ -74,7 +82,7 @@ class Generator:
         if num_samples < 1:
             raise ValueError(f"num_samples is {num_samples}; it must be at least 1")
         samples = range(num_samples)
-        return np.stack([self._paint(self.variables, label, seed, n, first) for n in samples])
+        return np.stack([self.painter(self.variables, label, seed, n, first) for n in samples])
 
     def _checked(self, label):
         label = np.asarray(label)

@@ -173,6 +173,16 @@ def spec(settings) -> label_spec.LabelSpec:
     return label_spec.LabelSpec.load(stored_images.folder(settings, name, "labels") / SPEC_FILE)
 
 
+def number_of_photos(settings) -> int:
+    """Photos of all sources of `data.photos` together.
+
+    Raises:
+      FileNotFoundError: a data set is not prepared; says what to run.
+    """
+    sources = [source[:2] for source in sections.parse_sources(settings.data.photos)]
+    return sum(map(len, stored_images.read(settings, "photos", sources)))
+
+
 def _order(settings, kind: str) -> grain.MapDataset:
     """Endless images of data.photos or data.labels, as they are stored."""
     number = ("photos", "labels").index(kind)

@@ -1,0 +1,155 @@
+"""`usis evaluate`: what is painted, which rows come out, how they are printed."""
+
+import json
+import types
+
+import jax
+import numpy as np
+import pytest
+import tiny_run
+from PIL import Image
+
+import usis_jax
+from usis_jax import checkpoint, cli, state, workdirs
+from usis_jax.evaluation import material, protocol, table
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A work directory with the checkpoint of an untrained run."""
+    folder = tmp_path_factory.mktemp("run")
+    settings = tiny_run.settings()
+    workdirs.save_settings(folder, settings)
+    initial = state.create(settings, tiny_run.SPEC.num_classes)
+    with checkpoint.Checkpoints(folder) as checkpoints:
+        checkpoints.save(7, initial, settings, tiny_run.SPEC)
+    return folder
+
+
+class PerfectJudge:
+    """Reads from every photo the label map that belongs to it, by its place in the set."""
+
+    name, height, width, spec = "judge perfect", 16, 16, tiny_run.SPEC
+
+    def __init__(self, labels):
+        self.labels, self.scores = np.maximum(labels, 1), {"miou": 0.9, "accuracy": 0.95}
+
+    def predict(self, photos):
+        return self.labels
+
+    def features(self, photos):
+        return photos.reshape(len(photos), -1)[:, :5].astype(np.float32)
+
+
+@pytest.fixture
+def found():
+    """Material whose painted photos are the real ones."""
+    pairs = tiny_run.batch(5, 0, 4)
+    return material.Material(
+        name="run", step=7, generator=types.SimpleNamespace(spec=tiny_run.SPEC),
+        labels=pairs["label"], painted=pairs["photo"], real=pairs["photo"], paired=True,
+        other=tiny_run.batch(6, 0, 4)["photo"], samples=np.stack([pairs["photo"][:2]] * 3),
+        segmenter=None, sizes=material.Sizes())
+
+
+def by_name(rows):
+    return {row.measure: row for row in rows}
+
+
+def test_all_devices_paint_what_one_call_paints_and_padding_is_thrown_away(workdir):
+    generator = usis_jax.Generator.load(workdir)
+    assert len(jax.local_devices()) == 4
+    labels, painted = tiny_run.batch(1, 0, 6)["label"], []
+    photos = material.paint(generator, labels, seed=3, sample=1, advance=painted.append)
+    assert sum(painted) == len(photos) == 6
+    np.testing.assert_allclose(photos, generator(labels, seed=3, num_samples=2)[1], atol=1)
+
+
+def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):
+    rows, left_out = protocol.rows_of(found, judge=PerfectJudge(found.labels))
+    rows = by_name(rows)
+    assert rows["SWD"].value == 0 < rows["SWD"].real
+    assert rows["FD-judge"].value == pytest.approx(0, abs=1e-6 * rows["FD-judge"].real)
+    assert rows["mIoU"].value == rows["mIoU"].real == rows["pixel accuracy"].value == 1
+    assert rows["MS-SSIM"].value == pytest.approx(1)
+    assert set(left_out) == {"FID", "KID", "consistency mIoU"}
+    assert all("seed 0" in row.protocol and "16x16" in row.protocol for row in rows.values())
+
+
+def test_unpaired_photos_have_the_judges_own_scores_as_the_bound(found):
+    unpaired = material.dataclasses.replace(found, paired=False)
+    rows, _ = protocol.rows_of(unpaired, judge=PerfectJudge(found.labels))
+    assert by_name(rows)["mIoU"].real == 0.9
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"height": 32}, "--judge reads photos of 32x16 and this run paints 16x16"),
+    ({"spec": types.SimpleNamespace(classes=("a",), name="other")}, "knows the classes of 'other'"),
+])
+def test_judge_of_another_size_or_of_other_classes_is_refused(found, change, message):
+    judge = PerfectJudge(found.labels)
+    judge.__dict__.update(change)
+    with pytest.raises(ValueError, match=message):
+        protocol.rows_of(found, judge=judge)
+
+
+def test_command_measures_a_run_and_writes_json_and_markdown(workdir, tmp_path, monkeypatch,
+                                                             capsys):
+    tiny_run.install(monkeypatch)
+    assert cli.main(["evaluate", f"--workdir={workdir}", "--num_samples=2",
+                     f"--json={tmp_path / 'e.json'}", f"--markdown={tmp_path / 'e.md'}"]) == 0
+    result = json.loads((tmp_path / "e.json").read_text())
+    assert (result["step"], result["label_maps"]) == (7, 3)
+    rows = {row["measure"]: row for row in result["rows"]}
+    assert set(rows) == {"SWD", "consistency mIoU", "consistency pixel accuracy", "MS-SSIM"}
+    # Noise against noise is nearer than the grey of an untrained generator.
+    assert rows["SWD"]["value"] > rows["SWD"]["real"]
+    printed = capsys.readouterr().out
+    for name, row in rows.items():
+        assert name in printed and row["protocol"] in printed
+        assert row["protocol"] in (tmp_path / "e.md").read_text()
+
+
+def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    for kind, number in (("labels", 2), ("photos", 3)):
+        (tmp_path / kind).mkdir()
+        for i in range(number):
+            shape = (16, 16) if kind == "labels" else (20, 24, 3)
+            pixels = np.full(shape, 10 * (i + 1)) if kind == "labels" else random.integers(
+                0, 256, shape)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / kind / f"{i}.png")
+    monkeypatch.setattr(material.streams, "validation", None)
+    found = material.collect(workdir, "latest", tmp_path / "labels", tmp_path / "photos",
+                             material.Sizes(samples=2))
+    assert found.painted.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
+    assert found.other is None and not found.paired
+    np.testing.assert_array_equal(found.labels[:, 0, 0], [1, 2])
+    rows, _ = protocol.rows_of(found)
+    assert by_name(rows)["SWD"].real is None
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ([], "--workdir=DIR for one run"),
+    (["--workdir=a", "--compare", "b", "c"], "--workdir=DIR for one run"),
+    (["--workdir=a", "--step=last"], "--step is last; it must be best, latest or the number"),
+    (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
+    (["--workdir=nowhere"], "nowhere is not a work directory"),
+    (["--workdir=a", "--judge=nowhere"], "nowhere is no judge"),
+])
+def test_bad_use_is_one_line(options, message, capsys):
+    assert cli.main(["evaluate", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.strip().count("\n") == 0
+
+
+def test_comparison_says_where_protocols_differ():
+    def result(name, value, protocol):
+        return {"name": name, "rows": [{"measure": "SWD", "value": value, "real": 1.5,
+                                        "better": "lower", "protocol": protocol}]}
+
+    lines, notes = table.comparison([result("a", 20.0, "p"), result("b", 3.25, "p")])
+    assert lines[0].split() == ["measure", "a", "b", "real"]
+    assert lines[1].split()[:4] == ["SWD", "20", "3.25", "1.5"] and notes == []
+    _, notes = table.comparison([result("a", 20.0, "p"), result("b", 3.25, "q")])
+    assert notes == ["SWD was not measured alike: p; or q"]

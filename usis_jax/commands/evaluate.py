@@ -1,0 +1,95 @@
+"""`usis evaluate`: measures photos that runs paint, with real photos beside them."""
+
+import dataclasses
+import sys
+
+from usis_jax.commands import arguments
+
+
+def add(commands) -> None:
+    """Adds the command to the subparsers `commands`."""
+    parser = arguments.command(
+        commands, "evaluate", run, "measure painted photos, with the same of real photos beside it"
+    )
+    parser.add_argument("--workdir", metavar="DIR", help="folder that usis train wrote")
+    parser.add_argument(
+        "--compare", metavar="DIR", nargs="+", help="several such folders, side by side"
+    )
+    parser.add_argument(
+        "--step", metavar="N", default="best",
+        help='checkpoint: best, latest or its step (default best; latest if none was measured)',
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels", metavar="DIR", help="label maps to paint (default: the run's validation data)"
+    )
+    parser.add_argument(
+        "--photos", metavar="DIR", help="real photos (default: the run's validation data)"
+    )
+    parser.add_argument(
+        "--judge", metavar="DIR", help="folder that usis train-judge wrote: mIoU, FD-judge"
+    )
+    for name, least, default, text in (
+        ("num_photos", 0, 0, "photos painted and compared; 0 for all"),
+        ("num_samples", 2, 20, "photos of one label map compared for diversity"),
+        ("seed", 0, 0, "decides noise and random choices"),
+    ):
+        parser.add_argument(
+            f"--{name}", metavar="N", type=arguments.at_least(least), default=default,
+            help=f"{text} (default {default})",
+        )  # fmt: skip
+    parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
+
+
+def run(values) -> dict:
+    """Measures; returns what is written as JSON."""
+    if bool(values.workdir) == bool(values.compare):
+        raise ValueError("give --workdir=DIR for one run, or --compare DIR DIR for several")
+    if values.markdown and values.compare:
+        raise ValueError("--markdown is of one run; give --workdir instead of --compare")
+    step = values.step if values.step in ("best", "latest") else _step(values.step)
+    from usis_jax import atomic
+    from usis_jax.evaluation import judge, table
+
+    chosen = judge.Judge.load(values.judge) if values.judge else None
+    results = [_one(values, folder, step, chosen) for folder in values.compare or [values.workdir]]
+    if values.compare:
+        lines, notes = table.comparison(results)
+        print("\n".join([*lines, *(f"note: {note}" for note in notes)]))
+        return {"command": "evaluate", "runs": results}
+    (result,) = results
+    print("\n".join(table.terminal(result["rows"])))
+    for name, why in result["left_out"].items():
+        print(f"  {name}: left out, {why}")
+    if values.markdown:
+        atomic.write_text(values.markdown, table.markdown(result["rows"]))
+    return {"command": "evaluate", **result}
+
+
+def _step(text):
+    if not text.isdecimal():
+        raise ValueError(f"--step is {text}; it must be best, latest or the number of a checkpoint")
+    return int(text)
+
+
+def _one(values, folder, step, judge):
+    import tqdm
+
+    from usis_jax.evaluation import material, protocol
+
+    sizes = material.Sizes(photos=values.num_photos, samples=values.num_samples, seed=values.seed)
+    with tqdm.tqdm(desc="paint", unit="photo", file=sys.stderr, delay=1) as bar:
+        def advance(number, total=None):
+            bar.total = total or bar.total
+            bar.update(number)
+
+        found = material.collect(folder, step, values.labels, values.photos, sizes, advance)
+    rows, left_out = protocol.rows_of(found, judge)
+    return {
+        "name": found.name,
+        "workdir": str(folder),
+        "step": found.step,
+        "label_maps": len(found.labels),
+        "real_photos": {"number": len(found.real), "hash": protocol.digest(found.real)},
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "left_out": left_out,
+    }

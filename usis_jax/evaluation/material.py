@@ -1,0 +1,201 @@
+"""What an evaluation looks at: photos that a run paints, and real ones beside them."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from usis_jax import checkpoint, sampling, trees, workdirs
+from usis_jax.data import layout, preprocess, streams
+from usis_jax.models import registry
+
+BATCH = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How much is painted and measured.
+
+    Args:
+        photos: most label maps painted, and most real photos; 0 for all.
+        samples: photos painted from each of a few maps for diversity, at least 2.
+        diversity_maps: how many maps those are.
+        seed: of the noise, and of every random choice of a measure.
+    """
+
+    photos: int = 0
+    samples: int = 20
+    diversity_maps: int = 5
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, least in (("photos", 0), ("samples", 2), ("diversity_maps", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name} is {getattr(self, name)}; it must be {least} or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """Photos to measure, all uint8 [N, H, W, 3] of one size.
+
+    Args:
+        name: of the run.
+        step: steps of its checkpoint.
+        generator: sampling.Generator that painted.
+        labels: int32 [N, H, W], train ids.
+        painted: one photo of each label map.
+        real: real photos of validation, [M, H, W, 3].
+        paired: whether real[i] shows what labels[i] says.
+        other: real photos of training, as many as painted ones or fewer: the floor of distances;
+            None where photos and label maps came from folders.
+        samples: [S, R, H, W, 3], S photos of each of the first R label maps.
+        segmenter: (network, variables) of the run's own segmenter, or None.
+        sizes: Sizes.
+    """
+
+    name: str
+    step: int
+    generator: sampling.Generator
+    labels: np.ndarray
+    painted: np.ndarray
+    real: np.ndarray
+    paired: bool
+    other: np.ndarray | None
+    samples: np.ndarray
+    segmenter: tuple | None
+    sizes: Sizes
+
+
+def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progress=None):
+    """Paints and loads everything that measures need.
+
+    Args:
+        workdir: directory of a run.
+        step: "best", "latest" or a step; "best" is the latest where nothing was measured.
+        labels: folder of label maps, or None for the run's validation data.
+        photos: folder of real photos, or None for the run's validation data.
+        sizes: Sizes.
+        progress: called as progress(number, total) each time `number` more of `total` photos are
+            painted, or None.
+    Returns:
+        Material.
+    Raises:
+        FileNotFoundError: no such run, checkpoint, folder or prepared data.
+        ValueError: a file cannot be used.
+    """
+    generator, segmenter = _networks(workdir, step)
+    real, maps, paired = _validation(generator, labels, photos, sizes.photos)
+    folders = labels is not None and photos is not None
+    other = None if folders else _training_photos(generator.settings, len(maps))
+    # Maps next to each other are often of the same place.
+    chosen = np.linspace(0, len(maps) - 1, min(sizes.diversity_maps, len(maps))).astype(int)
+    total = len(maps) + sizes.samples * len(chosen)
+
+    def advance(number):
+        if progress:
+            progress(number, total)
+
+    painted = paint(generator, maps, sizes.seed, 0, advance)
+    samples = np.stack([
+        paint(generator, maps[chosen], sizes.seed, number, advance)
+        for number in range(1, sizes.samples + 1)
+    ])
+    return Material(
+        name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
+        labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
+        segmenter=segmenter, sizes=sizes,
+    )
+
+
+def paint(generator, labels, seed=0, sample=0, advance=lambda number: None):
+    """Paints one photo of each label map, in batches of one shape, on all of this host's devices.
+
+    What fills the last batch is thrown away, so no map counts twice.
+
+    Args:
+        generator: sampling.Generator.
+        labels: int [N, H, W], train ids.
+        seed: int, of the noise.
+        sample: number of the sample, as in `Generator.__call__`.
+        advance: called with the number of photos each time some are painted.
+    Returns:
+        uint8 [N, H, W, 3]; independent of the number of devices.
+    """
+    devices = jax.local_devices()
+    batch = min(BATCH, -(-len(labels) // len(devices))) * len(devices)
+    mesh = jax.sharding.Mesh(devices, ("batch",))
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    variables = jax.device_put(generator.variables, everywhere)
+    painted = []
+    for start in range(0, len(labels), batch):
+        part = labels[start : start + batch].astype(np.int32)
+        padded = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
+        photos = generator.painter(variables, jax.device_put(padded, spread), seed, sample, start)
+        painted.append(photos[: len(part)])
+        advance(len(part))
+    return np.concatenate(painted)
+
+
+def _networks(workdir, step):
+    """The generator of a checkpoint, and the segmenter with its variables or None."""
+    workdirs.load_settings(workdir)
+    checkpoint_step, best = (None, step == "best") if step in ("best", "latest") else (step, False)
+    with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
+        best = best and checkpoints.best_step() is not None
+        generator = sampling.Generator.of(checkpoints, best, checkpoint_step)
+        if "imported" in checkpoints.meta(checkpoint_step, best):
+            return generator, None
+        flat = checkpoints.restore_arrays(checkpoint_step, best)
+    found = {}
+    for kind in ("params", "collections"):
+        start = f"{kind}/segmenter/"
+        inside = {k.removeprefix(start): v for k, v in flat.items() if k.startswith(start)}
+        found |= {"params": trees.nest(inside)} if kind == "params" else trees.nest(inside)
+    network = registry.build(generator.settings, generator.spec.num_classes, None).segmenter
+    return generator, (network, found)
+
+
+def _validation(generator, labels, photos, number):
+    """(real photos, label maps, paired) of folders, or of the run's validation data."""
+    settings, size = generator.settings, (generator.settings.data.height,
+                                          generator.settings.data.width)
+    examples = streams.validation(settings, number) if labels is None or photos is None else None
+    paired = examples is not None and labels is None and photos is None and examples.paired
+    if labels is not None:
+        files = _spread(sampling.list_labels(labels), number)
+        maps = np.stack([preprocess.load_label(f, *size, generator.spec) for f in files])
+    else:
+        maps = examples.labels
+    if photos is not None:
+        files = _spread(_photo_files(photos), number)
+        real = np.stack([preprocess.load_photo(f, *size) for f in files])
+    else:
+        real = examples.photos
+    return real, maps.astype(np.int32), paired
+
+
+def _photo_files(folder):
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"photos folder {folder} does not exist")
+    files = layout.find_images(folder)
+    if not files:
+        raise FileNotFoundError(f"photos folder {folder} has no image file")
+    return files
+
+
+def _spread(files, number):
+    """`number` of the files, evenly over all of them; 0 for all."""
+    if not number or number >= len(files):
+        return files
+    return [files[i] for i in np.linspace(0, len(files) - 1, number).astype(int)]
+
+
+def _training_photos(settings, number):
+    """The first `number` photos of a pass over the training photos, as networks see them."""
+    number = min(number, streams.number_of_photos(settings))
+    batches, found = streams.training(settings), []
+    while sum(map(len, found)) < number:
+        found.append(next(batches)["photo"])
+    return np.concatenate(found)[:number]

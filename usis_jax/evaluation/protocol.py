@@ -1,0 +1,194 @@
+"""The measures of an evaluation, each with the protocol that its number belongs to.
+
+Every result is a row: the value of painted photos, the same measure of real photos beside it, and
+in words what was compared with what. Measures that need something that is not there (a judge,
+Inception's weights, pairs) are left out and say why.
+"""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from usis_jax.evaluation import (
+    diversity,
+    frechet,
+    kernel,
+    segmentation,
+    sliced_wasserstein,
+)
+
+LOWER, HIGHER = "lower", "higher"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One result.
+
+    Args:
+        measure: its name; one name always means one protocol but for sizes and numbers of images.
+        value: of the painted photos.
+        real: the same of real photos: the bound, or the floor of a distance; None if there is none.
+        better: "lower" or "higher".
+        protocol: what was compared with what, at which size, with which network.
+        warning: why not to compare it with published numbers, or None.
+        details: more numbers of the measure, as JSON values.
+    """
+
+    measure: str
+    value: float
+    real: float | None
+    better: str
+    protocol: str
+    warning: str | None = None
+    details: dict = dataclasses.field(default_factory=dict)
+
+
+def rows_of(material, judge=None, inception=None):
+    """Measures everything that can be measured.
+
+    Args:
+        material: material.Material.
+        judge: judge.Judge of the same classes and size, or None.
+        inception: features.Extractor, or None: Fréchet and kernel distances of the FID.
+    Returns:
+        (list of Row, dict of measure -> why it was left out).
+    """
+    rows, left_out = [], {}
+    for measure in (_sliced_wasserstein, _inception, _judge, _segmenter, _diversity):
+        found, why = measure(material, judge=judge, inception=inception)
+        rows += found
+        left_out |= why
+    return rows, left_out
+
+
+def _sliced_wasserstein(material, **_):
+    number = min(len(material.painted), len(material.real))
+    found = sliced_wasserstein.distance(material.painted[:number], material.real[:number])
+    floor = None
+    if material.other is not None:
+        few = min(number, len(material.other))
+        floor = sliced_wasserstein.distance(material.other[:few], material.real[:few])["swd"]
+    protocol = f"patches of {number} painted and {number} validation photos{_of(material)}"
+    return [Row("SWD", found["swd"], floor, LOWER, protocol, None, found)], {}
+
+
+def _inception(material, inception, **_):
+    if inception is None:
+        why = "no weights of the FID's Inception; usis get-weights inception fetches them"
+        return [], {"FID": why, "KID": why}
+    real, painted = inception(material.real), inception(material.painted)
+    other = None if material.other is None else inception(material.other)
+    return _distances("FID", "KID", inception.name, material, painted, real, other), {}
+
+
+def _judge(material, judge, **_):
+    if judge is None:
+        why = "no judge; usis train-judge trains one, --judge=DIR names it"
+        return [], {"mIoU": why, "FD-judge": why, "KD-judge": why}
+    size = (judge.height, judge.width)
+    if size != material.painted.shape[1:3]:
+        raise ValueError(
+            f"--judge reads photos of {size[0]}x{size[1]} and this run paints "
+            f"{material.painted.shape[1]}x{material.painted.shape[2]}; train a judge of that size"
+        )
+    spec = material.generator.spec
+    if judge.spec.classes != spec.classes:
+        raise ValueError(
+            f"--judge knows the classes of {judge.spec.name!r} and this run paints those of "
+            f"{spec.name!r}; train a judge of the same classes"
+        )
+    real, painted = judge.features(material.real), judge.features(material.painted)
+    other = None if material.other is None else judge.features(material.other)
+    rows = _distances("FD-judge", "KD-judge", judge.name, material, painted, real, other)
+    scores = _scores(judge.predict(material.painted), material)
+    bound = judge.scores
+    if material.paired:
+        bound = dataclasses.asdict(_scores(judge.predict(material.real), material))
+    where = "on the validation photos" if material.paired else "as measured when it was trained"
+    protocol = f"{judge.name} on {_painted(material)}; real: the judge {where}"
+    rows += _segmentation_rows("", scores, bound, protocol)
+    return rows, {}
+
+
+def _segmenter(material, **_):
+    if material.segmenter is None:
+        return [], {"consistency mIoU": "the run holds an imported generator without a segmenter"}
+    scores = _scores(_read(material), material)
+    protocol = f"the run's own segmenter S on {_painted(material)}; it never saw a real photo"
+    return _segmentation_rows("consistency ", scores, None, protocol), {}
+
+
+def _diversity(material, **_):
+    found = diversity.diversity(material.samples.swapaxes(0, 1))
+    protocol = (f"all pairs of {found.samples} samples of each of {found.label_maps} label maps, "
+                f"{found.scales} scales{_of(material)}")
+    details = {"each": list(found.each)}
+    return [Row("MS-SSIM", found.value, None, LOWER, protocol, found.warning, details)], {}
+
+
+def _distances(name, kernel_name, network, material, painted, real, other):
+    """Fréchet and kernel distance of painted and of training photos to validation photos."""
+    seed = material.sizes.seed
+    protocol = (f"{network}; {len(painted)} painted against {len(real)} validation photos"
+                f"{_of(material)}")
+    d, k = frechet.compare(painted, real), kernel.compare(painted, real, seed=seed)
+    floors = (None, None)
+    if other is not None and len(other) > 1:
+        floors = frechet.distance(other, real), kernel.kernel_distance(other, real)
+        protocol += f"; real: {len(other)} training photos"
+    return [
+        Row(name, d.value, floors[0], LOWER, protocol, d.warning, dataclasses.asdict(d)),
+        Row(kernel_name, k.value, floors[1], LOWER, f"{protocol}; all images, unbiased",
+            k.warning, dataclasses.asdict(k)),
+    ]
+
+
+def _segmentation_rows(prefix, scores, bound, protocol):
+    bound = bound or {}
+    details = dataclasses.asdict(scores)
+    return [
+        Row(f"{prefix}mIoU", scores.miou, bound.get("miou"), HIGHER, protocol, None, details),
+        Row(f"{prefix}pixel accuracy", scores.accuracy, bound.get("accuracy"), HIGHER, protocol),
+    ]
+
+
+def _scores(predicted, material):
+    spec = material.generator.spec
+    matrix = segmentation.confusion(material.labels, predicted, spec.num_classes, spec.void)
+    return segmentation.scores(matrix, spec.void, len(material.labels))
+
+
+def _read(material):
+    """What the run's segmenter reads from the painted photos: int32 [N, H, W]."""
+    import jax
+
+    network, variables = material.segmenter
+
+    @jax.jit
+    def read(photo):
+        logits = network.apply(variables, photo.astype("float32") / 127.5 - 1.0, train=False)
+        return logits[..., 1:].argmax(-1)
+
+    found, batch = [], min(8, len(material.painted))
+    for start in range(0, len(material.painted), batch):
+        part = material.painted[start : start + batch]
+        padded = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
+        found.append(np.asarray(read(padded))[: len(part)])
+    return np.concatenate(found).astype(np.int32)
+
+
+def _painted(material):
+    return f"{len(material.painted)} painted photos{_of(material)}"
+
+
+def _of(material):
+    """Size and seed, which every protocol names."""
+    height, width = material.painted.shape[1:3]
+    return f" of {height}x{width}, EMA, seed {material.sizes.seed}"
+
+
+def digest(photos):
+    """Hash of photos, so that a result says which real photos it was made with."""
+    array = np.ascontiguousarray(photos)
+    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()[:16]

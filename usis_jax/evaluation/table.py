@@ -1,0 +1,93 @@
+"""Results of evaluations as a table, for the terminal and as Markdown."""
+
+from collections.abc import Sequence
+
+_ARROWS = {"lower": "lower is better", "higher": "higher is better"}
+
+
+def number(value: float | None) -> str:
+    """A number as it is printed, with four significant digits; "-" for None. Source: ours."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def terminal(rows: Sequence[dict]) -> list[str]:
+    """Lines of one run's results: painted, real, and what each was measured with.
+
+    Args:
+      rows: dicts with the fields of protocol.Row.
+
+    Returns:
+      Lines, the protocols below the numbers.
+
+    Source: ours.
+    """
+    cells = [("measure", "painted", "real", "")]
+    cells += [
+        (row["measure"], number(row["value"]), number(row["real"]), _ARROWS[row["better"]])
+        for row in rows
+    ]
+    lines = _aligned(cells)
+    lines += ["", "how each was measured:"]
+    for row in rows:
+        lines.append(f"  {row['measure']}: {row['protocol']}")
+        if row.get("warning"):
+            lines.append(f"    note: {row['warning']}")
+    return lines
+
+
+def comparison(results: Sequence[dict]) -> tuple[list[str], list[str]]:
+    """Several runs side by side, each measure a line; only values of one protocol stand together.
+
+    Args:
+      results: what `usis evaluate --json` writes, one for each run.
+
+    Returns:
+      (lines of the table, notes on measures whose protocols differ between runs).
+
+    Source: ours.
+    """
+    names = list(dict.fromkeys(row["measure"] for result in results for row in result["rows"]))
+    found = [{row["measure"]: row for row in result["rows"]} for result in results]
+    cells = [("measure", *(result["name"] for result in results), "real", "")]
+    notes = []
+    for name in names:
+        own = [rows.get(name) for rows in found]
+        present = [row for row in own if row]
+        real = next((row["real"] for row in present if row["real"] is not None), None)
+        cells.append((name, *(number(row["value"] if row else None) for row in own), number(real),
+                      _ARROWS[present[0]["better"]]))
+        protocols = {row["protocol"] for row in present}
+        if len(protocols) > 1:
+            notes.append(f"{name} was not measured alike: {'; or '.join(sorted(protocols))}")
+    return _aligned(cells), notes
+
+
+def markdown(rows: Sequence[dict]) -> str:
+    """The results of one run as a Markdown table with the protocol in the last column.
+
+    Args:
+      rows: dicts with the fields of protocol.Row.
+
+    Returns:
+      Markdown text.
+
+    Source: ours.
+    """
+    lines = ["| measure | painted | real | | protocol |", "|---|---|---|---|---|"]
+    for row in rows:
+        note = f" Note: {row['warning']}." if row.get("warning") else ""
+        lines.append(f"| {row['measure']} | {number(row['value'])} | {number(row['real'])} | "
+                     f"{_ARROWS[row['better']]} | {row['protocol']}.{note} |")
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(cells: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns of equal width: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place in (0, len(row) - 1) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
