@@ -16,9 +16,6 @@ from usis_jax.layers.wavelet_spade import WaveletSpade
 from usis_jax.ops import haar, resample
 
 LIMIT = 1e-4
-# These networks are wide: optimised code, which conftest.py does without, pays here.
-jit = functools.partial(jax.jit, compiler_options={
-    "xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False})
 TRAINED = ["batch_stats", "spectral"]
 GENERATORS = {"spade_generator": "to_rgb", "spade_generator_square": "to_rgb",
               "wavelet_generator": "to_wavelet"}
@@ -83,7 +80,7 @@ def test_spade_layer_and_its_gradients_agree(case, layer):
     module = layer(vectors.options(case)["semantic_nc"])
     x, cotangent = last(given["x"]), last(given["cotangent"])
 
-    @jit
+    @jax.jit
     def outputs(params, x):
         y, pullback = jax.vjp(lambda p, x: module.apply(
             {"params": p, "batch_stats": stats}, x, given["label"], given["z"], True,
@@ -99,7 +96,7 @@ def test_spade_layer_and_its_gradients_agree(case, layer):
 def test_generator_agrees_at_evaluation(case):
     module, variables = loaded(case)
     given = vectors.inputs(case)
-    y = jit(module.apply)(variables, given["label"], given["z"])
+    y = jax.jit(module.apply)(variables, given["label"], given["z"])
     check(case, y_eval=first(y))
 
 
@@ -109,7 +106,7 @@ def test_generator_and_its_gradients_agree_in_training(case):
     given = vectors.inputs(case)
     cotangent = last(given["cotangent"])
 
-    @jit
+    @jax.jit
     def outputs(params):
         y, pullback = jax.vjp(lambda p: module.apply(
             {**variables, "params": p}, given["label"], given["z"], train=True,
@@ -128,7 +125,7 @@ def test_generator_and_its_gradients_agree_in_training(case):
 
 def test_segmenter_agrees_at_evaluation():
     module, variables = loaded("segmenter")
-    y = jit(module.apply)(variables, last(vectors.inputs("segmenter")["x"]))
+    y = jax.jit(module.apply)(variables, last(vectors.inputs("segmenter")["x"]))
     check("segmenter", y_eval=first(y))
 
 
@@ -137,7 +134,7 @@ def test_segmenter_and_its_gradient_agree_in_training():
     given = vectors.inputs("segmenter")
     cotangent = last(given["cotangent"])
 
-    @jit
+    @jax.jit
     def outputs(variables, x):
         y, pullback = jax.vjp(lambda x: module.apply(
             variables, x, train=True, mutable=["spectral"])[0], x)
@@ -176,7 +173,7 @@ def discriminator_outputs(case, dtype):
     module = module.clone(dtype=dtype)
     given = vectors.inputs(case)
 
-    @jit
+    @jax.jit
     def outputs(variables, x):
         y, pullback = jax.vjp(lambda x: module.apply(variables, x)[0], x)
         return y, pullback(given["cotangent"])[0]
@@ -208,7 +205,7 @@ def test_r1_and_its_gradient_agree():
     module, variables = loaded("wavelet_discriminator")
     key = "from_wavelet_0"
 
-    @jit
+    @jax.jit
     def outputs(variables, x):
         def penalty(kernel):
             params = {**variables["params"], key: {**variables["params"][key], "kernel": kernel}}
