@@ -104,7 +104,7 @@ def pairs(samples):
     table, first = np.zeros((number, number), np.float32), np.arange(number)
     for step in range(1, number // 2 + 1):
         second = (first + step) % number
-        found = _similarity(moments, jax.tree.map(lambda x, at=second: x[at], moments))
+        found = _similarity_to_rolled(moments, step)
         table[first, second] = table[second, first] = np.asarray(found)
     return table[np.triu_indices(number, 1)]
 
@@ -160,6 +160,16 @@ def _moments(photos, scales):
         found.append((photos, _windowed_mean(photos), _windowed_mean(photos * photos)))
         photos = _halve(photos)
     return found
+
+
+@jax.jit
+def _similarity_to_rolled(moments, step):
+    """MS-SSIM of each of N photos with the one `step` further on, in a ring: float32 [N]."""
+
+    def roll(x):
+        return jax.lax.dynamic_slice_in_dim(jnp.concatenate([x, x]), step, len(x))
+
+    return _similarity(moments, jax.tree.map(roll, moments))
 
 
 @jax.jit
