@@ -1,4 +1,15 @@
-"""Training a judge on real pairs, measuring it on others, and the folder that it becomes."""
+"""Training a judge on real pairs, measuring it on others, and the folder that it becomes.
+
+500 steps of the default sizes, two CPU cores shared with other jobs (measured): scenes at 64x128,
+trained on the 200 pairs of test, mIoU 61 % and 85 % of pixels on the 200 of validation, 205 s;
+faces at 64x64, trained on 800, mIoU 45 % and 82 % of pixels on the 100 of validation, 145 s.
+
+What its numbers say about photos that are none (measured with these two, on validation's photos;
+scenes, faces): FD-judge of other real photos 0.05, 0.06; blurred by 0.7 pixels 0.09, 0.05, by 1.5
+pixels 1.4, 1.9, by 3 pixels 5.3, 6.8; label maps in each class's mean colour 2.3, 1.1; noise 16,
+11. So it hardly sees a faint blur. mIoU of label maps in mean colours is 43 %, 43 %: it is a
+measure of layout and colour, and says nothing of texture; read it beside a distance.
+"""
 
 import dataclasses
 import functools
