@@ -16,6 +16,7 @@ from usis_jax import __version__
 from usis_jax.commands import (
     evaluate,
     export_torch,
+    get_weights,
     import_torch,
     inspect,
     prepare,
@@ -24,7 +25,8 @@ from usis_jax.commands import (
     train_judge,
 )
 
-COMMANDS = (prepare, inspect, train, sample, evaluate, import_torch, export_torch, train_judge)
+COMMANDS = (prepare, inspect, train, sample, evaluate, import_torch, export_torch, train_judge,
+            get_weights)
 
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
 _EXPECTED_OS_ERRORS = (
