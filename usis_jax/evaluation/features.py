@@ -82,7 +82,10 @@ def resize_bilinear(photo, height: int = SIDE, width: int = SIDE):
     photo = np.asarray(photo, np.float32)
     for axis, size in ((0, height), (1, width)):
         old = photo.shape[axis]
-        place = np.maximum((np.arange(size) + 0.5) * (old / size) - 0.5, 0)
+        # Positions in float32, as published: rounding them moves values by up to 1e-5 of the range.
+        step = np.float32(old) / np.float32(size)
+        place = np.maximum((np.arange(size, dtype=np.float32) + np.float32(0.5)) * step
+                           - np.float32(0.5), 0)
         low = np.minimum(place.astype(int), old - 1)
         part = np.float32(place - low).reshape([-1 if i == axis else 1 for i in range(3)])
         high = np.minimum(low + 1, old - 1)
