@@ -140,6 +140,58 @@ def test_options_are_checked(monkeypatch, tmp_path):
         features.inception()
 
 
+def test_features_of_real_photos_are_kept_by_content(tmp_path):
+    asked = []
+    network = small()
+
+    def extractor(preset="fid-published", sha256="a"):
+        def apply(variables, photos):
+            asked.append(1)
+            return network.apply(variables, photos)
+
+        changed = network._replace(apply=apply, sha256=sha256)
+        return features.Extractor(changed, preset, 4, tmp_path / "kept")
+
+    given = photos(5)
+    fresh = extractor()(given)
+    assert not (tmp_path / "kept").exists() and asked
+    np.testing.assert_array_equal(extractor()(given, keep=True), fresh)
+    asked.clear()
+    np.testing.assert_array_equal(extractor()(given.copy(), keep=True), fresh)
+    assert not asked
+    other = given.copy()
+    other[4, 3, 2, 1] ^= 1
+    for again, which in ((extractor(), other), (extractor("fid-clean"), given),
+                         (extractor(sha256="b"), given), (extractor(), given[:, :10])):
+        asked.clear()
+        again(which, keep=True)
+        assert asked
+    assert len(list((tmp_path / "kept").iterdir())) == 5
+
+
+def test_damaged_cache_is_measured_again(tmp_path):
+    extractor, given = features.Extractor(small(), cache=tmp_path), photos(3)
+    fresh = extractor(given, keep=True)
+    (file,) = tmp_path.iterdir()
+    for content in (b"", b"x", file.read_bytes()[:-9]):
+        file.write_bytes(content)
+        np.testing.assert_array_equal(extractor(given, keep=True), fresh)
+    np.save(file, fresh[:2])
+    np.testing.assert_array_equal(extractor(given, keep=True), fresh)
+
+
+def test_extractor_says_how_far_it_is():
+    told = []
+    extractor = features.Extractor(small(), batch_size=4, advance=told.append)
+    assert extractor(photos(9)).shape == (9, 5) and told == [4, 4, 1]
+    assert extractor(photos(0)).shape == (0, 5)
+
+
+def test_extractor_names_what_decides_the_number():
+    network = small()._replace(name="net", sha256="0123456789")
+    assert features.Extractor(network, "fid-clean").name == "net (01234567), fid-clean"
+
+
 def test_inception_names_its_weights(monkeypatch, tmp_path):
     import inception_test
 

@@ -99,6 +99,7 @@ def test_other_content_is_refused_and_not_kept(small, tmp_path):
 
 def test_file_that_changed_in_the_cache_is_noticed(small, tmp_path):
     path, _ = weights.get("inception", tmp_path / "script")
+    assert weights.are_there("inception")
     weights.find("inception")
     path.write_bytes(small[0][:-1] + b"x")
     with pytest.raises(ValueError, match="damaged or another file"):
@@ -106,6 +107,7 @@ def test_file_that_changed_in_the_cache_is_noticed(small, tmp_path):
 
 
 def test_missing_weights_say_how_to_get_them(small, tmp_path):
+    assert not weights.are_there("inception")
     with pytest.raises(ValueError, match=r"cache has no weights of inception; run usis get-weights "
                                          r"inception, or download https://github\.com/mseitzer"):
         weights.find("inception")

@@ -10,7 +10,10 @@ The resizing changes a Fréchet distance by more than many methods differ, so it
 """
 
 import concurrent.futures
+import dataclasses
+import hashlib
 import itertools
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -20,6 +23,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from PIL import Image
 
+from usis_jax import atomic
 from usis_jax.evaluation import weights
 from usis_jax.evaluation.networks import inception as inception_network
 from usis_jax.evaluation.networks import inception_keys
@@ -190,3 +194,78 @@ def _photos(photos):
                 raise ValueError(f"photos: array {number} ({array.dtype}) must be uint8, or float "
                                  "in [0, 255]")
         yield from array if array.ndim == 4 else (array,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """A network and a preset: photos to features, those of real photos kept in a folder.
+
+    Attributes:
+      network: such as `inception()`.
+      preset: one of PRESETS.
+      batch_size: photos at once.
+      cache: folder for the features of real photos, or None to keep none.
+      advance: called with the number of photos of each batch, or None.
+    """
+
+    network: Network
+    preset: str = "fid-published"
+    batch_size: int = 16
+    cache: pathlib.Path | None = None
+    advance: Callable[[int], Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """What to print beside a result: network, weights and preset."""
+        return f"{self.network.name} ({self.network.sha256[:8]}), {self.preset}"
+
+    def __call__(self, photos, keep: bool = False) -> np.ndarray:
+        """Features of a set of photos.
+
+        Args:
+          photos: uint8, or float in [0, 255], [N, H, W, 3].
+          keep: look in the cache first, by what the photos are, and keep them there; for real
+            photos, which are measured again and again.
+
+        Returns:
+          float32 [N, network.width].
+
+        Raises:
+          ValueError: as for `batches`.
+        """
+        if not keep or self.cache is None:
+            return self._measure(photos)
+        file = pathlib.Path(self.cache) / f"{self._key(photos)}.npy"
+        shape = (len(photos), self.network.width)
+        found = _kept(file, shape)
+        if found is None:
+            found = self._measure(photos)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_with(file, lambda part: np.save(part, found))
+        return found
+
+    def _measure(self, photos):
+        found = [np.zeros((0, self.network.width), np.float32)]
+        for part in batches(photos, self.network, self.preset, self.batch_size):
+            found.append(part)
+            if self.advance is not None:
+                self.advance(len(part))
+        return np.concatenate(found)
+
+    def _key(self, photos):
+        """Hash of what decides the features: photos, weights, layer and preset."""
+        photos = np.ascontiguousarray(photos)
+        about = (photos.shape, photos.dtype.str, self.network.sha256, self.network.name,
+                 self.preset)  # fmt: skip
+        digest = hashlib.sha256(repr(about).encode())
+        digest.update(photos)
+        return digest.hexdigest()[:32]
+
+
+def _kept(file, shape):
+    """Features in a file of the cache, or None where it is missing, damaged or of another shape."""
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == shape and found.dtype == np.float32 else None

@@ -90,6 +90,11 @@ def find(network: str, path=None) -> tuple[pathlib.Path, File]:
     raise ValueError(f"{place} has no weights of {network}; {_how_to_get(network)}")
 
 
+def are_there(network: str) -> bool:
+    """Whether the cache holds a file of the network's weights, whatever its content."""
+    return any((directory() / known.name).is_file() for known in _known(network))
+
+
 def read(path, known: File) -> dict[str, np.ndarray]:
     """Published key -> array of a file that `find` gave; nothing in the file is executed."""
     return torchscript.read(path) if known.scripted else files.read(path)
