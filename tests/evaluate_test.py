@@ -11,7 +11,7 @@ from PIL import Image
 
 import usis_jax
 from usis_jax import checkpoint, cli, state, workdirs
-from usis_jax.evaluation import material, protocol, table
+from usis_jax.evaluation import features, material, protocol, table
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,12 @@ def workdir(tmp_path_factory):
     with checkpoint.Checkpoints(folder) as checkpoints:
         checkpoints.save(7, initial, settings, tiny_run.SPEC)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_weights(tmp_path, monkeypatch):
+    """The cache of the machine's user is not looked into."""
+    monkeypatch.setenv("USIS_CACHE", str(tmp_path / "cache"))
 
 
 class PerfectJudge:
@@ -110,6 +116,32 @@ def test_command_measures_a_run_and_writes_json_and_markdown(workdir, tmp_path, 
         assert row["protocol"] in (tmp_path / "e.md").read_text()
 
 
+def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypatch, capsys):
+    """A network of drawn weights stands in for Inception, whose own tests are elsewhere."""
+    tiny_run.install(monkeypatch)
+    asked = []
+
+    def network(path):
+        matrix = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+        return features.Network("net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64)
+
+    monkeypatch.setattr(features, "inception", lambda path: asked.append(path) or network(path))
+    options = ["evaluate", f"--workdir={workdir}", "--num_samples=2", "--inception=a.pth"]
+    values = []
+    assert set(features.PRESETS) == {"fid-published", "fid-clean"}
+    for preset in ("fid-published", "fid-clean", "fid-published"):
+        assert cli.main([*options, f"--preset={preset}", f"--json={tmp_path / 'e.json'}"]) == 0
+        rows = {row["measure"]: row
+                for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
+        assert all(rows[name]["protocol"].startswith(f"net (00000000), {preset}; 3 painted against")
+                   for name in ("FID", "KID"))
+        assert "fewer than 2048" in rows["FID"]["warning"] and rows["FID"]["real"] is not None
+        values.append(rows["FID"]["value"])
+    assert values[0] == values[2] != values[1] and asked == ["a.pth"] * 3
+    # Real photos, validation and training, once for each preset; painted ones are not kept.
+    assert len(list((tmp_path / "cache/features").iterdir())) == 4
+
+
 def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     for kind, number in (("labels", 2), ("photos", 3)):
@@ -136,6 +168,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
     (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
     (["--workdir=nowhere"], "nowhere is not a work directory"),
     (["--workdir=a", "--judge=nowhere"], "nowhere is no judge"),
+    (["--workdir=a", "--inception=nowhere"], "nowhere has no weights of inception; run usis get"),
 ])
 def test_bad_use_is_one_line(options, message, capsys):
     assert cli.main(["evaluate", *options]) == 2

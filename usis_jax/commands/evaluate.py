@@ -5,6 +5,8 @@ import sys
 
 from usis_jax.commands import arguments
 
+_PRESETS = ("fid-published", "fid-clean")
+
 
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
@@ -28,6 +30,14 @@ def add(commands) -> None:
     parser.add_argument(
         "--judge", metavar="DIR", help="folder that usis train-judge wrote: mIoU, FD-judge"
     )
+    parser.add_argument(
+        "--inception", metavar="PATH", help="file or folder with the weights of the FID's network "
+        "(default: what usis get-weights inception keeps; without it no FID and KID)",
+    )
+    parser.add_argument(
+        "--preset", choices=_PRESETS, default=_PRESETS[0],
+        help="how photos are brought to that network's size (default fid-published)",
+    )
     for name, least, default, text in (
         ("num_photos", 0, 0, "photos painted and compared; 0 for all"),
         ("num_samples", 2, 20, "photos of one label map compared for diversity"),
@@ -47,11 +57,16 @@ def run(values) -> dict:
     if values.markdown and values.compare:
         raise ValueError("--markdown is of one run; give --workdir instead of --compare")
     step = values.step if values.step in ("best", "latest") else _step(values.step)
+    import tqdm
+
     from usis_jax import atomic
     from usis_jax.evaluation import judge, table
 
     chosen = judge.Judge.load(values.judge) if values.judge else None
-    results = [_one(values, folder, step, chosen) for folder in values.compare or [values.workdir]]
+    folders = values.compare or [values.workdir]
+    with tqdm.tqdm(desc="Inception", unit="photo", file=sys.stderr, delay=1) as bar:
+        inception = _inception(values, bar.update)
+        results = [_one(values, folder, step, chosen, inception) for folder in folders]
     if values.compare:
         lines, notes = table.comparison(results)
         print("\n".join([*lines, *(f"note: {note}" for note in notes)]))
@@ -71,7 +86,18 @@ def _step(text):
     return int(text)
 
 
-def _one(values, folder, step, judge):
+def _inception(values, advance):
+    """The FID's network, or None where its weights were neither named nor fetched."""
+    from usis_jax.evaluation import features, weights
+
+    if not values.inception and not weights.are_there("inception"):
+        return None
+    network = features.inception(values.inception)
+    return features.Extractor(
+        network, values.preset, cache=weights.directory() / "features", advance=advance)
+
+
+def _one(values, folder, step, judge, inception):
     import tqdm
 
     from usis_jax.evaluation import material, protocol
@@ -83,7 +109,7 @@ def _one(values, folder, step, judge):
             bar.update(number)
 
         found = material.collect(folder, step, values.labels, values.photos, sizes, advance)
-    rows, left_out = protocol.rows_of(found, judge)
+    rows, left_out = protocol.rows_of(found, judge, inception)
     return {
         "name": found.name,
         "workdir": str(folder),

@@ -77,8 +77,8 @@ def _inception(material, inception, **_):
     if inception is None:
         why = "no weights of the FID's Inception; usis get-weights inception fetches them"
         return [], {"FID": why, "KID": why}
-    real, painted = inception(material.real), inception(material.painted)
-    other = None if material.other is None else inception(material.other)
+    real, painted = inception(material.real, keep=True), inception(material.painted)
+    other = None if material.other is None else inception(material.other, keep=True)
     return _distances("FID", "KID", inception.name, material, painted, real, other), {}
 
 
