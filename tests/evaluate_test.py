@@ -39,6 +39,7 @@ class PerfectJudge:
 
     def __init__(self, labels):
         self.labels, self.scores = np.maximum(labels, 1), {"miou": 0.9, "accuracy": 0.95}
+        self.info = {"pairs": "scenes:test"}
 
     def predict(self, photos):
         return self.labels
@@ -52,7 +53,8 @@ def found():
     """Material whose painted photos are the real ones."""
     pairs = tiny_run.batch(5, 0, 4)
     return material.Material(
-        name="run", step=7, generator=types.SimpleNamespace(spec=tiny_run.SPEC),
+        name="run", step=7, generator=types.SimpleNamespace(spec=tiny_run.SPEC,
+                                                         settings=tiny_run.settings()),
         labels=pairs["label"], painted=pairs["photo"], real=pairs["photo"], paired=True,
         other=tiny_run.batch(6, 0, 4)["photo"], samples=np.stack([pairs["photo"][:2]] * 3),
         segmenter=None, sizes=material.Sizes())
@@ -74,7 +76,8 @@ def test_all_devices_paint_what_one_call_paints_and_padding_is_thrown_away(workd
 def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):
     rows, left_out = protocol.rows_of(found, judge=PerfectJudge(found.labels))
     rows = by_name(rows)
-    assert rows["SWD"].value == 0 < rows["SWD"].real
+    for name in ("SWD", "spectral distance", "Haar distance"):
+        assert rows[name].value == 0 < rows[name].real
     assert rows["FD-judge"].value == pytest.approx(0, abs=1e-6 * rows["FD-judge"].real)
     assert rows["mIoU"].value == rows["mIoU"].real == rows["pixel accuracy"].value == 1
     assert rows["MS-SSIM"].value == pytest.approx(1)
@@ -90,9 +93,10 @@ def test_unpaired_photos_have_the_judges_own_scores_as_the_bound(found):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"height": 32}, "--judge reads photos of 32x16 and this run paints 16x16"),
+    ({"info": {"pairs": "scenes:validation"}}, "trained on scenes:validation, the photos that"),
     ({"spec": types.SimpleNamespace(classes=("a",), name="other")}, "knows the classes of 'other'"),
 ])
-def test_judge_of_another_size_or_of_other_classes_is_refused(found, change, message):
+def test_judge_of_another_size_other_classes_or_the_same_photos_is_refused(found, change, message):
     judge = PerfectJudge(found.labels)
     judge.__dict__.update(change)
     with pytest.raises(ValueError, match=message):
@@ -103,11 +107,14 @@ def test_command_measures_a_run_and_writes_json_and_markdown(workdir, tmp_path, 
                                                              capsys):
     tiny_run.install(monkeypatch)
     assert cli.main(["evaluate", f"--workdir={workdir}", "--num_samples=2",
-                     f"--json={tmp_path / 'e.json'}", f"--markdown={tmp_path / 'e.md'}"]) == 0
+                     f"--json={tmp_path / 'e.json'}", f"--markdown={tmp_path / 'e.md'}",
+                     f"--plot={tmp_path / 'e.png'}"]) == 0
+    assert Image.open(tmp_path / "e.png").size == (1200, 450)
     result = json.loads((tmp_path / "e.json").read_text())
     assert (result["step"], result["label_maps"]) == (7, 3)
     rows = {row["measure"]: row for row in result["rows"]}
-    assert set(rows) == {"SWD", "consistency mIoU", "consistency pixel accuracy", "MS-SSIM"}
+    assert set(rows) == {"SWD", "consistency mIoU", "consistency pixel accuracy", "MS-SSIM",
+                         "spectral distance", "Haar distance"}
     # Noise against noise is nearer than the grey of an untrained generator.
     assert rows["SWD"]["value"] > rows["SWD"]["real"]
     printed = capsys.readouterr().out
@@ -166,6 +173,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
     (["--workdir=a", "--compare", "b", "c"], "--workdir=DIR for one run"),
     (["--workdir=a", "--step=last"], "--step is last; it must be best, latest or the number"),
     (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
+    (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
     (["--workdir=nowhere"], "nowhere is not a work directory"),
     (["--workdir=a", "--judge=nowhere"], "nowhere is no judge"),
     (["--workdir=a", "--inception=nowhere"], "nowhere has no weights of inception; run usis get"),

@@ -48,14 +48,16 @@ def add(commands) -> None:
             help=f"{text} (default {default})",
         )  # fmt: skip
     parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
+    parser.add_argument("--plot", metavar="FILE", help="draw the spectra as a PNG")
 
 
 def run(values) -> dict:
     """Measures; returns what is written as JSON."""
     if bool(values.workdir) == bool(values.compare):
         raise ValueError("give --workdir=DIR for one run, or --compare DIR DIR for several")
-    if values.markdown and values.compare:
-        raise ValueError("--markdown is of one run; give --workdir instead of --compare")
+    for name in ("markdown", "plot"):
+        if getattr(values, name) and values.compare:
+            raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
     step = values.step if values.step in ("best", "latest") else _step(values.step)
     import tqdm
 
@@ -100,7 +102,7 @@ def _inception(values, advance):
 def _one(values, folder, step, judge, inception):
     import tqdm
 
-    from usis_jax.evaluation import material, protocol
+    from usis_jax.evaluation import material, protocol, spectrum
 
     sizes = material.Sizes(photos=values.num_photos, samples=values.num_samples, seed=values.seed)
     with tqdm.tqdm(desc="paint", unit="photo", file=sys.stderr, delay=1) as bar:
@@ -110,6 +112,8 @@ def _one(values, folder, step, judge, inception):
 
         found = material.collect(folder, step, values.labels, values.photos, sizes, advance)
     rows, left_out = protocol.rows_of(found, judge, inception)
+    if values.plot:
+        spectrum.plot(values.plot, protocol.spectra(found))
     return {
         "name": found.name,
         "workdir": str(folder),

@@ -52,6 +52,7 @@ class Material:
         samples: [S, R, H, W, 3], S photos of each of the first R label maps.
         segmenter: (network, variables) of the run's own segmenter, or None.
         sizes: Sizes.
+        folders: whether label maps or photos came from folders.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Material:
     samples: np.ndarray
     segmenter: tuple | None
     sizes: Sizes
+    folders: bool = False
 
 
 def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progress=None):
@@ -86,8 +88,8 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
     """
     generator, segmenter = _networks(workdir, step)
     real, maps, paired = _validation(generator, labels, photos, sizes.photos)
-    folders = labels is not None and photos is not None
-    other = None if folders else _training_photos(generator.settings, len(maps))
+    both = labels is not None and photos is not None
+    other = None if both else _training_photos(generator.settings, len(maps))
     # Maps next to each other are often of the same place.
     chosen = np.linspace(0, len(maps) - 1, min(sizes.diversity_maps, len(maps))).astype(int)
     total = len(maps) + sizes.samples * len(chosen)
@@ -104,7 +106,7 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
     return Material(
         name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
         labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
-        segmenter=segmenter, sizes=sizes,
+        segmenter=segmenter, sizes=sizes, folders=labels is not None or photos is not None,
     )
 
 

@@ -16,6 +16,7 @@ from usis_jax.evaluation import (
     kernel,
     segmentation,
     sliced_wasserstein,
+    spectrum,
 )
 
 LOWER, HIGHER = "lower", "higher"
@@ -55,7 +56,9 @@ def rows_of(material, judge=None, inception=None):
         (list of Row, dict of measure -> why it was left out).
     """
     rows, left_out = [], {}
-    for measure in (_sliced_wasserstein, _inception, _judge, _segmenter, _diversity):
+    for measure in (
+        _sliced_wasserstein, _inception, _judge, _segmenter, _diversity, _spectrum
+    ):
         found, why = measure(material, judge=judge, inception=inception)
         rows += found
         left_out |= why
@@ -98,6 +101,12 @@ def _judge(material, judge, **_):
             f"--judge knows the classes of {judge.spec.name!r} and this run paints those of "
             f"{spec.name!r}; train a judge of the same classes"
         )
+    seen = judge.info.get("pairs") == material.generator.settings.data.validation
+    if seen and not material.folders:
+        raise ValueError(
+            f"--judge was trained on {judge.info['pairs']}, the photos that this run is measured "
+            "with; train a judge on other pairs"
+        )
     real, painted = judge.features(material.real), judge.features(material.painted)
     other = None if material.other is None else judge.features(material.other)
     rows = _distances("FD-judge", "KD-judge", judge.name, material, painted, real, other)
@@ -125,6 +134,36 @@ def _diversity(material, **_):
                 f"{found.scales} scales{_of(material)}")
     details = {"each": list(found.each)}
     return [Row("MS-SSIM", found.value, None, LOWER, protocol, found.warning, details)], {}
+
+
+def _spectrum(material, **_):
+    found = spectra(material)
+    painted, real = found["painted"], found["validation"]
+    d = spectrum.compare(painted, real)
+    floor = spectrum.compare(found["training"], real) if "training" in found else None
+    protocol = (f"root mean square ratio in decibels, {painted.number} painted against "
+                f"{real.number} validation photos{_of(material)}")
+    details = dataclasses.asdict(d)
+    return [
+        Row("spectral distance", d.spectral_distance, floor and floor.spectral_distance, LOWER,
+            f"radially averaged power; {protocol}", None, details),
+        Row("Haar distance", d.haar_distance, floor and floor.haar_distance, LOWER,
+            f"energy of every Haar sub-band; {protocol}"),
+    ], {}
+
+
+def spectra(material):
+    """Spectra of painted, validation and (where there are) training photos.
+
+    Args:
+        material: material.Material.
+    Returns:
+        dict of "painted", "validation" and "training" -> spectrum.Spectrum.
+    """
+    sets = {"painted": material.painted, "validation": material.real, "training": material.other}
+    return {
+        name: spectrum.measure([photos]) for name, photos in sets.items() if photos is not None
+    }
 
 
 def _distances(name, kernel_name, network, material, painted, real, other):
