@@ -57,7 +57,9 @@ class DeepLab(nn.Module):
     Attributes:
       num_classes: of the output.
 
-    Source: Chen et al. 2018, multi-scale inputs fused by the maximum.
+    Source: Chen et al. 2018, multi-scale inputs fused by the maximum. Where a scaled side is no
+    whole number, places are mapped by the scale itself, as PyTorch does since 1.6; earlier
+    versions mapped them by the ratio of the sides.
     """
 
     num_classes: int = CLASSES
