@@ -2,7 +2,8 @@
 
 tests/data/deeplab.npz holds keys and shapes of the published network's state dict, and every 13th
 (of one scale alone: every 26th) logit of it for the weights of drawn_weights.py and the photo
-below: DeepLabV2_ResNet101_MSC of github.com/kazuto1011/deeplab-pytorch, run with PyTorch 2.13.
+below: DeepLabV2_ResNet101_MSC of github.com/kazuto1011/deeplab-pytorch, run with PyTorch 2.13;
+and the classes of every second pixel in every second row, found as its evaluation finds them.
 """
 
 import functools
@@ -41,6 +42,14 @@ def test_one_scale_agrees_with_the_published_network():
     params = {"params": variables()["params"]["base"]}
     found = jit(deeplab.SingleScale().apply)(params, x)
     assert error(found[..., ::26], stored("deeplab")["single"]) < LIMIT
+
+
+def test_classes_agree_with_the_published_evaluation():
+    photo = np.random.RandomState(1).randint(0, 256, (1, 205, 49, 3)).astype(np.uint8)
+    found, expected = deeplab.read(variables(), photo), stored("deeplab")["classes"]
+    assert found.shape == photo.shape[:3] and len(np.unique(expected)) > 15
+    # Rounding may decide where two classes are alike.
+    assert (found[:, ::2, ::2] != expected).mean() < 1e-3
 
 
 def test_every_published_key_is_consumed():

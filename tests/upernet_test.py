@@ -4,7 +4,9 @@ tests/data/upernet.npz holds keys and shapes of the published encoder's and deco
 and some of the logits (every third place, every 15th class) and probabilities (behind resizing to
 125 x 67, every tenth of all) of that network for the weights of drawn_weights.py and the photo
 below: ResNet-101 and UPerNet of github.com/CSAILVision/semantic-segmentation-pytorch, run with
-PyTorch 2.13.
+PyTorch 2.13. "mean" and "classes" are what its evaluation makes of a photo of 45 x 70 at the
+shorter sides 40 and 62, the longer one at most 90 (every fourth place and tenth class; every second
+place).
 """
 
 import functools
@@ -43,6 +45,20 @@ def test_logits_agree_with_the_published_network():
 def test_resized_probabilities_agree_with_the_published_network():
     found = jax.nn.softmax(residual.resize(logits(), 125, 67))
     assert error(found[:, ::10, ::10, ::10], stored("upernet")["probabilities"]) < LIMIT
+
+
+def test_reading_at_several_sizes_agrees_with_the_published_evaluation():
+    photos = np.random.RandomState(3).randint(0, 256, (1, 45, 70, 3)).astype(np.uint8)
+    found = upernet.probabilities(variables(), photos, (40, 62), 90)
+    assert error(found[:, ::4, ::4, ::10], stored("upernet")["mean"]) < LIMIT
+    classes, expected = found.argmax(-1), stored("upernet")["classes"]
+    # Rounding may decide where two classes are alike.
+    assert (classes[:, ::2, ::2] != expected).mean() < 1e-3 and len(np.unique(expected)) > 5
+
+
+def test_sizes_are_those_of_the_published_evaluation():
+    assert upernet.sizes(256, 256) == [(side, side) for side in (320, 384, 480, 544, 608)]
+    assert upernet.sizes(100, 300) == [(320, 928), *[(352, 1024)] * 4]
 
 
 @pytest.mark.parametrize("part, number", [("encoder", 530), ("decoder", 62)])

@@ -6,7 +6,9 @@ github.com/kazuto1011/deeplab-pytorch.
 """
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from usis_jax.evaluation.networks.residual import EXPANSION, Bottleneck, Convolution, resize
 
@@ -69,7 +71,7 @@ class DeepLab(nn.Module):
         """Classifies places.
 
         Args:
-          photos: float [B, H, W, 3], RGB in [0, 255]; 513 at the longer side as published.
+          photos: float [B, H, W, 3], RGB in [0, 255]; of their own size as published.
 
         Returns:
           float32 [B, h, w, num_classes], h about H / 8; to be resized by `residual.resize`.
@@ -89,6 +91,29 @@ class DeepLab(nn.Module):
             part = network(resize(x, *sides, scale))
             logits = jnp.maximum(logits, resize(part, height, width))
         return logits
+
+
+def read(variables, photos) -> np.ndarray:
+    """Most likely class of each pixel, as the published evaluation finds it, without its CRF.
+
+    Args:
+      variables: of `DeepLab`.
+      photos: uint8 [B, H, W, 3].
+
+    Returns:
+      int32 [B, H, W], outputs of the network.
+
+    Raises:
+      ValueError: as `DeepLab`.
+    """
+    return np.asarray(_read(variables, np.asarray(photos)))
+
+
+@jax.jit
+def _read(variables, photos):
+    classes = variables["params"]["base"][f"rate_{RATES[0]}"]["conv"]["bias"].size
+    logits = DeepLab(classes).apply(variables, photos)
+    return resize(logits, *photos.shape[1:3]).argmax(-1).astype(jnp.int32)
 
 
 def convolutions(num_classes: int = CLASSES) -> dict[str, tuple[int, ...]]:

@@ -5,8 +5,13 @@ names of github.com/CSAILVision/semantic-segmentation-pytorch, whose ResNet begi
 convolutions and strides in the middle of its blocks.
 """
 
+import functools
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
+from PIL import Image
 
 from usis_jax.evaluation.networks.residual import EXPANSION, Bottleneck, Convolution, resize
 
@@ -24,6 +29,8 @@ WIDTH = 512
 """Of everything behind the encoder."""
 MULTIPLE = 32
 """The published evaluation brings photos to sides that are multiples of this."""
+SIDES, LONGEST = (300, 375, 450, 525, 600), 1000
+"""Shorter sides at which the published evaluation reads photos, and the limit of the longer one."""
 
 
 class Encoder(nn.Module):
@@ -103,6 +110,59 @@ class UPerNet(nn.Module):
             raise ValueError(f"photos must be [B, H, W, 3], got {photos.shape}")
         x = (photos.astype(jnp.float32) / 255 - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
         return Decoder(self.num_classes, name="decoder")(Encoder(name="encoder")(x))
+
+
+def sizes(height: int, width: int, sides=SIDES, longest: int = LONGEST) -> list[tuple[int, int]]:
+    """Sizes at which the published evaluation reads a photo.
+
+    Args:
+      height, width: of the photo.
+      sides: its shorter sides.
+      longest: limit of the longer side, before rounding up to MULTIPLE.
+
+    Returns:
+      (height, width) for each of `sides`.
+    """
+    found = []
+    for side in sides:
+        scale = min(side / min(height, width), longest / max(height, width))
+        found.append(tuple(-(-int(old * scale) // MULTIPLE) * MULTIPLE for old in (height, width)))
+    return found
+
+
+def probabilities(variables, photos, sides=SIDES, longest: int = LONGEST) -> np.ndarray:
+    """Probability of each class at each pixel, the mean over sizes as in the published evaluation.
+
+    Args:
+      variables: of `UPerNet`.
+      photos: uint8 [B, H, W, 3].
+      sides, longest: as of `sizes`; a single side makes a single-scale reading.
+
+    Returns:
+      float32 [B, H, W, num_classes].
+    """
+    photos = np.asarray(photos)
+    height, width = photos.shape[1:3]
+    total = 0
+    for rows, columns in sizes(height, width, sides, longest):
+        resized = [
+            np.asarray(Image.fromarray(photo).resize((columns, rows), Image.Resampling.BILINEAR))
+            for photo in photos
+        ]
+        total = total + _probabilities(variables, np.stack(resized), height, width) / len(sides)
+    return np.asarray(total)
+
+
+def read(variables, photos, sides=SIDES, longest: int = LONGEST) -> np.ndarray:
+    """Most likely class of each pixel: int32 [B, H, W]; arguments as of `probabilities`."""
+    return probabilities(variables, photos, sides, longest).argmax(-1).astype(np.int32)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _probabilities(variables, photos, height, width):
+    classes = variables["params"]["decoder"]["classes"]["conv"]["bias"].size
+    logits = UPerNet(classes).apply(variables, photos)
+    return nn.softmax(resize(logits, height, width))
 
 
 def average_grid(x, side: int):
