@@ -28,7 +28,12 @@ def add(commands) -> None:
         "--photos", metavar="DIR", help="real photos (default: the run's validation data)"
     )
     parser.add_argument(
-        "--judge", metavar="DIR", help="folder that usis train-judge wrote: mIoU, FD-judge"
+        "--judge", metavar="DIR|NAME",
+        help="folder that usis train-judge wrote: mIoU, FD-judge; or a published segmenter: "
+        "drn-d-105, drn-d-105-ms",
+    )  # fmt: skip
+    parser.add_argument(
+        "--judge_weights", metavar="FILE", nargs="+", help="weights of a published segmenter"
     )
     parser.add_argument(
         "--inception", metavar="PATH", help="file or folder with the weights of the FID's network "
@@ -62,12 +67,15 @@ def run(values) -> dict:
     import tqdm
 
     from usis_jax import atomic
-    from usis_jax.evaluation import judge, table
+    from usis_jax.evaluation import table
 
-    chosen = judge.Judge.load(values.judge) if values.judge else None
     folders = values.compare or [values.workdir]
-    with tqdm.tqdm(desc="Inception", unit="photo", file=sys.stderr, delay=1) as bar:
+    with (
+        tqdm.tqdm(desc="Inception", unit="photo", file=sys.stderr, delay=1) as bar,
+        tqdm.tqdm(desc="judge", unit="photo", file=sys.stderr, delay=1) as judge_bar,
+    ):
         inception = _inception(values, bar.update)
+        chosen = _judge(values, judge_bar.update)
         results = [_one(values, folder, step, chosen, inception) for folder in folders]
     if values.compare:
         lines, notes = table.comparison(results)
@@ -86,6 +94,18 @@ def _step(text):
     if not text.isdecimal():
         raise ValueError(f"--step is {text}; it must be best, latest or the number of a checkpoint")
     return int(text)
+
+
+def _judge(values, advance):
+    """The judge that --judge names, or None."""
+    from usis_jax.evaluation import judge, published_judges
+
+    if values.judge in published_judges.KNOWN:
+        return published_judges.load(values.judge, values.judge_weights, advance)
+    if values.judge_weights:
+        raise ValueError("--judge_weights belongs to a published segmenter; give --judge="
+                         f"{' or '.join(published_judges.KNOWN)} with it")
+    return judge.Judge.load(values.judge) if values.judge else None
 
 
 def _inception(values, advance):

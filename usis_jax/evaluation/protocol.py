@@ -14,6 +14,7 @@ from usis_jax.evaluation import (
     diversity,
     frechet,
     kernel,
+    published_judges,
     segmentation,
     sliced_wasserstein,
     spectrum,
@@ -50,7 +51,7 @@ def rows_of(material, judge=None, inception=None):
 
     Args:
         material: material.Material.
-        judge: judge.Judge of the same classes and size, or None.
+        judge: judge.Judge of the same classes and size, published_judges.PublishedJudge, or None.
         inception: features.Extractor, or None: Fréchet and kernel distances of the FID.
     Returns:
         (list of Row, dict of measure -> why it was left out).
@@ -89,6 +90,9 @@ def _judge(material, judge, **_):
     if judge is None:
         why = "no judge; usis train-judge trains one, --judge=DIR names it"
         return [], {"mIoU": why, "FD-judge": why, "KD-judge": why}
+    if isinstance(judge, published_judges.PublishedJudge):
+        why = f"{judge.key} gives no features; a judge of usis train-judge does"
+        return _published_judge(material, judge), {"FD-judge": why, "KD-judge": why}
     size = (judge.height, judge.width)
     if size != material.painted.shape[1:3]:
         raise ValueError(
@@ -118,6 +122,18 @@ def _judge(material, judge, **_):
     protocol = f"{judge.name} on {_painted(material)}; real: the judge {where}"
     rows += _segmentation_rows("", scores, bound, protocol)
     return rows, {}
+
+
+def _published_judge(material, judge):
+    labels = judge.labels(material.labels, material.generator.spec)
+    scores = _scores(judge.predict(material.painted), material, labels, judge.spec)
+    bound, where = None, "none, no label maps of the real photos"
+    if material.paired:
+        bound = _scores(judge.predict(material.real), material, labels, judge.spec)
+        bound, where = dataclasses.asdict(bound), "the same judge on the validation photos"
+    protocol = (f"{judge.name}, {judge.spec.num_classes - 1} classes of {judge.spec.name}, void "
+                f"left out; {_painted(material)}; real: {where}")
+    return _segmentation_rows(f"{judge.key} ", scores, bound, protocol)
 
 
 def _segmenter(material, **_):
@@ -192,10 +208,11 @@ def _segmentation_rows(prefix, scores, bound, protocol):
     ]
 
 
-def _scores(predicted, material):
-    spec = material.generator.spec
-    matrix = segmentation.confusion(material.labels, predicted, spec.num_classes, spec.void)
-    return segmentation.scores(matrix, spec.void, len(material.labels))
+def _scores(predicted, material, labels=None, spec=None):
+    """Scores of predictions against label maps, by default those of the run."""
+    labels, spec = material.labels if labels is None else labels, spec or material.generator.spec
+    matrix = segmentation.confusion(labels, predicted, spec.num_classes, spec.void)
+    return segmentation.scores(matrix, spec.void, len(labels))
 
 
 def _read(material):
