@@ -11,7 +11,7 @@ from tests.evaluate_test import by_name, found, no_weights, workdir  # noqa: F40
 from usis_jax import cli
 from usis_jax.data import label_spec
 from usis_jax.evaluation import protocol, published_judges
-from usis_jax.evaluation.networks import drn
+from usis_jax.evaluation.networks import deeplab, drn, upernet
 from usis_jax.interop import files
 
 CITYSCAPES, SCORED = label_spec.get("cityscapes"), label_spec.get("cityscapes19")
@@ -139,3 +139,39 @@ def test_bad_use_is_one_line(options, message, capsys):
     assert cli.main(["evaluate", "--workdir=a", *options]) == 2
     error = capsys.readouterr().err
     assert message in error and error.strip().count("\n") == 0
+
+
+def test_deeplab_is_loaded_and_its_outputs_begin_behind_void(tmp_path, monkeypatch):
+    path = tmp_path / "deeplab.pth"
+    files.write(path, drawn(stored("deeplab")["keys"]))
+    judge = published_judges.load("deeplabv2-resnet101-msc", [path])
+    seen = []
+
+    def read(variables, photos):
+        seen.append(variables["params"]["base"]["rate_24"]["conv"]["bias"])
+        return photos[..., 0].astype(np.int32)
+
+    monkeypatch.setattr(deeplab, "read", read)
+    photos = np.random.default_rng(0).integers(0, 182, (1, 32, 40, 3), np.uint8)
+    np.testing.assert_array_equal(judge.predict(photos), photos[..., 0] + 1)
+    key = "base.aspp.c3.bias"
+    np.testing.assert_array_equal(seen[0], drawn([f"{key} 182"])[key])
+    coco = label_spec.get("coco_stuff")
+    assert judge.spec.num_classes == 183 and judge.labels([[0, 182]], coco).tolist() == [[0, 182]]
+    with pytest.raises(ValueError, match="at least 32"):
+        judge.predict(photos[:, :31])
+
+
+def test_upernet_is_loaded_from_two_files_in_their_order(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{part}.pth" for part in ("encoder", "decoder")]
+    for path in paths:
+        files.write(path, drawn(stored("upernet")[f"{path.stem}_keys"]))
+    judge = published_judges.load("upernet101", paths)
+    monkeypatch.setattr(upernet, "read", lambda variables, photos: photos[..., 0].astype(np.int32))
+    photos = np.random.default_rng(0).integers(0, 150, (1, 40, 32, 3), np.uint8)
+    np.testing.assert_array_equal(judge.predict(photos), photos[..., 0] + 1)
+    assert judge.spec.num_classes == 151 and "300, 375, 450, 525, 600" in judge.name
+    with pytest.raises(ValueError, match=r"decoder\.pth has no 'conv1\.weight'"):
+        published_judges.load("upernet101", paths[::-1])
+    with pytest.raises(ValueError, match="needs 2 of --judge_weights, not 1"):
+        published_judges.load("upernet101", paths[:1])

@@ -30,7 +30,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--judge", metavar="DIR|NAME",
         help="folder that usis train-judge wrote: mIoU, FD-judge; or a published segmenter: "
-        "drn-d-105, drn-d-105-ms",
+        "drn-d-105, drn-d-105-ms, deeplabv2-resnet101-msc, upernet101",
     )  # fmt: skip
     parser.add_argument(
         "--judge_weights", metavar="FILE", nargs="+", help="weights of a published segmenter"

@@ -16,7 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from usis_jax.data import label_spec, spec_mapping
-from usis_jax.evaluation.networks import drn, drn_keys
+from usis_jax.evaluation.networks import (
+    deeplab,
+    deeplab_keys,
+    drn,
+    drn_keys,
+    upernet,
+    upernet_keys,
+)
 from usis_jax.interop import files
 
 BATCH = 4
@@ -69,11 +76,45 @@ _DRN = Published(
     "photos read at their own size", _drn_variables, _drn_reader, drn.STRIDE,
 )  # fmt: skip
 
+
+def _deeplab_variables(dicts, names):
+    return deeplab_keys.variables(*dicts, *names)
+
+
+def _deeplab_reader():
+    # Train id 0 is void; the network has no output for it.
+    return lambda variables, photos: deeplab.read(variables, photos) + 1
+
+
+def _upernet_variables(dicts, names):
+    return upernet_keys.variables(*dicts, names)
+
+
+def _upernet_reader():
+    # As of DeepLab.
+    return lambda variables, photos: upernet.read(variables, photos) + 1
+
+
+_DEEPLAB = Published(
+    "coco_stuff", ("deeplabv2_resnet101_msc-cocostuff164k-100000.pth",),
+    "https://github.com/kazuto1011/deeplab-pytorch/releases",
+    "photos read at 1, 0.75 and 0.5 of their own size, without CRF",
+    _deeplab_variables, _deeplab_reader, smallest=deeplab.SMALLEST,
+)  # fmt: skip
+_UPERNET = Published(
+    "ade20k", ("encoder_epoch_50.pth", "decoder_epoch_50.pth"),
+    "http://sceneparsing.csail.mit.edu/model/pytorch (ade20k-resnet101-upernet)",
+    "photos read at shorter sides of " + ", ".join(map(str, upernet.SIDES)),
+    _upernet_variables, _upernet_reader,
+)  # fmt: skip
+
 KNOWN = {
     "drn-d-105": _DRN,
     "drn-d-105-ms": _DRN._replace(
         manner="photos read at six scales from 0.5 to 1.75", reader=_drn_scales_reader,
         smallest=2 * drn.STRIDE),
+    "deeplabv2-resnet101-msc": _DEEPLAB,
+    "upernet101": _UPERNET,
 }  # fmt: skip
 """Name of --judge -> Published."""
 
