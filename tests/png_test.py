@@ -37,3 +37,28 @@ def test_image_need_not_be_contiguous():
 def test_other_arrays_are_refused(image):
     with pytest.raises(ValueError, match=r"it must be uint8 \[H, W\]"):
         png.encode(image)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 1), (5, 7, 3), (1, 1, 3), (286, 286, 3), (300, 700, 1)])
+def test_own_files_decode_without_another_reader(shape, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    content = png.encode(image)
+    monkeypatch.setattr(png.Image, "open", None)
+    np.testing.assert_array_equal(png.decode(content), image)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("options", [{}, {"compress_level": 0}, {"optimize": True}], ids=str)
+def test_files_of_other_writers_decode_too(mode, options):
+    shape = (40, 300, 3) if mode == "RGB" else (40, 300)
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", **options)
+    np.testing.assert_array_equal(png.decode(buffer.getvalue()), image.reshape(40, 300, -1))
+
+
+@pytest.mark.parametrize("cut", [10, 40, 60, 500])
+def test_cut_files_are_errors(cut):
+    content = png.encode(np.zeros((30, 30, 3), np.uint8))
+    with pytest.raises(OSError):
+        png.decode(content[:cut])

@@ -237,10 +237,15 @@ def test_signal_saves_the_step_and_ends_cleanly(tmp_path):
 
 
 def test_second_signal_is_not_held_back():
-    with signals.StopSignals() as stop, pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.name == "SIGINT"
-        os.kill(os.getpid(), signal.SIGINT)
+    # A shell starts its background jobs with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with signals.StopSignals() as stop, pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.name == "SIGINT"
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_logged_values_are_means_over_the_interval(tmp_path):

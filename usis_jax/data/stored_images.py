@@ -1,12 +1,10 @@
 """Images of prepared data sets, read at random."""
 
-import io
 import pathlib
 
 import numpy as np
-from PIL import Image
 
-from usis_jax.data import prepared
+from usis_jax.data import png, prepared
 from usis_jax.data.builder import FIELDS
 
 # Bytes of decoded images that a stream keeps in memory.
@@ -28,9 +26,7 @@ class Encoded:
         return len(self._source)
 
     def __getitem__(self, index) -> np.ndarray:
-        with Image.open(io.BytesIO(self._source[index][self._field])) as image:
-            array = np.asarray(image)
-        return array if array.ndim == 3 else array[..., None]
+        return png.decode(self._source[index][self._field])
 
 
 class Decoded:
