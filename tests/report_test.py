@@ -66,6 +66,29 @@ def test_report_counts_sources_and_shares(out):
     assert json.loads(json.dumps(described)) == described
 
 
+class ReadsTopAsRoof:
+    """A judge that reads roof in the upper half of every photo and grass below."""
+
+    name, spec = "judge yard", SPEC
+
+    def predict(self, photos):
+        read = np.zeros(photos.shape[:3], np.int32)
+        read[:, : read.shape[1] // 2] = 3
+        return read
+
+
+def test_what_a_judge_reads_in_photos_stands_beside_the_label_maps(out):
+    settings = tiny_data.settings(out, photos="yard:train,meadow:train")
+    described = report.describe(settings, progress=False, judge=ReadsTopAsRoof())
+    assert [entry["judged"] for entry in described["classes"]] == [0.5, 0, 0, 0.5, 0]
+    text = "\n".join(report.lines(described))
+    assert "in photos" in text and "as judge yard reads them" in text
+    other = ReadsTopAsRoof()
+    other.spec = label_spec.get("camvid")
+    with pytest.raises(ValueError, match="--judge knows the classes of 'camvid'"):
+        report.describe(settings, progress=False, judge=other)
+
+
 def test_sources_without_weights_share_by_their_counts(out):
     settings = tiny_data.settings(out, photos="yard:train,meadow:train")
     described = report.describe(settings, progress=False)

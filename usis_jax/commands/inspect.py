@@ -29,6 +29,11 @@ def add(commands) -> None:
         help="file for the picture (default inspect.png in DIR; with --config inspect.png, or the "
         "next free name)",
     )  # fmt: skip
+    parser.add_argument(
+        "--judge", metavar="DIR",
+        help="with --config: folder that usis train-judge wrote; what it reads in the photos "
+        "stands beside the classes of the label maps",
+    )  # fmt: skip
     arguments.add_config(parser, "; not together with DIR")
 
 
@@ -39,14 +44,20 @@ def run(values) -> dict:
     if given and (values.config or values.overrides):
         word = "DIR" if given[0] == "dir" else f"--{given[0]}"
         raise ValueError(f"{word} and --config do not go together; give one of them")
+    if values.judge and not values.config:
+        raise ValueError("--judge needs --config=FILE, whose photos it reads")
     if values.dir or values.photos or values.labels:
         return {"command": "inspect", **inspect_files(files)}
     if not values.config:
         raise ValueError("give a folder of your own files, or --config=FILE")
     picture = _picture_file(values.picture)
-    settings = arguments.settings_of(values)
+    settings, judge = arguments.settings_of(values), None
+    if values.judge:
+        from usis_jax.evaluation.judge import Judge
+
+        judge = Judge.load(values.judge)
     result = inspect_networks(settings)
-    return {"command": "inspect", **result, **inspect_data(settings, picture)}
+    return {"command": "inspect", **result, **inspect_data(settings, picture, judge)}
 
 
 def inspect_files(files) -> dict:
@@ -80,7 +91,7 @@ def inspect_networks(settings) -> dict:
     }
 
 
-def inspect_data(settings, picture) -> dict:
+def inspect_data(settings, picture, judge=None) -> dict:
     """Prints what a configuration trains on and writes a picture of it; returns it for JSON.
 
     Where data are not prepared, prints one line that says what to run.
@@ -89,7 +100,7 @@ def inspect_data(settings, picture) -> dict:
     from usis_jax.data import report
 
     try:
-        described = report.describe(settings)
+        described = report.describe(settings, judge=judge)
     except FileNotFoundError as error:
         print(error)
         return {"data": None, "picture": None}

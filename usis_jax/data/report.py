@@ -10,32 +10,35 @@ from usis_jax.data.builder import FIELDS
 
 _ROWS = 4
 _COLUMNS = 2
+_JUDGED_PHOTOS = 500
 
 
-def describe(settings, progress: bool = True) -> dict:
+def describe(settings, progress: bool = True, judge=None) -> dict:
     """Counts, sizes and class shares of the prepared data that settings name.
 
     Args:
       settings: Settings.
       progress: whether to show progress on stderr where classes must be counted.
+      judge: evaluation.judge.Judge of the same classes and size, or None: what it reads in up to
+        500 training photos stands beside the label maps.
 
     Returns:
       {"prepared_dir", "height", "width" (what networks see), "stored_height", "stored_width",
       "flip", "class_balance", "photos", "labels": list of sources, each {"source", "count",
       "share" of what is drawn, "passes" in the whole run}, "validation": {"source", "photos",
       "labels": counts}, "label_spec", "classes": see `class_shares.summary`, each with "trained":
-      share of the pixels in the label maps that training draws}.
+      share of the pixels in the label maps that training draws, and "judge": its name or None}.
 
     Raises:
       FileNotFoundError: a data set is not prepared; says what to run.
-      ValueError: a split is empty or unknown.
+      ValueError: a split is empty or unknown, or the judge knows other classes or another size.
     """
     data, spec = settings.data, streams.spec(settings)
     name, split = sections.parse_data(data.labels)
     folder = stored_images.folder(settings, name, "labels")
     labels = _sources(settings, "labels", [(name, split, None)])
     pixels = class_shares.of_split(folder, split, progress)
-    classes = class_shares.summary(pixels, spec)
+    classes = class_shares.summary(pixels, spec, _judged(settings, spec, judge))
     trained = class_shares.expected(pixels, spec.void, data.class_balance)
     for entry, share in zip(classes, trained, strict=True):
         entry["trained"] = float(share)
@@ -52,6 +55,7 @@ def describe(settings, progress: bool = True) -> dict:
         "labels": labels,
         "validation": _validation(settings),
         "label_spec": spec.name,
+        "judge": judge.name if judge else None,
         "classes": classes,
     }
 
@@ -71,17 +75,22 @@ def lines(report: dict) -> list[str]:
         f"  {'validation':12s}{validation['source']:32s}{counts}",
     ]
     balance = report["class_balance"]
+    judge = report["judge"]
     rows.append(f"classes of {report['label_spec']}, in the order of their pixels:")
-    rows.append(f"  {'':24s}{'pixels':>9s}{'maps':>9s}" + ("  when balanced" if balance else ""))
+    head = f"  {'':24s}{'pixels':>9s}{'maps':>9s}" + ("  when balanced" if balance else "")
+    rows.append(head + ("  in photos" if judge else ""))
     ranked = sorted(report["classes"], key=lambda entry: -entry["pixels"])
     for entry in ranked:
         if entry["maps"]:
             shown = f"  {entry['name'][:23]:24s}{_percent(entry['pixels']):>9s}{entry['maps']:>9,}"
             shown += f"{_percent(entry['trained']):>15s}" if balance else ""
+            shown += f"{_percent(entry['judged']):>11s}" if judge else ""
             rows.append(shown + ("  void, does not count" if entry["void"] else ""))
     absent = [entry["name"] for entry in ranked if not entry["maps"] and not entry["void"]]
     if absent:
         rows.append(f"  in no label map: {', '.join(absent)}")
+    if judge:
+        rows.append(f"  in photos: as {judge} reads them, which errs")
     return rows
 
 
@@ -107,6 +116,19 @@ def picture(settings, report: dict) -> np.ndarray:
         if entry["maps"]
     ]
     return np.concatenate([sheet, grids.legend(entries, sheet.shape[1])])
+
+
+def _judged(settings, spec, judge) -> np.ndarray | None:
+    """Shares of the classes that a judge reads in training photos: float [K]."""
+    if judge is None:
+        return None
+    if judge.spec.classes != spec.classes:
+        raise ValueError(
+            f"--judge knows the classes of {judge.spec.name!r} and the label maps those of "
+            f"{spec.name!r}; train a judge of the same classes"
+        )
+    read = judge.predict(streams.first_photos(settings, _JUDGED_PHOTOS))
+    return np.bincount(read.ravel(), minlength=spec.num_classes) / read.size
 
 
 def _sources(settings, kind: str, sources) -> list[dict]:

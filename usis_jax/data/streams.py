@@ -183,6 +183,26 @@ def number_of_photos(settings) -> int:
     return sum(map(len, stored_images.read(settings, "photos", sources)))
 
 
+def first_photos(settings, number: int) -> np.ndarray:
+    """The first photos of a pass over the training photos, as networks see them.
+
+    Args:
+      settings: Settings.
+      number: how many; fewer where there are fewer.
+
+    Returns:
+      uint8 [n, H, W, 3].
+
+    Raises:
+      FileNotFoundError: a data set is not prepared; says what to run.
+    """
+    number = min(number, number_of_photos(settings))
+    batches, found = training(settings), []
+    while sum(map(len, found)) < number:
+        found.append(next(batches)["photo"])
+    return np.concatenate(found)[:number]
+
+
 def _order(settings, kind: str) -> grain.MapDataset:
     """Endless images of data.photos or data.labels, as they are stored."""
     number = ("photos", "labels").index(kind)

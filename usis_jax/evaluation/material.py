@@ -89,7 +89,7 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
     generator, segmenter = _networks(workdir, step)
     real, maps, paired = _validation(generator, labels, photos, sizes.photos)
     both = labels is not None and photos is not None
-    other = None if both else _training_photos(generator.settings, len(maps))
+    other = None if both else streams.first_photos(generator.settings, len(maps))
     # Maps next to each other are often of the same place.
     chosen = np.linspace(0, len(maps) - 1, min(sizes.diversity_maps, len(maps))).astype(int)
     total = len(maps) + sizes.samples * len(chosen)
@@ -192,12 +192,3 @@ def _spread(files, number):
     if not number or number >= len(files):
         return files
     return [files[i] for i in np.linspace(0, len(files) - 1, number).astype(int)]
-
-
-def _training_photos(settings, number):
-    """The first `number` photos of a pass over the training photos, as networks see them."""
-    number = min(number, streams.number_of_photos(settings))
-    batches, found = streams.training(settings), []
-    while sum(map(len, found)) < number:
-        found.append(next(batches)["photo"])
-    return np.concatenate(found)[:number]
