@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax import atomic, checkpoint, grids, noise, workdirs
+from usis_jax import atomic, batching, checkpoint, grids, noise, workdirs
 from usis_jax import settings as settings_lib
 from usis_jax.data import preprocess
 from usis_jax.models import registry
@@ -223,12 +223,9 @@ def _paint_all(generator, labels, files, folder, num_samples, seed, batch_size):
     """Paints and saves all maps; returns the first ones' photos uint8 [N, rows, H, W, 3]."""
     batch_size = min(batch_size, len(files))
     shown = []
-    for start in range(0, len(files), batch_size):
-        part = labels[start : start + batch_size]
-        missing = batch_size - len(part)
-        padded = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-        photos = generator(padded, seed, num_samples, first=start)[:, : len(part)]
-        for i, path in enumerate(files[start : start + batch_size]):
+    for start, batch, count in batching.batches(labels, batch_size):
+        photos = generator(batch, seed, num_samples, first=start)[:, :count]
+        for i, path in enumerate(files[start : start + count]):
             for n in range(num_samples):
                 atomic.write_png(folder / f"{path.stem}_{n}.png", photos[n, i])
         if start < _SHEET_ROWS:

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from usis_jax import grids, sampling, steps
+from usis_jax import batching, grids, sampling, steps
 from usis_jax.data import streams
 from usis_jax.evaluation import sliced_wasserstein
 from usis_jax.models import registry
@@ -99,11 +99,10 @@ class Validation:
             dict of floats, see `sliced_wasserstein.distance`.
         """
         ema = {"params": state.ema_params, **ema_collections}
-        painted, rows = [], self._rows
-        for start in range(0, len(self._labels), rows):
-            part = self._labels[start : start + rows]
-            padded = np.concatenate([part, np.repeat(part[-1:], rows - len(part), axis=0)])
-            painted.append(self._paint(ema, padded, 0, 0, start)[: len(part)])
+        painted = [
+            self._paint(ema, batch, 0, 0, start)[:count]
+            for start, batch, count in batching.batches(self._labels, self._rows)
+        ]
         return sliced_wasserstein.distance(np.concatenate(painted), self._photos)
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from usis_jax import atomic, trees
+from usis_jax import atomic, batching, steps, trees
 from usis_jax.data.label_spec import LabelSpec
 from usis_jax.interop import files
 from usis_jax.ops import haar, resample
@@ -114,9 +114,9 @@ class Judge:
         self.variables = trees.unflatten(shapes, flat, "judge")
         self.sha256 = _digest(flat)
         self._labels = jax.jit(lambda variables, photo: self.network.apply(
-            variables, to_float(photo)).argmax(-1).astype(jnp.int32))
+            variables, steps.to_photo(photo)).argmax(-1).astype(jnp.int32))
         self._features = jax.jit(lambda variables, photo: self.network.apply(
-            variables, to_float(photo), method="features"))
+            variables, steps.to_photo(photo), method="features"))
 
     @classmethod
     def load(cls, directory) -> "Judge":
@@ -215,18 +215,10 @@ class Judge:
             raise ValueError(
                 f"photos are {list(photos.shape)}; this judge was trained and measured at "
                 f"[N, {self.height}, {self.width}, 3] and reads only those")
-        found = []
-        for start in range(0, len(photos), BATCH):
-            part = photos[start:start + BATCH]
-            # Of one shape, so that it is compiled once.
-            padded = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
-            found.append(np.asarray(function(self.variables, padded))[:len(part)])
-        return np.concatenate(found)
-
-
-def to_float(photo: Array) -> Array:
-    """uint8 in 0..255 -> float32 in [-1, 1]; floats pass."""
-    return photo.astype(jnp.float32) / 127.5 - 1.0 if photo.dtype == jnp.uint8 else photo
+        return np.concatenate([
+            np.asarray(function(self.variables, batch))[:count]
+            for _, batch, count in batching.batches(photos, BATCH)
+        ])
 
 
 def check_free(directory) -> None:

@@ -24,10 +24,10 @@ import numpy as np
 import optax
 from jax import Array
 
-from usis_jax import grids, logs, losses
+from usis_jax import grids, logs, losses, steps
 from usis_jax.data import pairs as pairs_lib
 from usis_jax.evaluation import segmentation
-from usis_jax.evaluation.judge import BATCH, Judge, JudgeNetwork, check_free, to_float
+from usis_jax.evaluation.judge import BATCH, Judge, JudgeNetwork, check_free
 from usis_jax.fields import Section, limited
 
 _SHOWN = 8
@@ -190,7 +190,7 @@ def loss_of(logits: Array, label: Array, void: int | None) -> Array:
 def _step(state, batch, *, network, optimiser):
     """One update: (variables, optimiser's state) and a batch -> the same and the loss."""
     variables, opt_state = state
-    photo, label = to_float(batch["photo"]), batch["label"]
+    photo, label = steps.to_photo(batch["photo"]), batch["label"]
 
     def cost(params):
         logits, updates = network.apply(

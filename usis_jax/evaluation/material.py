@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from usis_jax import checkpoint, sampling, trees, workdirs
+from usis_jax import batching, checkpoint, sampling, trees, workdirs
 from usis_jax.data import layout, preprocess, streams
 from usis_jax.models import registry
 
@@ -131,12 +131,10 @@ def paint(generator, labels, seed=0, sample=0, advance=lambda number: None):
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     variables = jax.device_put(generator.variables, everywhere)
     painted = []
-    for start in range(0, len(labels), batch):
-        part = labels[start : start + batch].astype(np.int32)
-        padded = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
-        photos = generator.painter(variables, jax.device_put(padded, spread), seed, sample, start)
-        painted.append(photos[: len(part)])
-        advance(len(part))
+    for start, part, count in batching.batches(labels.astype(np.int32), batch):
+        photos = generator.painter(variables, jax.device_put(part, spread), seed, sample, start)
+        painted.append(photos[:count])
+        advance(count)
     return np.concatenate(painted)
 
 

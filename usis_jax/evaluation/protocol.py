@@ -10,6 +10,7 @@ import hashlib
 
 import numpy as np
 
+from usis_jax import batching, steps
 from usis_jax.evaluation import (
     diversity,
     frechet,
@@ -223,14 +224,11 @@ def _read(material):
 
     @jax.jit
     def read(photo):
-        logits = network.apply(variables, photo.astype("float32") / 127.5 - 1.0, train=False)
+        logits = network.apply(variables, steps.to_photo(photo), train=False)
         return logits[..., 1:].argmax(-1)
 
-    found, batch = [], min(8, len(material.painted))
-    for start in range(0, len(material.painted), batch):
-        part = material.painted[start : start + batch]
-        padded = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
-        found.append(np.asarray(read(padded))[: len(part)])
+    parts = batching.batches(material.painted, min(8, len(material.painted)))
+    found = [np.asarray(read(batch))[:count] for _, batch, count in parts]
     return np.concatenate(found).astype(np.int32)
 
 

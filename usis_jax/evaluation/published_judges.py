@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax import batching
 from usis_jax.data import label_spec, spec_mapping
 from usis_jax.evaluation.networks import (
     deeplab,
@@ -187,13 +188,10 @@ class PublishedJudge:
                 f"least {smallest}, and these are {photos.shape[1]}x{photos.shape[2]}; choose "
                 "another judge")
         read, found = _reader(self.published.reader), []
-        for start in range(0, len(photos), BATCH):
-            part = photos[start:start + BATCH]
-            # Of one shape, so that it is compiled once.
-            padded = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
-            found.append(np.asarray(read(self.variables, padded), np.int32)[:len(part)])
+        for _, batch, count in batching.batches(photos, BATCH):
+            found.append(np.asarray(read(self.variables, batch), np.int32)[:count])
             if self.advance is not None:
-                self.advance(len(part))
+                self.advance(count)
         return np.concatenate(found)
 
 
