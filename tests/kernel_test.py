@@ -50,6 +50,15 @@ def test_full_estimate_over_several_blocks_agrees_with_scikit_learn():
     assert usis_jax.evaluation.kernel_distance(a, b) == pytest.approx(expected, rel=1e-6)
 
 
+def test_weighted_estimates_do_not_depend_on_the_blocks(monkeypatch):
+    a, b = _features(3, 11, 4), _features(4, 14, 4, shift=1.0)
+    expected = kernel.compare(a, b, subsets=5, subset_size=6, bootstrap=20)
+    monkeypatch.setattr(kernel, "_BLOCK", 4)
+    found = kernel.compare(a, b, subsets=5, subset_size=6, bootstrap=20)
+    for name in ("value", "low", "high", "subset_mean", "subset_deviation"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+
+
 def test_rank_deficient_features_agree_with_loops():
     a, b = _features(4, 20, 3), _features(5, 25, 3, shift=0.2)
     a, b = (np.hstack([x, x, np.ones((len(x), 10))]) for x in (a, b))

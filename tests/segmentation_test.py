@@ -48,6 +48,13 @@ def test_scores_agree_with_scikit_learn():
     assert (result.num_classes, result.images, result.pixels) == (6, 3, labels.size)
 
 
+def test_maps_are_counted_block_by_block(monkeypatch):
+    labels, predictions = _maps(8, 5)
+    expected = segmentation.confusion(labels, predictions, 5, void=2)
+    monkeypatch.setattr(segmentation, "_BLOCK", 100)
+    np.testing.assert_array_equal(segmentation.confusion(labels, predictions, 5, void=2), expected)
+
+
 def test_matrices_of_batches_add_up_to_that_of_the_whole():
     labels, predictions = _maps(3, 5)
     parts = [segmentation.confusion(*pair, 5) for pair in zip(labels, predictions, strict=True)]

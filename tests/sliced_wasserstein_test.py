@@ -85,3 +85,11 @@ def test_patches_are_windows_of_the_photos():
 def test_sets_of_different_shape_are_refused():
     with pytest.raises(ValueError, match="one shape"):
         swd.distance(_photos(0, number=2), _photos(0, number=3))
+
+
+def test_many_photos_are_cut_less_often_so_that_memory_stays(monkeypatch):
+    photos = np.random.default_rng(0).integers(0, 256, (2, 6, 32, 32, 3), dtype=np.uint8)
+    expected = swd.distance(*photos, patches=4)
+    monkeypatch.setattr(swd, "MOST_PATCHES", 29)
+    assert swd.distance(*photos, patches=50) == expected
+    assert swd.distance(*photos, patches=3) != expected

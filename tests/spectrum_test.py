@@ -134,6 +134,15 @@ def test_batches_do_not_matter():
     assert parts.bands == pytest.approx(whole.bands, rel=1e-6)
 
 
+def test_large_batches_are_measured_in_parts(monkeypatch):
+    photos = _photos(3, number=7)
+    whole = spectrum.measure([photos])
+    monkeypatch.setattr(spectrum, "_CHUNK", 3)
+    parts = spectrum.measure([photos])
+    np.testing.assert_allclose(parts.power, whole.power, rtol=1e-6)
+    assert parts.bands == pytest.approx(whole.bands) and parts.number == 7
+
+
 def test_halved_contrast_is_six_decibels_everywhere():
     photos = 128 + 60.0 * np.random.default_rng(7).standard_normal((3, 32, 32, 3))
     result = spectrum.compare(

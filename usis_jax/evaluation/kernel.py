@@ -96,7 +96,7 @@ def compare(features_a, features_b, subsets=100, subset_size=1000, bootstrap=500
     weights = [
         np.concatenate(
             [
-                np.ones((len(features), 1)),
+                np.ones((len(features), 1), np.uint16),
                 _subset_weights(random, len(features), subsets, size),
                 _bootstrap_weights(random, len(features), bootstrap),
             ],
@@ -133,30 +133,38 @@ def _estimates(a, b, weights_a, weights_b):
     Args:
         a: float64 [N, D].
         b: float64 [M, D].
-        weights_a: float64 [N, E].
-        weights_b: float64 [M, E].
+        weights_a: whole numbers [N, E], of any type.
+        weights_b: whole numbers [M, E].
     Returns:
         float64 [E].
     """
     within = 0.0
     for features, weights in ((a, weights_a), (b, weights_b)):
-        squares = np.square(weights)
         itself = _kernel(np.einsum("nd,nd->n", features, features), features.shape[1])
-        pairs = np.square(weights.sum(axis=0)) - squares.sum(axis=0)
-        total = _weighted_sum(features, features, weights, weights)
-        within = within + (total - itself @ squares) / pairs
-    pairs = weights_a.sum(axis=0) * weights_b.sum(axis=0)
+        squares, own = 0.0, 0.0
+        for rows in _blocks(len(features)):
+            square = np.square(weights[rows], dtype=np.float64)
+            squares, own = squares + square.sum(axis=0), own + itself[rows] @ square
+        pairs = np.square(weights.sum(axis=0, dtype=np.float64)) - squares
+        within = within + (_weighted_sum(features, features, weights, weights) - own) / pairs
+    pairs = weights_a.sum(axis=0, dtype=np.float64) * weights_b.sum(axis=0, dtype=np.float64)
     return within - 2 * _weighted_sum(a, b, weights_a, weights_b) / pairs
 
 
 def _weighted_sum(a, b, weights_a, weights_b):
     """Sum over i, j of weights_a[i, e] k(a[i], b[j]) weights_b[j, e]: float64 [E]."""
     total = 0.0
-    for start in range(0, len(a), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        kernel = _kernel(a[rows] @ b.T, a.shape[1])
-        total = total + np.einsum("ne,ne->e", weights_a[rows], kernel @ weights_b)
+    for rows in _blocks(len(a)):
+        inner = 0.0
+        for columns in _blocks(len(b)):
+            kernel = _kernel(a[rows] @ b[columns].T, a.shape[1])
+            inner = inner + kernel @ weights_b[columns].astype(np.float64)
+        total = total + np.einsum("ne,ne->e", weights_a[rows].astype(np.float64), inner)
     return total
+
+
+def _blocks(number):
+    return [slice(start, start + _BLOCK) for start in range(0, number, _BLOCK)]
 
 
 def _kernel(products, dims):
@@ -166,19 +174,19 @@ def _kernel(products, dims):
 
 
 def _subset_weights(random, number, subsets, size):
-    """Columns with 1 for `size` images drawn without replacement: float64 [number, subsets]."""
-    weights = np.zeros((number, subsets))
+    """Columns with 1 for `size` images drawn without replacement: uint16 [number, subsets]."""
+    weights = np.zeros((number, subsets), np.uint16)
     for column in weights.T:
         column[random.permutation(number)[:size]] = 1
     return weights
 
 
 def _bootstrap_weights(random, number, samples):
-    """Columns with how often each image was drawn in `number` draws: float64 [number, samples].
+    """Columns with how often each image was drawn in `number` draws: uint16 [number, samples].
 
     A sample of one image only has no pairs, so it is drawn again (likely only of two images).
     """
-    weights = np.zeros((number, samples))
+    weights = np.zeros((number, samples), np.uint16)
     for column in weights.T:
         while np.count_nonzero(column) < 2:
             column[:] = np.bincount(random.integers(0, number, number), minlength=number)

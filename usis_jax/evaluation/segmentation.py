@@ -8,6 +8,8 @@ import dataclasses
 
 import numpy as np
 
+_BLOCK = 2**20
+
 
 @dataclasses.dataclass(frozen=True)
 class SegmentationScores:
@@ -57,6 +59,15 @@ def confusion(labels, predictions, num_classes, void=None):
         if not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(f"{name} must be integers, got {ids.dtype}")
     labels, predictions = labels.ravel(), predictions.ravel()
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    for start in range(0, len(labels), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        matrix += _count(labels[block], predictions[block], num_classes, void)
+    return matrix
+
+
+def _count(labels, predictions, num_classes, void):
+    """The matrix of flat arrays, which it checks."""
     if void is not None:
         counted = labels != void
         labels, predictions = labels[counted], predictions[counted]

@@ -20,6 +20,8 @@ ROUNDING_POWER = 1 / 12
 # Below it no ring is under 1/8 cycle a pixel.
 _SMALLEST_SIDE = 16
 _SMALLEST_BAND = 4
+# Photos at once, so that memory does not grow with them.
+_CHUNK = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +100,11 @@ def measure(batches):
         if batch.shape[1:3] != size:
             raise ValueError(f"photos must be of one size, got {batch.shape[1:3]} after {size}")
         number += len(batch)
-        power = power + _power(batch)
-        for name, energy in _haar_energies(batch).items():
-            energies[name] = energies.get(name, 0.0) + energy
+        for start in range(0, len(batch), _CHUNK):
+            photos = batch[start : start + _CHUNK]
+            power = power + _power(photos)
+            for name, energy in _haar_energies(photos).items():
+                energies[name] = energies.get(name, 0.0) + energy
     if not number:
         raise ValueError("the spectrum needs at least 1 photo, got none")
     frequencies, radial = _radial_mean(power / number, *size)
