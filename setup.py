@@ -28,6 +28,7 @@ setuptools.setup(
         "usis_jax.configs": "configs",
         "usis_jax.configs.released": "configs/released",
     },
+    package_data={"usis_jax.demo": ["page/*"]},
     entry_points={"console_scripts": ["usis = usis_jax.cli:main"]},
     install_requires=[
         "jax>=0.10",

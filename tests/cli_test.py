@@ -148,6 +148,9 @@ def test_broken_config_file_is_one_line(tmp_path, capsys, source, words):
         (["sample", "--workdir=w", "--labels=l", "--out=o", "--num_samples=0"], "1 or more"),
         (["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=-1"], "0 or more"),
         (["sample", "--workdir=w", "--labels=l", "--out=o", "--config.steps=1"], "leave it out"),
+        (["demo", "--workdir=w"], "w is not a work directory"),
+        (["demo", "--workdir=w", "--step=last"], "best, latest or the number"),
+        (["demo", "--workdir=w", "--port=70000"], "0 to 65535"),
     ],
 )
 def test_bad_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, words):
@@ -160,24 +163,28 @@ def test_bad_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argu
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [[], ["prepare"], ["train"], ["sample"], ["train-judge"]])
+@pytest.mark.parametrize(
+    "command", [[], ["prepare"], ["train"], ["sample"], ["demo"], ["train-judge"]]
+)
 def test_help_exits_0_and_names_every_option(capsys, command):
     assert run_in_process(*command, "--help") == 0
     text = capsys.readouterr().out
     options = {
-        (): ["prepare", "train", "sample", "train-judge"],
+        (): ["prepare", "train", "sample", "demo", "train-judge"],
         ("prepare",): [
             "--config", "--data_dir", "--overwrite", "--json", "--photos", "--labels", "--spec",
             "--name", "--height", "--width", "--skip_bad",
         ],
         ("train",): ["--config", "--workdir", "--accept_config_change", "--json"],
         ("sample",): ["--workdir", "--labels", "--out", "--num_samples", "--seed", "--best"],
+        ("demo",): ["--workdir", "--step", "--host", "--port", "--allow_host", "--open", "--json"],
         ("train-judge",): [
             "--config", "--pairs", "--measure", "--height", "--width", "--out", "--steps",
             "--batch_size", "--seed", "--json",
         ],
     }[tuple(command)]
-    fields = settings.flatten(settings.Settings()) if command and command != ["sample"] else {}
+    configured = command and command[0] not in ("sample", "demo")
+    fields = settings.flatten(settings.Settings()) if configured else {}
     for option in [*options, *(f"--config.{name}=" for name in fields)]:
         assert option in text
 

@@ -12,7 +12,7 @@ from usis_jax import cli, overrides
 from usis_jax.data import label_spec
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-NAMES = ("inspect", "prepare", "train", "sample", "import-torch", "export-torch",
+NAMES = ("inspect", "prepare", "train", "sample", "demo", "import-torch", "export-torch",
          "get-weights")
 COMMANDS = re.findall(rf"^usis (?:{'|'.join(NAMES)}) .*$", README, re.M)
 

@@ -1,5 +1,9 @@
 """Painting from a checkpoint: shapes, noise, folders of label maps, bad input."""
 
+import io
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_run
@@ -45,6 +49,32 @@ def test_photos_have_one_row_a_sample(generator, labels):
     assert (photos.shape, photos.dtype) == ((3, 2, 16, 16, 3), np.uint8)
     assert generator(labels[0]).shape == (1, 1, 16, 16, 3)
     assert generator.step == 7 and generator.spec == tiny_run.SPEC
+
+
+def test_photos_show_themselves_and_compute_like_arrays(generator, labels):
+    photos = generator(labels, num_samples=3)
+    sheet = np.asarray(Image.open(io.BytesIO(photos._repr_png_())))
+    np.testing.assert_array_equal(sheet, photos.picture())
+    assert sheet.shape[1] > 3 * 16 and sheet.shape[0] > 2 * 16
+    alone = Image.open(io.BytesIO(photos[1, 0]._repr_png_()))
+    np.testing.assert_array_equal(np.asarray(alone), photos[1, 0])
+    assert photos[:, 0]._repr_png_() and photos[0, 0, :, :, 0]._repr_png_() is None
+    assert type(photos - 1) is np.ndarray and type(photos.max()) is np.uint8
+    assert type(photos[:0]) is type(photos) and photos[:0]._repr_png_() is None
+    assert (jax.jit(jnp.sum)(photos) == photos.sum(dtype=np.uint32)).all()
+
+
+def test_label_map_file_is_read_as_train_ids(generator, labels, tmp_path):
+    ids = np.array([255, 10, 20, 30], np.uint8)[labels[0]]
+    Image.fromarray(ids).save(tmp_path / "map.png")
+    np.testing.assert_array_equal(generator.read(tmp_path / "map.png"), labels[0])
+    assert generator.read(tmp_path / "map.png", 8, 24).shape == (8, 24)
+    with pytest.raises(ValueError, match=r"no.png: label map does not decode"):
+        generator.read(tmp_path / "no.png")
+
+
+def test_generator_says_what_it_is(generator):
+    assert repr(generator).startswith("Generator(tiny: 4 classes, 16x16, step 7, 0.")
 
 
 def test_same_seed_paints_the_same_and_samples_differ(generator, labels):

@@ -14,6 +14,7 @@ import traceback
 
 from usis_jax import __version__
 from usis_jax.commands import (
+    demo,
     evaluate,
     export_torch,
     get_weights,
@@ -25,8 +26,8 @@ from usis_jax.commands import (
     train_judge,
 )
 
-COMMANDS = (prepare, inspect, train, sample, evaluate, import_torch, export_torch, train_judge,
-            get_weights)
+COMMANDS = (prepare, inspect, train, sample, demo, evaluate, import_torch, export_torch,
+            train_judge, get_weights)
 
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
 _EXPECTED_OS_ERRORS = (

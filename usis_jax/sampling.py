@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from usis_jax import atomic, batching, checkpoint, grids, noise, workdirs
+from usis_jax import photos as photos_lib
 from usis_jax import settings as settings_lib
 from usis_jax.data import preprocess
 from usis_jax.models import registry
@@ -74,7 +75,7 @@ class Generator:
             num_samples: photos painted from each map.
             first: number of the first map, when maps come in several batches.
         Returns:
-            uint8 [N, B, H, W, 3].
+            Photos, uint8 [N, B, H, W, 3]: an array that notebooks show as a picture.
         Raises:
             ValueError: size, ids or shape do not fit.
         """
@@ -82,7 +83,30 @@ class Generator:
         if num_samples < 1:
             raise ValueError(f"num_samples is {num_samples}; it must be at least 1")
         samples = range(num_samples)
-        return np.stack([self.painter(self.variables, label, seed, n, first) for n in samples])
+        painted = [self.painter(self.variables, label, seed, n, first) for n in samples]
+        return np.stack(painted).view(photos_lib.Photos)
+
+    def __repr__(self):
+        data, number = self.settings.data, sum(map(np.size, jax.tree.leaves(self.variables)))
+        return (
+            f"Generator({self.spec.name}: {self.spec.num_classes} classes, "
+            f"{data.height}x{data.width}, step {self.step}, {number / 1e6:.1f} M numbers)"
+        )
+
+    def read(self, path, height=None, width=None):
+        """Reads a label map's file as `usis sample` does.
+
+        Args:
+            path: PNG or the like with the ids or colours of the label spec.
+            height, width: size, by default that of training.
+        Returns:
+            int32 [H, W], train ids.
+        Raises:
+            ValueError: it does not decode, or has an id outside the spec; names file and id.
+        """
+        data = self.settings.data
+        size = (height or data.height, width or data.width)
+        return preprocess.load_label(path, *size, self.spec).astype(np.int32)
 
     def _checked(self, label):
         label = np.asarray(label)

@@ -1,0 +1,95 @@
+// Photos: the large one, which follows every change, and several of one map.
+
+import { Latest, paint, Refused } from "./api.js";
+import { base64 } from "./png.js";
+import { anySeed } from "./studio.js";
+
+// Photos that take longer are painted when a stroke ends, not while it goes on.
+const LIVE_SECONDS = 0.4, LEAST_MILLISECONDS = 50, SLOW_MILLISECONDS = 400;
+
+const $ = (id) => document.getElementById(id);
+
+export class Photos {
+  blob = null;
+  #seconds = 0;
+  #latest = new Latest((scene) => this.#paint(scene));
+  #others = [];
+  #refresh = 0;
+
+  /** @param tell shows a message: tell(text, bad) */
+  constructor(studio, tell) {
+    this.studio = studio;
+    this.tell = tell;
+  }
+
+  /** Paints the large photo anew; while a stroke goes on, only if that is quick. */
+  ask() {
+    if (this.studio.drawing && this.#seconds > LIVE_SECONDS) return;
+    this.#latest.ask(this.studio.scene());
+  }
+
+  /** Paints several from other seeds. */
+  several(number) {
+    return this.#paintOthers(Array.from({ length: number }, anySeed));
+  }
+
+  async #paint(scene) {
+    const slow = setTimeout(() => ($("waiting").hidden = false), SLOW_MILLISECONDS);
+    try {
+      const { blob, seconds } = await paint(scene);
+      this.blob = blob;
+      this.#seconds = seconds;
+      await this.#show(scene, blob, seconds);
+      if (seconds < LIVE_SECONDS / 2 && this.#others.length && !this.studio.drawing) {
+        clearTimeout(this.#refresh);
+        this.#refresh = setTimeout(() => this.#paintOthers(this.#others.map(({ seed }) => seed)), 400);
+      }
+      await new Promise((next) => setTimeout(next, LEAST_MILLISECONDS - 1000 * seconds));
+    } catch (error) {
+      this.tell(error instanceof Refused ? error.message : `the page failed: ${error.message}`, true);
+    } finally {
+      clearTimeout(slow);
+      $("waiting").hidden = true;
+    }
+  }
+
+  async #show(scene, blob, seconds) {
+    const photo = $("photo"), old = photo.src;
+    photo.src = URL.createObjectURL(blob);
+    await photo.decode().catch(() => {});
+    if (old) URL.revokeObjectURL(old);
+    const time = seconds < 1 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(1)} s`;
+    $("facts").textContent = `${time} · ${scene.width} × ${scene.height} · seed ${scene.noise.seed}`;
+    photo.dataset.count = Number(photo.dataset.count ?? 0) + 1;
+  }
+
+  async #paintOthers(seeds) {
+    const old = new Map(this.#others.map(({ seed, picture }) => [seed, picture.src]));
+    const others = seeds.map((seed) => this.#tile(seed, old.get(seed)));
+    this.#others = others;
+    $("samples").replaceChildren(...others.map(({ button }) => button));
+    $("samples").classList.add("stale");
+    const scenes = seeds.map((seed) => this.studio.scene({ seed, mix: 0 }));
+    try {
+      for (const [n, scene] of scenes.entries()) {
+        const { blob } = await paint(scene);
+        if (this.#others !== others) return;
+        others[n].picture.src = `data:image/png;base64,${await base64(blob)}`;
+      }
+      $("samples").classList.remove("stale");
+    } catch (error) {
+      this.tell(error.message, true);
+    }
+  }
+
+  #tile(seed, source) {
+    const button = document.createElement("button");
+    button.title = "Go on with this one";
+    const picture = button.appendChild(new Image());
+    picture.alt = `Photo from seed ${seed}`;
+    if (source) picture.src = source;
+    button.appendChild(document.createElement("span")).textContent = `seed ${seed}`;
+    button.addEventListener("click", () => this.studio.newSeed(seed));
+    return { seed, button, picture };
+  }
+}
