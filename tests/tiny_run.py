@@ -21,6 +21,7 @@ def settings(**changes):
         "steps": 6,
         "batch_size": 4,
         "update": "joint",
+        "compilation_cache": False,
         "log_interval": 1,
         "sample_interval": 0,
         "checkpoint_interval": 0,

@@ -11,7 +11,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from usis_jax import atomic, checkpoint, logs, parallel, plots, signals, steps, trees, workdirs
+from usis_jax import (
+    atomic,
+    checkpoint,
+    compilation_cache,
+    logs,
+    parallel,
+    plots,
+    signals,
+    steps,
+    trees,
+    workdirs,
+)
 from usis_jax import settings as settings_lib
 from usis_jax import state as state_lib
 from usis_jax.data import streams
@@ -46,6 +57,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
     runner = parallel.Runner(settings.mapping)
     settings_lib.check_devices(settings, runner.num_devices)
     workdirs.check(settings, workdir, accept_config_change)
+    compilation_cache.use(workdir, settings.compilation_cache)
     spec = streams.spec(settings)
     networks = registry.build(settings, spec.num_classes)
     start = _latest_step(workdir)

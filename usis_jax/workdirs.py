@@ -16,6 +16,7 @@ FREE_FIELDS = (
     "eval_interval",
     "keep_checkpoints",
     "mapping",
+    "compilation_cache",
     "data.threads",
     "data.prepared_dir",
 )

@@ -72,10 +72,11 @@ def run(values) -> dict:
     step = values.step if values.step in ("best", "latest") else _step(values.step)
     import tqdm
 
-    from usis_jax import atomic
+    from usis_jax import atomic, compilation_cache
     from usis_jax.evaluation import table
 
     folders = values.compare or [values.workdir]
+    compilation_cache.use_of_run(folders[0])
     with (
         tqdm.tqdm(desc="Inception", unit="photo", file=sys.stderr, delay=1) as bar,
         tqdm.tqdm(desc="judge", unit="photo", file=sys.stderr, delay=1) as judge_bar,

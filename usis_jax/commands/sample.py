@@ -28,8 +28,9 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Paints photos; returns what is written as JSON."""
-    from usis_jax import sampling
+    from usis_jax import compilation_cache, sampling
 
+    compilation_cache.use_of_run(values.workdir)
     generator = sampling.Generator.load(values.workdir, best=values.best)
     result = sampling.sample_folder(
         generator, values.labels, values.out, values.num_samples, values.seed

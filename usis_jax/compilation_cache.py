@@ -1,0 +1,69 @@
+"""Compiled programs kept in the work directory, so that the next start need not compile again."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache as jax_cache
+
+FOLDER = "compilation_cache"
+MOST_BYTES = 1 << 30
+
+_kept = False
+
+
+def use(workdir, on=True):
+    """Keeps what this process compiles from now on in a folder of a work directory.
+
+    JAX finds a program again by what it computes, JAX's version, the flags and the kind of
+    machine, so a stale one is never run. Of several hosts the first writes and all read. A cache
+    that the user chose (JAX_COMPILATION_CACHE_DIR) stays in use.
+
+    Args:
+        workdir: directory of a run; nothing is written before something is compiled.
+        on: False keeps nothing from now on.
+
+    Source: JAX's own persistent compilation cache; its place and size are ours.
+    """
+    global _kept
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") or not (on or _kept):
+        return
+    _kept = on
+    folder = Path(workdir).absolute() / FOLDER
+    jax.config.update("jax_compilation_cache_dir", str(folder) if on else None)
+    jax_cache.reset_cache()
+    if on:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        shrink(folder, MOST_BYTES)
+
+
+def use_of_run(workdir):
+    """As `use`, if the run in a work directory has it switched on and this user may write there."""
+    from usis_jax import workdirs
+
+    if os.access(workdir, os.W_OK):
+        use(workdir, workdirs.load_settings(workdir).compilation_cache)
+
+
+def shrink(folder, most_bytes):
+    """Deletes the files of a folder that were not read or written for longest.
+
+    Args:
+        folder: Path; need not exist. Others may read and delete there at the same time.
+        most_bytes: what the files that stay may have together.
+    """
+    files = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                stat = entry.stat()
+                files.append((max(stat.st_atime, stat.st_mtime), stat.st_size, entry.path))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= most_bytes:
+            break
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        total -= size
