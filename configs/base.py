@@ -24,6 +24,9 @@ def get_config() -> ml_collections.ConfigDict:
             "mapping": "shard_map",
             # Precision of the networks' arithmetic: float32 or bfloat16; weights stay float32.
             "compute_dtype": "float32",
+            # What the backward pass computes again instead of keeping it: none, or blocks (all but
+            # the inputs of each network's blocks: less memory, about a third more arithmetic).
+            "remat": "none",
             # Keep compiled programs in WORKDIR/compilation_cache (at most 1 GiB), so that the next
             # start there, and sample and evaluate, need not compile them again.
             "compilation_cache": True,

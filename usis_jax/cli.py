@@ -14,6 +14,7 @@ import traceback
 
 from usis_jax import __version__
 from usis_jax.commands import (
+    compile,
     demo,
     evaluate,
     export_torch,
@@ -26,7 +27,7 @@ from usis_jax.commands import (
     train_judge,
 )
 
-COMMANDS = (prepare, inspect, train, sample, demo, evaluate, import_torch, export_torch,
+COMMANDS = (prepare, inspect, train, sample, demo, evaluate, compile, import_torch, export_torch,
             train_judge, get_weights)
 
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)

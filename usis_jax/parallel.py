@@ -60,7 +60,7 @@ class Runner:
         self.devices = devices or jax.devices()
         self.num_devices = len(self.devices)
         self.process_index, self.process_count = jax.process_index(), jax.process_count()
-        self._mesh = jax.sharding.Mesh(np.array(self.devices), (AXIS,))
+        self.mesh = jax.sharding.Mesh(np.array(self.devices), (AXIS,))
 
     def compile(self, step: Callable) -> Callable:
         """Map `step(state, batch) -> (state, metrics)`; the state given is donated.
@@ -74,7 +74,7 @@ class Runner:
         if self.mapping == "pmap":
             return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
                             devices=self.devices, donate_argnums=(0,))
-        mapped = jax.shard_map(step, mesh=self._mesh, in_specs=(P(), P(AXIS)),
+        mapped = jax.shard_map(step, mesh=self.mesh, in_specs=(P(), P(AXIS)),
                                out_specs=(P(), P()), check_vma=False)
         return jax.jit(mapped, donate_argnums=(0,))
 
@@ -96,7 +96,7 @@ class Runner:
         """Copy a host pytree to every device, as one replicated pytree."""
         if self.mapping == "pmap":
             return jax.tree.map(jax.numpy.array, tree)
-        sharding = NamedSharding(self._mesh, P())
+        sharding = NamedSharding(self.mesh, P())
         return jax.tree.map(
             lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
 
@@ -117,7 +117,7 @@ class Runner:
         batch = jax.tree.map(check, batch)
         if self.mapping == "pmap":
             return jax.tree.map(lambda x: x.reshape(local, -1, *x.shape[1:]), batch)
-        sharding = NamedSharding(self._mesh, P(AXIS))
+        sharding = NamedSharding(self.mesh, P(AXIS))
         return jax.tree.map(
             lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
 

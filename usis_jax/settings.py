@@ -24,6 +24,7 @@ class Settings(Section):
     update: str = limited("alternating", choices=("alternating", "joint"))
     mapping: str = limited("shard_map", choices=("shard_map", "pmap"))
     compute_dtype: str = limited("float32", choices=("float32", "bfloat16"))
+    remat: str = limited("none", choices=("none", "blocks"))
     compilation_cache: bool = True
     log_interval: int = limited(50, at_least=1)
     sample_interval: int = limited(1000, at_least=0)

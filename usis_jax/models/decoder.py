@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from usis_jax.layers import remat
 from usis_jax.ops import haar, resample
 
 _EPSILON = 1e-5
@@ -21,14 +22,14 @@ def instance_norm(x: Array, epsilon: float = _EPSILON) -> Array:
       epsilon: added to the variance.
 
     Returns:
-      float [B, H, W, C].
+      float [B, H, W, C], the dtype of x; statistics are float32.
 
     Source: paper §5.2 (Ulyanov et al. 2016).
     """
-    mean = x.mean(axis=(1, 2), keepdims=True)
-    centred = x - mean
+    wide = x.astype(jnp.float32)
+    centred = wide - wide.mean(axis=(1, 2), keepdims=True)
     variance = jnp.square(centred).mean(axis=(1, 2), keepdims=True)
-    return centred * jax.lax.rsqrt(variance + epsilon)
+    return (centred * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
 
 
 class BatchNorm(nn.Module):
@@ -90,6 +91,7 @@ class WaveletDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
     batch_norm: bool = False
     axis_name: str | None = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, features: list[Array]) -> Array:
@@ -104,18 +106,24 @@ class WaveletDecoder(nn.Module):
         Source: paper §5.2, fig. 4.
         """
         x = features[-1].astype(self.dtype)
+        block = remat.by_block(_wavelet_block, self.remat, static=(2, 3))
         for number, width in enumerate(block_widths(features, self.width_max)):
             if number:
                 x = jnp.concatenate([x, features[-1 - number].astype(self.dtype)], axis=-1)
-            x = nn.Conv(width, (3, 3), use_bias=False, dtype=self.dtype, name=f"conv_{number}")(
-                resample.wavelet_up(x))
-            if self.batch_norm:
-                x = BatchNorm(self.axis_name, name=f"norm_{number}")(x)
-            else:
-                x = instance_norm(x)
-            x = nn.leaky_relu(x, 0.2)
+            x = block(self, x, width, number)
         x = nn.Conv(12, (1, 1), dtype=self.dtype, name="to_wavelet")(x)
-        return jnp.tanh(haar.inverse(x).astype(jnp.float32))
+        return jnp.tanh(haar.inverse(x.astype(jnp.float32)))
+
+
+def _wavelet_block(decoder: WaveletDecoder, x: Array, width: int, number: int) -> Array:
+    """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
+    x = nn.Conv(width, (3, 3), use_bias=False, dtype=decoder.dtype, name=f"conv_{number}")(
+        resample.wavelet_up(x))
+    if decoder.batch_norm:
+        x = BatchNorm(decoder.axis_name, name=f"norm_{number}")(x)
+    else:
+        x = instance_norm(x)
+    return nn.leaky_relu(x, 0.2)
 
 
 class TransposedDecoder(nn.Module):
@@ -131,6 +139,7 @@ class TransposedDecoder(nn.Module):
     width_max: int = 512
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, features: list[Array]) -> Array:
@@ -144,14 +153,23 @@ class TransposedDecoder(nn.Module):
 
         Source: paper, table 4.
         """
-        def double(value, channels, name, use_bias=False):
-            return nn.ConvTranspose(channels, (4, 4), (2, 2), use_bias=use_bias, dtype=self.dtype,
-                                    name=name)(value)
-
         x = features[-1].astype(self.dtype)
+        block = remat.by_block(_transposed_block, self.remat, static=(2, 3))
         for number, width in enumerate(block_widths(features, self.width_max)):
             if number:
                 x = jnp.concatenate([x, features[-1 - number].astype(self.dtype)], axis=-1)
-            x = BatchNorm(self.axis_name, name=f"norm_{number}")(double(x, width, f"up_{number}"))
-            x = nn.leaky_relu(x, 0.2)
-        return jnp.tanh(double(x, 3, "to_rgb", use_bias=True).astype(jnp.float32))
+            x = block(self, x, width, number)
+        x = _double(self, x, 3, "to_rgb", use_bias=True)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+def _double(decoder: TransposedDecoder, x: Array, width: int, name: str, use_bias: bool) -> Array:
+    """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
+    return nn.ConvTranspose(width, (4, 4), (2, 2), use_bias=use_bias, dtype=decoder.dtype,
+                            name=name)(x)
+
+
+def _transposed_block(decoder: TransposedDecoder, x: Array, width: int, number: int) -> Array:
+    """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
+    x = _double(decoder, x, width, f"up_{number}", use_bias=False)
+    return nn.leaky_relu(BatchNorm(decoder.axis_name, name=f"norm_{number}")(x), 0.2)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from usis_jax.layers import remat
 from usis_jax.layers.equalized import EqualConv, EqualDense, MinibatchStddev
 from usis_jax.ops import haar, resample
 
@@ -27,6 +28,7 @@ class WaveletDiscriminator(nn.Module):
     stddev_grouping: str = "local"
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     def widths(self, height: int, width: int) -> list[int]:
         """Widths of the features, fine to coarse, levels + 1 of them. Source: SWAGAN."""
@@ -57,18 +59,25 @@ class WaveletDiscriminator(nn.Module):
         if height % stride or width % stride:
             raise ValueError(f"discriminator: photo is {height}x{width}, both sizes must be "
                              f"multiples of {stride}")
-        wavelets = haar.forward(photo.astype(self.dtype))
+        # Float32 until a convolution reads them: details are small differences of pixels.
+        wavelets = haar.forward(photo.astype(jnp.float32))
         x = EqualConv(widths[0], 1, dtype=self.dtype, name="from_wavelet_0")(wavelets)
-        features = []
+        features, one_level = [], remat.by_block(_one_level, self.remat, static=(3, 4))
         for level in range(1, len(widths)):
-            x = EqualConv(widths[level - 1], 3, dtype=self.dtype, name=f"conv_{level}_1")(x)
-            x = EqualConv(widths[level], 3, True, self.dtype, name=f"conv_{level}_2")(x)
             wavelets = haar.forward(resample.fir_down(haar.inverse(wavelets)))
-            x = x + EqualConv(widths[level], 1, dtype=self.dtype, name=f"from_wavelet_{level}")(
-                wavelets)
+            x = one_level(self, x, wavelets, level, tuple(widths))
             features.append(x)
         x = MinibatchStddev(self.stddev_group, self.stddev_grouping, self.axis_name)(x)
         x = EqualConv(widths[-1], 3, dtype=self.dtype, name="last_conv")(x)
         x = x.reshape(x.shape[0], -1)
         x = EqualDense(self.dense, activate=True, name="dense")(x)
         return EqualDense(1, name="score")(x), features
+
+
+def _one_level(network: WaveletDiscriminator, x: Array, wavelets: Array, level: int,
+               widths: tuple[int, ...]) -> Array:
+    """Features of the level before and Haar coefficients of this one -> features of this one."""
+    dtype = network.dtype
+    x = EqualConv(widths[level - 1], 3, dtype=dtype, name=f"conv_{level}_1")(x)
+    x = EqualConv(widths[level], 3, True, dtype, name=f"conv_{level}_2")(x)
+    return x + EqualConv(widths[level], 1, dtype=dtype, name=f"from_wavelet_{level}")(wavelets)

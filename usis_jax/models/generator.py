@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from usis_jax.layers import remat
 from usis_jax.layers.spade import ConvParams, Spade
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
@@ -90,6 +91,7 @@ class SpadeGenerator(nn.Module):
     kernel_size: int = 3
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     @property
     def stride(self) -> int:
@@ -121,12 +123,13 @@ class SpadeGenerator(nn.Module):
         bias = jax.lax.stop_gradient(bias) if train and normalised[0] else bias
         x = label_conv(label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
                        label.shape[1] // self.stride, label.shape[2] // self.stride)
+        block = remat.by_block(SpadeBlock, self.remat, static=(4,))
         for number, features in enumerate(widths[1:]):
             if number:
                 x = resample.nearest_up(x)
-            x = SpadeBlock(features, self.num_classes, self.hidden, self.kernel_size,
-                           self.axis_name, self.dtype, normalised[number + 1],
-                           name=f"block_{number}")(x, label, z, train)
+            x = block(features, self.num_classes, self.hidden, self.kernel_size, self.axis_name,
+                      self.dtype, normalised[number + 1], name=f"block_{number}")(
+                          x, label, z, train)
         x = nn.Conv(3, (3, 3), dtype=self.dtype, kernel_init=xavier_small, name="to_rgb")(
             nn.leaky_relu(x, 0.2))
         return jnp.tanh(x.astype(jnp.float32))

@@ -41,19 +41,20 @@ def build(settings: Settings, num_classes: int, axis_name: str | None = "batch")
     g, s, d = settings.generator, settings.segmenter, settings.discriminator
     generator = {"spade": SpadeGenerator, "wavelet": WaveletGenerator}[g.name](
         num_classes, g.width, g.multipliers, g.z_dim, g.spade_width, g.spade_kernel, axis_name,
-        dtype)
+        dtype, settings.remat)
     shared = (d.channel_base, d.channel_max, settings.discriminator_levels, d.dense,
-              d.stddev_group, d.stddev_grouping, axis_name, dtype)
+              d.stddev_group, d.stddev_grouping, axis_name, dtype, settings.remat)
     discriminator = {
         "wavelet": lambda: WaveletDiscriminator(*shared),
         "whole": lambda: WholeDiscriminator(*shared),
         "patch": lambda: PatchDiscriminator(*shared, patch=d.patch),
     }[d.name]()
-    sizes = (settings.decoder.width_max, dtype)
+    width, remat = settings.decoder.width_max, settings.remat
     decoder = {
-        "wavelet_upsample": lambda: WaveletDecoder(*sizes),
-        "wavelet_upsample_batch_norm": lambda: WaveletDecoder(*sizes, True, axis_name),
-        "transposed": lambda: TransposedDecoder(*sizes, axis_name),
+        "wavelet_upsample": lambda: WaveletDecoder(width, dtype, remat=remat),
+        "wavelet_upsample_batch_norm": lambda: WaveletDecoder(width, dtype, True, axis_name, remat),
+        "transposed": lambda: TransposedDecoder(width, dtype, axis_name, remat),
         "none": lambda: None,
     }[settings.decoder.name]()
-    return Networks(generator, Segmenter(num_classes, s.down, s.up, dtype), discriminator, decoder)
+    segmenter = Segmenter(num_classes, s.down, s.up, dtype, remat)
+    return Networks(generator, segmenter, discriminator, decoder)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from usis_jax.layers import remat
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
 from usis_jax.ops.resized_conv import conv_of_nearest_up
@@ -60,6 +61,7 @@ class Segmenter(nn.Module):
     down: tuple[int, ...] = (128, 128, 256, 256, 512, 512)
     up: tuple[int, ...] = (512, 256, 256, 128, 128, 64)
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     @property
     def stride(self) -> int:
@@ -85,15 +87,16 @@ class Segmenter(nn.Module):
         if photo.shape[1] % self.stride or photo.shape[2] % self.stride:
             raise ValueError(f"segmenter: photo is {photo.shape[1]}x{photo.shape[2]}, both sizes "
                              f"must be multiples of {self.stride}")
+        block = remat.by_block(ResidualBlock, self.remat, static=(2,))
         x, features = photo.astype(self.dtype), []
         for number, width in enumerate(self.down):
-            x = ResidualBlock(width, "down", number == 0, self.dtype, name=f"down_{number}")(
+            x = block(width, "down", number == 0, self.dtype, name=f"down_{number}")(
                 x, train)
             features.append(x)
         for number, width in enumerate(self.up):
             if number:
                 x = jnp.concatenate([features[-number - 1], x], axis=-1)
-            x = ResidualBlock(width, "up", False, self.dtype, name=f"up_{number}")(x, train)
+            x = block(width, "up", False, self.dtype, name=f"up_{number}")(x, train)
         logits = nn.Conv(self.num_classes + 1, (1, 1), dtype=self.dtype,
                          kernel_init=xavier_small, name="to_logits")(x)
         return logits.astype(jnp.float32)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from usis_jax.layers import remat
 from usis_jax.layers.spade import ConvParams
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.layers.wavelet_spade import WaveletSpade
@@ -70,6 +71,7 @@ class WaveletGenerator(nn.Module):
     kernel_size: int = 3
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     @property
     def stride(self) -> int:
@@ -98,12 +100,13 @@ class WaveletGenerator(nn.Module):
         kernel, bias = ConvParams(widths[0], 3, self.z_dim + self.num_classes, name="start")()
         x = label_conv(label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
                        label.shape[1] // self.stride, label.shape[2] // self.stride)
+        block = remat.by_block(WaveletBlock, self.remat, static=(4,))
         for number, features in enumerate(widths[1:]):
-            shortcut, main = WaveletBlock(
+            shortcut, main = block(
                 features, self.num_classes, self.hidden, self.kernel_size, self.axis_name,
                 self.dtype, name=f"block_{number}")(x, label, z, train)
             if number + 2 < len(widths):
                 shortcut, main = resample.wavelet_up(shortcut), resample.nearest_up(main)
             x = shortcut + main
         x = nn.Conv(12, (1, 1), dtype=self.dtype, kernel_init=xavier_small, name="to_wavelet")(x)
-        return jnp.tanh(haar.inverse(x).astype(jnp.float32))
+        return jnp.tanh(haar.inverse(x.astype(jnp.float32)))

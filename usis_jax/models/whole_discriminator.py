@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from usis_jax.layers import remat
 from usis_jax.layers.equalized import EqualConv, EqualDense, MinibatchStddev
 from usis_jax.ops import resample
 
@@ -51,6 +52,7 @@ class WholeDiscriminator(nn.Module):
     stddev_grouping: str = "local"
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     def widths(self, height: int, width: int) -> list[int]:
         """Widths at the photo's size and after each block, levels + 2. Source: StyleGAN2."""
@@ -82,9 +84,9 @@ class WholeDiscriminator(nn.Module):
                              f"multiples of {stride}")
         widths = self.widths(height, width)
         x = EqualConv(widths[0], 1, dtype=self.dtype, name="first")(photo)
-        features = []
+        features, block = [], remat.by_block(DownBlock, self.remat)
         for number, channels in enumerate(widths[1:]):
-            x = DownBlock(channels, self.dtype, name=f"block_{number}")(x)
+            x = block(channels, self.dtype, name=f"block_{number}")(x)
             features.append(x)
         x = MinibatchStddev(self.stddev_group, self.stddev_grouping, self.axis_name, tiles)(x)
         x = EqualConv(widths[-1], 3, dtype=self.dtype, name="last_conv")(x)
