@@ -47,6 +47,42 @@ def test_other_networks_step_on_four_devices_as_on_one(networks):
     check_four_devices_step_as_one(run, run, (True, True))
 
 
+class Slow:
+    """Stands in for a mapped step: says when it is compiled, and fails if told to."""
+
+    def __init__(self, name, order, fault=None):
+        self.name, self.order, self.fault = name, order, fault
+
+    def lower(self, state, batch):
+        assert state["a"].shape == (3,) and batch.dtype == np.int32
+        return self
+
+    def compile(self):
+        self.order.append(self.name)
+        if self.fault:
+            raise self.fault
+        return f"compiled {self.name}"
+
+
+def test_the_step_that_is_needed_first_is_compiled_first():
+    order = []
+    steps = {name: Slow(name, order) for name in (False, True)}
+    arguments = {"a": jax.numpy.zeros(3)}, jax.numpy.zeros(2, np.int32)
+    compiled = parallel.Runner().compile_all(steps, *arguments, first=True)
+    assert dict(compiled) == {True: "compiled True", False: "compiled False"}
+    assert order == [True, False]
+
+
+def test_a_fault_of_compiling_appears_where_the_step_is_asked_for():
+    order = []
+    steps = {"good": Slow("good", order), "bad": Slow("bad", order, RuntimeError("no"))}
+    arguments = {"a": jax.numpy.zeros(3)}, jax.numpy.zeros(2, np.int32)
+    compiled = parallel.Runner().compile_all(steps, *arguments)
+    assert compiled["good"] == "compiled good"
+    with pytest.raises(RuntimeError, match="no"):
+        compiled["bad"]
+
+
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
 def test_state_placed_on_devices_comes_back_whole(mapping):
     runner = parallel.Runner(mapping)

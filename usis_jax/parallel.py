@@ -3,7 +3,7 @@
 import collections
 import concurrent.futures
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -78,19 +78,27 @@ class Runner:
                                out_specs=(P(), P()), check_vma=False)
         return jax.jit(mapped, donate_argnums=(0,))
 
-    def compile_all(self, steps: dict, state: Any, batch: Any) -> dict:
-        """Compile several mapped steps at once, each in a thread of its own.
+    def compile_all(self, steps: dict, state: Any, batch: Any, first: Any = None) -> Mapping:
+        """Compile several mapped steps one after the other while the caller goes on.
+
+        Two at once would be ready a little sooner and need twice the memory.
 
         Args:
           steps: name -> function from `compile`.
           state, batch: what they will be called with; left as they are.
+          first: name of the one that is needed first, None = in the order given.
 
         Returns:
-          name -> compiled step.
+          name -> compiled step; asking for one waits until it is compiled, and raises what its
+          compilation raised.
         """
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            made = pool.map(lambda step: step.lower(state, batch).compile(), steps.values())
-            return dict(zip(steps, made, strict=True))
+        state, batch = jax.tree.map(_abstract, (state, batch))
+        order = sorted(steps, key=lambda name: name != first)
+        pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compile")
+        made = {name: pool.submit(lambda step: step.lower(state, batch).compile(), steps[name])
+                for name in order}
+        pool.shutdown(wait=False)
+        return _Programs(made)
 
     def place(self, tree: Any) -> Any:
         """Copy a host pytree to every device, as one replicated pytree."""
@@ -124,6 +132,27 @@ class Runner:
     def fetch(self, tree: Any) -> Any:
         """Copy a replicated pytree to NumPy."""
         return jax.tree.map(np.asarray, jax.device_get(tree))
+
+
+class _Programs(Mapping):
+    """name -> result of a future, waited for when it is asked for."""
+
+    def __init__(self, futures: dict):
+        self._futures = futures
+
+    def __getitem__(self, name):
+        return self._futures[name].result()
+
+    def __iter__(self):
+        return iter(self._futures)
+
+    def __len__(self):
+        return len(self._futures)
+
+
+def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
+    """An array's shape, dtype and sharding: the array itself may be donated meanwhile."""
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
 
 def prefetch(batches: Iterable, runner: Runner, depth: int = 2) -> Iterator:

@@ -111,10 +111,12 @@ class _Run:
         began, step = time.perf_counter(), start
         batches = parallel.prefetch(stream, self.runner)
         first = next(batches)
-        compiled = self.runner.compile_all(self.step_functions, state, first)
+        interval = self.settings.r1_interval
+        penalise = bool(interval) and start % interval == 0
+        compiled = self.runner.compile_all(self.step_functions, state, first, penalise)
+        compiled[penalise]  # waits: the bar's rate is that of steps
         self.progress.restart(start)
         batches = itertools.chain([first], batches)
-        interval = self.settings.r1_interval
         with signals.StopSignals(self.runner.process_count == 1) as stop:
             while step < self.settings.steps:
                 penalise = bool(interval) and step % interval == 0
