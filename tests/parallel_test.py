@@ -73,6 +73,21 @@ def test_the_step_that_is_needed_first_is_compiled_first():
     assert order == [True, False]
 
 
+@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
+def test_programs_run_after_the_state_that_they_were_compiled_for_is_gone(mapping):
+    runner = parallel.Runner(mapping)
+
+    def step(state, batch):
+        return state + jax.lax.psum(batch.sum(), parallel.AXIS), {}
+
+    state, batch = runner.place(np.float32(1)), runner.put(np.ones(8, np.float32))
+    compiled = runner.compile_all({"a": runner.compile(step), "b": runner.compile(step)},
+                                  state, batch)
+    after, _ = compiled["a"](state, batch)
+    after, _ = compiled["b"](after, batch)
+    assert runner.fetch(after) == 17
+
+
 def test_a_fault_of_compiling_appears_where_the_step_is_asked_for():
     order = []
     steps = {"good": Slow("good", order), "bad": Slow("bad", order, RuntimeError("no"))}

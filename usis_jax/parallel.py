@@ -150,9 +150,9 @@ class _Programs(Mapping):
         return len(self._futures)
 
 
-def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
+def _abstract(x: jax.Array | np.ndarray) -> jax.ShapeDtypeStruct:
     """An array's shape, dtype and sharding: the array itself may be donated meanwhile."""
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
 
 
 def prefetch(batches: Iterable, runner: Runner, depth: int = 2) -> Iterator:
