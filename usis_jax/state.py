@@ -129,10 +129,9 @@ def _assemble(settings: Settings, num_classes: int, init: Callable) -> TrainStat
                  for name in inputs}
     params = {name: tree.pop("params") for name, tree in variables.items()}
     collections = {name: variables[name] for name in ("generator", "segmenter")}
-    opt_state = {name: optimiser.init(players(params, name))
-                 for name, optimiser in optim.optimisers(settings).items()}
+    opt_state, *average = _rest(settings)(params, collections["generator"])
     return TrainState(jnp.int32(0), jax.random.key_data(run_key), params, collections, opt_state,
-                      _copy(params["generator"]), _copy(collections["generator"]))
+                      *average)
 
 
 # Run once, so optimising the code would take longer than running it.
@@ -142,6 +141,19 @@ _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passe
 def _compiled_init(network, key: jax.Array, inputs: tuple) -> dict[str, Any]:
     """Variables of one network; compiled, since hundreds of small draws one by one take longer."""
     return _initialiser(network)(key, *inputs)
+
+
+def _rest(settings: Settings) -> Callable:
+    """(params, G's collections) -> (optimisers' states, the average's params and collections).
+
+    Compiled as one: hundreds of arrays made one by one take seconds.
+    """
+    def make(params, collections):
+        opt_state = {name: optimiser.init(players(params, name))
+                     for name, optimiser in optim.optimisers(settings).items()}
+        return opt_state, _copy(params["generator"]), _copy(collections)
+
+    return jax.jit(make)
 
 
 @functools.cache

@@ -77,8 +77,9 @@ class MinibatchStddev(nn.Module):
     """Append one channel: the standard deviation over a group of samples, averaged.
 
     Groups of `group` samples: consecutive ones with grouping "local", and samples i, i + N/group,
-    ... with "published". Where a group spans devices of `axis_name`, features are gathered, so N
-    devices compute what one device computes on the whole batch.
+    ... with "published". Where a group spans devices of `axis_name`, features are gathered from
+    these devices (with "published" from all), so N devices compute what one device computes on the
+    whole batch.
 
     With `tiles` > 1 samples are tiles, those of a photo together. A "local" group is then the same
     tile of `group` consecutive photos; the published grouping knows nothing of photos.
@@ -100,14 +101,21 @@ class MinibatchStddev(nn.Module):
         tiles = 1 if published else self.tiles
         group = group_size(local // tiles * devices, self.group)
         spans = devices > 1 and (published or local // tiles % group != 0)
-        samples = jax.lax.all_gather(x, self.axis_name, tiled=True) if spans else x
+        # Where groups are whole devices, each needs its neighbours' samples only.
+        near = group * tiles // local if not published and group * tiles % local == 0 else devices
+        samples = self._gather(x, devices, near) if spans else x
         # [group, number of groups] for the published grouping, else [.., group, tile of a photo]
         lead = (1, group, -1) if published else (-1, group, tiles)
         grouped = samples.astype(jnp.float32).reshape(*lead, *x.shape[1:])
         deviation = jnp.sqrt(grouped.var(axis=1, keepdims=True) + 1e-8).mean(axis=(3, 4, 5))
         deviation = jnp.broadcast_to(deviation, grouped.shape[:3]).reshape(-1)
         if spans:
-            start = jax.lax.axis_index(self.axis_name) * local
+            start = jax.lax.axis_index(self.axis_name) % near * local
             deviation = jax.lax.dynamic_slice_in_dim(deviation, start, local)
         channel = jnp.broadcast_to(deviation[:, None, None, None], (*x.shape[:3], 1))
         return jnp.concatenate([x, channel.astype(x.dtype)], axis=-1)
+
+    def _gather(self, x: Array, devices: int, near: int) -> Array:
+        """Samples of this device and of the others among its `near` neighbours, in order."""
+        groups = [list(range(first, first + near)) for first in range(0, devices, near)]
+        return jax.lax.all_gather(x, self.axis_name, axis_index_groups=groups, tiled=True)
