@@ -1,0 +1,74 @@
+"""Our generator painting, in a process of its own, told what to do by benchmarks.sample."""
+
+import os
+import time
+
+import jax
+import numpy as np
+
+from benchmarks import workers
+from usis_jax import sampling, state
+from usis_jax import settings as settings_lib
+from usis_jax.models import registry
+
+
+class Painting:
+    """A generator as `usis_jax.Generator` holds it: fixed statistics, one compiled function.
+
+    Args:
+      settings: JSON text of a run's settings.
+      classes: K.
+      batches: batch sizes that will be asked for.
+      began: time at which the process was started.
+    """
+
+    def __init__(self, settings: str, classes: int, batches: list[int], began: float):
+        self.settings = settings_lib.from_json(settings)
+        imported = time.time()
+        now = state.create(self.settings, classes)
+        self.variables = {"params": now.ema_params, **now.ema_collections}
+        del now
+        network = registry.build(self.settings, classes, axis_name=None).generator
+        self.painter = sampling.painter(network, self.settings)
+        data = self.settings.data
+        label = np.random.default_rng(0).integers(
+            0, classes, (max(batches), data.height // 8, data.width // 8), np.int32)
+        self.label = label.repeat(8, 1).repeat(8, 2)
+        created = time.time()
+        firsts = {}
+        for batch in batches:
+            self.paint(batch)
+            firsts[f"first_{batch}"] = time.time() - created
+        self.start = {"imports": imported - began, "state": created - imported, **firsts,
+                      "first_step": time.time() - began}
+
+    def paint(self, batch: int, count: int = 1) -> dict:
+        """Paints; returns seconds of each call, from label maps to uint8 photos in NumPy."""
+        seconds = []
+        for number in range(count):
+            began = time.perf_counter()
+            photo = self.painter(self.variables, self.label[:batch], 0, number)
+            seconds.append(time.perf_counter() - began)
+        assert photo.shape == (batch, *self.label.shape[1:], 3) and photo.dtype == np.uint8
+        return {"seconds": seconds}
+
+    def report(self) -> dict:
+        """What is known after the first photos."""
+        return {"start_seconds": self.start, "threads": len(os.sched_getaffinity(0)),
+                "versions": {"jax": jax.__version__}}
+
+
+def main() -> None:
+    """Serves requests."""
+    made = {}
+
+    def start(**arguments):
+        made["it"] = Painting(**arguments)
+        return made["it"].report()
+
+    workers.serve({"start": start, "paint": lambda **a: made["it"].paint(**a),
+                   "forget_peak": workers.forget_peak, "peak": workers.peak_mib})
+
+
+if __name__ == "__main__":
+    main()

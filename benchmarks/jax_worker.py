@@ -1,0 +1,191 @@
+"""Our training step in a process of its own, told what to do by benchmarks.step."""
+
+import functools
+import os
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import workers
+from usis_jax import losses, noise, optim, parallel, state, steps
+from usis_jax import settings as settings_lib
+from usis_jax.models import registry
+from usis_jax.state import players
+
+
+class Training:
+    """Steps of one update rule on one batch.
+
+    Args:
+      settings: JSON text of the run's settings; `update` chooses the rule.
+      classes, void: of the label spec.
+      began: time at which the process was started.
+    """
+
+    def __init__(self, settings: str, classes: int, void: int | None, began: float):
+        self.settings, self.void = settings_lib.from_json(settings), void
+        self.networks = registry.build(self.settings, classes)
+        self.plain = registry.build(self.settings, classes, axis_name=None)
+        self.runner = parallel.Runner(self.settings.mapping)
+        imported = time.time()
+        self.state = self.runner.place(state.create(self.settings, classes))
+        self.batch = self.runner.put(_batch(self.settings, classes))
+        created = time.time()
+        functions = {penalise: self.runner.compile(functools.partial(
+            steps.train_step, settings=self.settings, networks=self.networks, void=void,
+            penalise=penalise)) for penalise in (False, True)}
+        self.compiled = self.runner.compile_all(functions, self.state, self.batch)
+        compiled = time.time()
+        self.step(penalise=True)
+        self.start = {"imports": imported - began, "state": created - imported,
+                      "compile": compiled - created, "first_step": time.time() - began}
+
+    def step(self, penalise: bool, count: int = 1) -> dict:
+        """Runs steps; returns seconds of each and the last one's metrics."""
+        seconds = []
+        for _ in range(count):
+            began = time.perf_counter()
+            self.state, metrics = self.compiled[penalise](self.state, self.batch)
+            jax.block_until_ready((self.state, metrics))
+            seconds.append(time.perf_counter() - began)
+        return {"seconds": seconds, "metrics": {k: float(v) for k, v in metrics.items()}}
+
+    def report(self) -> dict:
+        """What is known after compiling: times, FLOPs and memory by XLA's count."""
+        kinds = {"plain": self.compiled[False], "r1": self.compiled[True]}
+        return {
+            "start_seconds": self.start,
+            "flops": {kind: step.cost_analysis().get("flops") for kind, step in kinds.items()},
+            "xla_temp_mib": {kind: step.memory_analysis().temp_size_in_bytes / 2**20
+                             for kind, step in kinds.items()},
+            "versions": {"jax": jax.__version__, "jaxlib": jax.lib.__version__},
+            "threads": len(os.sched_getaffinity(0)),
+        }  # fmt: skip
+
+    @functools.cached_property
+    def parts(self) -> dict:
+        """Part of the step -> compiled function of (params, collections)."""
+        photo, label = steps.to_photo(self.batch["photo"]), self.batch["label"].astype(jnp.int32)
+        keys = jax.random.split(jax.random.key(0), len(label))
+        options = self.settings.generator
+        z = noise.draw(keys, *label.shape[1:], options.z_dim, options.noise)
+        arguments = (self.state.params, self.state.collections, photo, label, z)
+        functions = _parts(self.plain, self.settings, self.void)
+        made = {}
+        for name, function in functions.items():
+            compiled = jax.jit(function).lower(*arguments).compile()
+            made[name] = functools.partial(compiled, *arguments)
+        update = jax.jit(functools.partial(_update_all, self.settings)).lower(self.state).compile()
+        made["update"] = functools.partial(update, self.state)
+        return made
+
+    def part(self, name: str, count: int) -> float:
+        """Median seconds of a part."""
+        seconds = []
+        for _ in range(count):
+            began = time.perf_counter()
+            jax.block_until_ready(self.parts[name]())
+            seconds.append(time.perf_counter() - began)
+        return statistics.median(seconds)
+
+
+def _parts(networks, settings, void) -> dict:
+    """Part -> function of (params, collections, photo, label, z); see PARTS of benchmarks.step."""
+    def paint(own, collections, label, z):
+        return networks.generator.apply(
+            {"params": own, **collections["generator"]}, label, z, train=True,
+            mutable=list(collections["generator"]))
+
+    def read(own, photo, collections, label):
+        logits, updates = networks.segmenter.apply(
+            {"params": own, **collections["segmenter"]}, photo, train=True,
+            mutable=list(collections["segmenter"]))
+        return losses.balanced_cross_entropy(logits, label, void=void), updates
+
+    def judge(own, photo):
+        return networks.discriminator.apply({"params": own}, photo)
+
+    def score(own, photo):
+        return losses.nonsaturating_fake(judge(own, photo)[0])
+
+    def generator(params, collections, photo, label, z):
+        _, pullback, updates = jax.vjp(
+            lambda own: paint(own, collections, label, z), params["generator"], has_aux=True)
+        return pullback(photo)[0], updates
+
+    def segmenter(argnums):
+        def part(params, collections, photo, label, z):
+            return jax.value_and_grad(read, argnums, has_aux=True)(
+                params["segmenter"], photo, collections, label)
+        return part
+
+    def discriminator(argnums):
+        return lambda params, collections, photo, label, z: jax.value_and_grad(score, argnums)(
+            params["discriminator"], photo)
+
+    def penalty(params, collections, photo, label, z):
+        return jax.value_and_grad(lambda own: losses.r1_penalty(
+            lambda x: judge(own, x)[0], photo))(params["discriminator"])
+
+    parts = {
+        "generator, forward":
+            lambda params, collections, photo, label, z: paint(
+                params["generator"], collections, label, z),
+        "generator": generator,
+        "segmenter": segmenter((0, 1)), "segmenter, weights": segmenter(0),
+        "segmenter, photo": segmenter(1),
+        "discriminator": discriminator((0, 1)), "discriminator, weights": discriminator(0),
+        "discriminator, photo": discriminator(1), "r1": penalty,
+    }  # fmt: skip
+    if networks.decoder is not None:
+        def decoder(params, collections, photo, label, z):
+            features = judge(params["discriminator"], photo)[1]
+            return jax.value_and_grad(lambda own, x: losses.reconstruction(
+                photo, networks.decoder.apply({"params": own}, x)), (0, 1))(
+                    params["decoder"], features)
+        parts["decoder, with D's forward"] = decoder
+    return parts
+
+
+def _update_all(settings, now: state.TrainState):
+    """Adam of all players and the average, with the parameters themselves for gradients."""
+    params, opt_state = dict(now.params), {}
+    for player, optimiser in optim.optimisers(settings).items():
+        own = players(now.params, player)
+        updates, opt_state[player] = optimiser.update(own, now.opt_state[player], own)
+        params |= jax.tree.map(jnp.add, own, updates)
+    return params, opt_state, optim.moving_average(
+        now.ema_params, params["generator"], now.step, settings.ema_decay)
+
+
+def _batch(settings, classes: int) -> dict:
+    """A batch as training gets it; label maps are blocks of 8x8 pixels."""
+    random = np.random.default_rng(0)
+    shape = (settings.batch_size, settings.data.height, settings.data.width)
+    label = random.integers(0, classes, (shape[0], shape[1] // 8, shape[2] // 8), np.uint8)
+    return {"photo": random.integers(0, 256, (*shape, 3), np.uint8),
+            "label": label.repeat(8, 1).repeat(8, 2)}
+
+
+def main() -> None:
+    """Serves requests."""
+    made = {}
+
+    def start(**arguments):
+        made["it"] = Training(**arguments)
+        return made["it"].report()
+
+    workers.serve({
+        "start": start,
+        "step": lambda **a: made["it"].step(**a),
+        "parts": lambda: list(made["it"].parts),
+        "part": lambda **a: made["it"].part(**a),
+        "forget_peak": workers.forget_peak, "peak": workers.peak_mib,
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

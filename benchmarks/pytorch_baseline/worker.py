@@ -1,0 +1,158 @@
+"""A PyTorch training step in a process of its own, told what to do by benchmarks.step."""
+
+import os
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks import workers
+from benchmarks.pytorch_baseline import losses, procedures, tuned
+
+CONTENDERS = {
+    "published": (procedures.Published, {}),
+    "published-attached": (procedures.Published, {"attached": True}),
+    "tuned": (tuned.Tuned, {}),
+    "tuned-channels_last": (tuned.Tuned, {"channels_last": True}),
+    "tuned-compiled": (tuned.Tuned, {"compiled": True}),
+    "tuned-compiled-channels_last": (tuned.Tuned, {"compiled": True, "channels_last": True}),
+}  # fmt: skip
+
+
+class Training:
+    """Steps of one procedure on one batch.
+
+    Args:
+      plan: see benchmarks.plans.
+      contender: a name of CONTENDERS.
+      began: time at which the process was started.
+    """
+
+    def __init__(self, plan: dict, contender: str, began: float):
+        self.plan = plan
+        imported = time.time()
+        torch.manual_seed(0)
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        if contender.startswith("tuned"):
+            torch.set_flush_denormal(True)
+        kind, options = CONTENDERS[contender]
+        self.procedure = kind(plan, procedures.build(plan), **options)
+        self.photo, self.label = batch(plan)
+        created = time.time()
+        self.step(penalise=True)
+        self.start = {"imports": imported - began, "state": created - imported,
+                      "first_step": time.time() - began}
+        self.step(penalise=False)  # compiles what the first step did not need
+
+    def step(self, penalise: bool, count: int = 1) -> dict:
+        """Runs steps; returns seconds of each, seconds of parts and the last one's losses."""
+        seconds, self.procedure.seconds = [], {}
+        for _ in range(count):
+            began = time.perf_counter()
+            metrics = self.procedure.step(self.photo, self.label, penalise)
+            seconds.append(time.perf_counter() - began)
+        return {"seconds": seconds, "players": self.procedure.seconds,
+                "metrics": {name: value.item() for name, value in metrics.items()}}
+
+    def report(self) -> dict:
+        """What is known after the first steps."""
+        return {"start_seconds": self.start, "threads": torch.get_num_threads(),
+                "versions": {"torch": torch.__version__}}
+
+    def part(self, name: str, count: int) -> float:
+        """Median seconds of a part; see PARTS of benchmarks.step."""
+        seconds, function = [], parts(self.procedure, self.photo, self.label)[name]
+        for _ in range(count + 1):
+            began = time.perf_counter()
+            function()
+            seconds.append(time.perf_counter() - began)
+        return statistics.median(seconds[1:])
+
+
+def batch(plan: dict, device: str = "cpu"):
+    """Photos [B, 3, H, W] in [-1, 1] and label maps of 8x8 blocks, int64 [B, H, W]."""
+    sizes = plan["height"], plan["width"]
+    photo = torch.rand(plan["batch"], 3, *sizes, device=device) * 2 - 1
+    label = torch.randint(0, plan["classes"], (plan["batch"], sizes[0] // 8, sizes[1] // 8),
+                          device=device)
+    return photo, label.repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+
+def parts(procedure: procedures.Procedure, photo, label) -> dict:
+    """Part of the step -> function that runs it alone: a network's forward and backward pass, with
+    gradients for its weights, for its input or (no comma) for both."""
+    networks = procedure.networks
+    call = getattr(procedure, "call", networks)
+    memory = getattr(procedure, "format", torch.contiguous_format)
+    photo = photo.contiguous(memory_format=memory)
+    one_hot = procedure.one_hot(label).contiguous(memory_format=memory)
+
+    def run(name, loss, weights, image):
+        def function():
+            for other, network in networks.items():
+                network.requires_grad_(weights and other == name)
+                network.zero_grad()
+            loss(photo.detach().requires_grad_(image)).backward()
+        return function
+
+    def forward():
+        with torch.no_grad():
+            call["generator"](one_hot, procedure.noise("segmenter", label))
+
+    def paint(image):
+        return (call["generator"](one_hot, procedure.noise("generator", label)) * image).sum()
+
+    def read(image):
+        return procedure.segmentation(call["segmenter"](image), label)
+
+    def judge(image):
+        return losses.scores_low(call["discriminator"](image)[0])
+
+    def penalty(image):
+        return losses.r1_penalty(networks["discriminator"](image)[0], image)
+
+    def decode(image):
+        with torch.no_grad():
+            features = call["discriminator"](image)[1]
+        features = [feature.requires_grad_() for feature in features]
+        return F.l1_loss(call["decoder"](features), image)
+
+    def update():
+        with torch.no_grad():
+            for network in networks.values():
+                for p in network.requires_grad_(True).parameters():
+                    p.grad = torch.full_like(p, 1e-8)
+        for optimiser in procedure.optimisers.values():
+            optimiser.step()
+
+    made = {"generator, forward": forward, "generator": run("generator", paint, True, False)}
+    for name, loss in (("segmenter", read), ("discriminator", judge)):
+        made |= {name: run(name, loss, True, True),
+                 f"{name}, weights": run(name, loss, True, False),
+                 f"{name}, photo": run(name, loss, False, True)}
+    made["r1"] = run("discriminator", penalty, True, True)
+    if "decoder" in networks:
+        made["decoder, with D's forward"] = run("decoder", decode, True, False)
+    return made | {"update": update}
+
+
+def main() -> None:
+    """Serves requests."""
+    made = {}
+
+    def start(**arguments):
+        made["it"] = Training(**arguments)
+        return made["it"].report()
+
+    workers.serve({
+        "start": start,
+        "step": lambda **a: made["it"].step(**a),
+        "parts": lambda: list(parts(made["it"].procedure, made["it"].photo, made["it"].label)),
+        "part": lambda **a: made["it"].part(**a),
+        "forget_peak": workers.forget_peak, "peak": workers.peak_mib,
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

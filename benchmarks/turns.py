@@ -1,0 +1,129 @@
+"""Contenders in processes of their own that take turns, and the table of what was measured."""
+
+import contextlib
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+import time
+
+from benchmarks import workers
+
+_TURN_SECONDS = 1.0
+_MOST_IN_A_TURN = 20
+
+
+class Contender:
+    """One process that can take steps.
+
+    Args:
+      name: how it is called in tables.
+      python, module: what runs.
+      arguments: of its task "start".
+      compiles: whether its start depends on what is in `folder`.
+      folder: caches of compiled code and what the process prints are kept here.
+    """
+
+    def __init__(self, name: str, python: str, module: str, arguments: dict, compiles: bool,
+                 folder: pathlib.Path):
+        self.name, self.compiles = name, compiles
+        environment = {
+            "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3",
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "jax"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
+        }  # fmt: skip
+        self.worker = workers.Worker(python, module, environment, folder / f"{name}.log")
+        self._arguments, self._rested = arguments, None
+        self.idle: list[float] = []
+
+    def start(self) -> dict:
+        """Builds the networks and takes the first steps; returns the worker's report."""
+        began = self.worker.began
+        report = self.worker.ask("start", began=began, **self._arguments)
+        report["peak_mib"] = self.worker.ask("peak")
+        self.worker.ask("forget_peak")
+        return report
+
+    def take(self, task: str, **arguments):
+        """One turn; between turns the process's use of the processor is watched."""
+        used = self.worker.processor_seconds()
+        if self._rested is not None:
+            rested_at, used_then = self._rested
+            self.idle.append((used - used_then) / max(1e-3, time.time() - rested_at))
+        answer = self.worker.ask(task, **arguments)
+        self._rested = time.time(), self.worker.processor_seconds()
+        return answer
+
+
+@contextlib.contextmanager
+def started(specifications: list[dict], folder: pathlib.Path, twice: bool, say):
+    """Starts contenders one after the other and ends them all at last.
+
+    Args:
+      specifications: arguments of Contender but `folder`.
+      folder: for caches and logs.
+      twice: start each that compiles in a fresh process again, now with a warm cache.
+      say: function that takes a line for the user.
+
+    Yields:
+      (contenders that started, name -> report, name -> reason of those that did not); reports have
+      "cold" and, if started twice, "warm" with the seconds of the start.
+    """
+    alive, reports, failed = [], {}, {}
+    try:
+        for specification in specifications:
+            name = specification["name"]
+            try:
+                compiles = specification["compiles"]
+                for heat in ("cold", "warm")[: 1 + (twice and compiles)]:
+                    say(f"{name}: starting, {heat} cache" if compiles else f"{name}: starting")
+                    contender = Contender(**specification, folder=folder)
+                    alive.append(contender)
+                    report = contender.start()
+                    seconds = report.pop("start_seconds")
+                    peak = report.pop("peak_mib")
+                    own = reports.setdefault(name, {"start": {}, "start_peak_mib": {}})
+                    own["start"][heat], own["start_peak_mib"][heat] = seconds, peak
+                    own |= report
+                    if heat == "cold" and twice and compiles:
+                        alive.remove(contender)
+                        contender.worker.close()
+            except workers.WorkerError as error:
+                failed[name] = str(error)
+                say(f"{name}: {error}")
+                if alive and alive[-1].name == name:
+                    alive.pop().worker.close()
+        yield alive, reports, failed
+    finally:
+        for contender in alive:
+            contender.worker.close()
+
+
+def in_a_turn(seconds: float) -> int:
+    """How many pieces of work of so many seconds make a turn of about a second."""
+    return min(_MOST_IN_A_TURN, max(1, math.ceil(_TURN_SECONDS / max(seconds, 1e-4))))
+
+
+def summary(seconds: list[float]) -> dict:
+    """Median, minimum and number of measured times."""
+    return {"median": statistics.median(seconds), "min": min(seconds), "count": len(seconds)}
+
+
+def twin_version(python: str) -> str | None:
+    """Version of PyTorch that an interpreter has, or None."""
+    try:
+        done = subprocess.run([python, "-c", "import torch; print(torch.__version__)"],
+                              capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def count_flops(python: str, plan: dict) -> dict:
+    """FLOPs of the twin's step, see benchmarks.pytorch_baseline.flops."""
+    done = subprocess.run(
+        [python, "-m", "benchmarks.pytorch_baseline.flops"], input=json.dumps(plan),
+        capture_output=True, text=True, check=True, cwd=pathlib.Path(__file__).parent.parent)
+    return json.loads(done.stdout)
