@@ -40,14 +40,8 @@ def main(argv=None) -> int:
     values = _arguments(argv)
     say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     settings, plan = plans.load(values.setting, values.batch, values.decoder)
-    names = values.contenders.split(",")
-    version, missing = turns.twin_version(values.torch_python), []
-    if version is None:
-        missing = [name for name in names if name in TWINS]
-        names = [name for name in names if name not in TWINS]
-        say(f"PyTorch is missing in {values.torch_python}, so {', '.join(missing) or 'nothing'} is "
-            "left out; run: pip install -e '.[torch]', or name an interpreter that has it with "
-            "--torch_python")
+    version = turns.twin_version(values.torch_python)
+    names, missing = turns.present(values.contenders.split(","), TWINS, version, say)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(values.cache or temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,27 +70,16 @@ def _arguments(argv):
     parser.add_argument("--setting", choices=plans.NAMES, default="small",
                         help="small: 64x128, batch 4, generator width 16; quickstart: its preset; "
                         "full: Cityscapes, 256x512 (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the results as JSON into a file")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N",
-                        help="turns of each contender; 0: starts only (default: %(default)s)")
     parser.add_argument("--parts", type=int, default=0, metavar="N",
                         help="rounds in which each network is timed alone (default: %(default)s)")
-    parser.add_argument("--contenders", default=",".join((*OURS, *TWINS)), metavar="A,B",
-                        help="who takes part (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=0, metavar="B",
                         help="batch size (default: the setting's)")
     parser.add_argument("--decoder", choices=("wavelet_upsample", "none"), default="",
                         help="default: the setting's")
-    parser.add_argument("--torch_python", default=sys.executable, metavar="PATH",
-                        help="interpreter that has PyTorch (default: this one)")
-    parser.add_argument("--cache", metavar="DIR", help="keep compiled code here; each contender is "
-                        "then started once (default: none is kept, cold and warm start are timed)")
+    turns.add_arguments(parser, (*OURS, *TWINS))
     values = parser.parse_args(argv)
-    unknown = [name for name in values.contenders.split(",") if name not in (*OURS, *TWINS)]
-    if unknown:
-        parser.error(f"--contenders has {unknown[0]!r}; it must be a comma list of "
-                     f"{', '.join((*OURS, *TWINS))}")
-    for name in ("rounds", "parts", "batch"):
+    turns.check_arguments(parser, values, (*OURS, *TWINS))
+    for name in ("parts", "batch"):
         if getattr(values, name) < 0:
             parser.error(f"--{name} is {getattr(values, name)}; it must be 0 or more")
     return values

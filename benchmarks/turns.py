@@ -1,11 +1,13 @@
 """Contenders in processes of their own that take turns, and the table of what was measured."""
 
+import argparse
 import contextlib
 import json
 import math
 import pathlib
 import statistics
 import subprocess
+import sys
 import time
 
 from benchmarks import workers
@@ -127,3 +129,36 @@ def count_flops(python: str, plan: dict) -> dict:
         [python, "-m", "benchmarks.pytorch_baseline.flops"], input=json.dumps(plan),
         capture_output=True, text=True, check=True, cwd=pathlib.Path(__file__).parent.parent)
     return json.loads(done.stdout)
+
+
+def present(names: list[str], twins: tuple[str, ...], version: str | None, say
+            ) -> tuple[list[str], list[str]]:
+    """(contenders that can run, those that PyTorch is missing for), telling the user of them."""
+    missing = [name for name in names if name in twins and version is None]
+    if missing:
+        say(f"{', '.join(missing)} left out, there is no PyTorch; run: pip install -e '.[torch]', "
+            "or name an interpreter that has it with --torch_python=PATH")
+    return [name for name in names if name not in missing], missing
+
+
+def add_arguments(parser: argparse.ArgumentParser, contenders: tuple[str, ...]) -> None:
+    """The options that both benchmarks have."""
+    parser.add_argument("--json", metavar="FILE", help="write the results as JSON into a file")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N",
+                        help="turns of each contender; 0: starts only (default: %(default)s)")
+    parser.add_argument("--contenders", default=",".join(contenders), metavar="A,B",
+                        help="who takes part (default: %(default)s)")
+    parser.add_argument("--torch_python", default=sys.executable, metavar="PATH",
+                        help="interpreter that has PyTorch (default: this one)")
+    parser.add_argument("--cache", metavar="DIR", help="keep compiled code here; each contender is "
+                        "then started once (default: none is kept, cold and warm start are timed)")
+
+
+def check_arguments(parser: argparse.ArgumentParser, values, contenders: tuple[str, ...]) -> None:
+    """Ends the program with a message where an option of `add_arguments` is wrong."""
+    for name in values.contenders.split(","):
+        if name not in contenders:
+            parser.error(f"--contenders has {name!r}; it must be a comma list of "
+                         f"{', '.join(contenders)}")
+    if values.rounds < 0:
+        parser.error(f"--rounds is {values.rounds}; it must be 0 or more")
