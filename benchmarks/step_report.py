@@ -90,7 +90,7 @@ def _start_rows(result):
     for name, own in result["contenders"].items():
         for heat, seconds in own["start"].items():
             phases = ", ".join(f"{phase} {value:.1f}" for phase, value in seconds.items()
-                               if phase != "first_step")
+                               if phase not in ("first_step", "both_kinds"))
             rows.append(f"{name}, {heat} start: first step after {seconds['first_step']:.1f} s "
                         f"({phases}), peak {own['start_peak_mib'][heat]:.0f} MiB")
     for name, ratio in result.get("warm_over_cold", {}).items():
