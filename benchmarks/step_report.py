@@ -40,7 +40,7 @@ def ratios(result: dict) -> dict:
             found[f"speedup_over_{key}"] = {rule: seconds[name] / seconds[rule] for rule in ours}
     if tuned:
         found["best_tuned"] = min(tuned, key=seconds.get)
-    if REFERENCE in seconds:
+    if REFERENCE in seconds and ours:
         eager = own[REFERENCE]["peak_mib"]
         found["memory_over_eager"] = {rule: own[rule]["peak_mib"] / eager for rule in ours}
     starts = {name: one["start"] for name, one in own.items() if len(one.get("start", ())) == 2}
