@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 import scipy.signal
@@ -27,11 +28,30 @@ def reference(label, z, kernel, bias, height, width):
 
 @pytest.mark.parametrize("size", [(8, 12), (4, 6), (2, 3), (1, 1), (16, 24)])
 @pytest.mark.parametrize("noise_shape", [(2, NOISE), (2, 8, 12, NOISE)])
-@pytest.mark.parametrize("kernel_size", [1, 3])
-def test_agrees_with_concatenation_and_scipy(size, noise_shape, kernel_size):
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("fast_paths", [True, False])
+def test_agrees_with_concatenation_and_scipy(size, noise_shape, kernel_size, fast_paths):
     z = RANDOM.normal(size=noise_shape).astype(np.float32)
     kernel = RANDOM.normal(
         size=(kernel_size, kernel_size, NOISE + CLASSES, FEATURES)).astype(np.float32)
     bias = RANDOM.normal(size=FEATURES).astype(np.float32)
-    np.testing.assert_allclose(label_conv(LABEL, z, kernel, bias, *size),
-                               reference(LABEL, z, kernel, bias, *size), atol=1e-5)
+    np.testing.assert_allclose(label_conv(LABEL, z, kernel, bias, *size, fast_paths),
+                               reference(LABEL, z, kernel, bias, *size), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(8, 12), (4, 6), (3, 5), (1, 1)])
+@pytest.mark.parametrize("noise_shape", [(2, NOISE), (2, 8, 12, NOISE)])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_gradients_are_those_of_the_convolution_of_all_channels(size, noise_shape, kernel_size):
+    z = RANDOM.normal(size=noise_shape).astype(np.float32)
+    kernel = RANDOM.normal(
+        size=(kernel_size, kernel_size, NOISE + CLASSES, FEATURES)).astype(np.float32)
+    cotangent = RANDOM.normal(size=(2, *size, FEATURES)).astype(np.float32)
+
+    def slopes(fast_paths):
+        def loss(z, kernel, bias):
+            return (label_conv(LABEL, z, kernel, bias, *size, fast_paths) * cotangent).sum()
+        return jax.grad(loss, (0, 1, 2))(z, kernel, np.zeros(FEATURES, np.float32))
+
+    for fast, plain in zip(slopes(True), slopes(False), strict=True):
+        np.testing.assert_allclose(fast, plain, atol=1e-4)

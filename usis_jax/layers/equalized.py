@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.ops import resample
+from usis_jax.ops.conv import convolution
 
 SQRT2 = math.sqrt(2.0)
 """Gain of the leaky ReLUs (slope 0.2), which keeps the variance. As sqrt 2 * lrelu(x) is
@@ -28,6 +29,7 @@ class EqualConv(nn.Module):
     down: bool = False
     dtype: jnp.dtype = jnp.float32
     linear: bool = False
+    fast_paths: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -37,10 +39,8 @@ class EqualConv(nn.Module):
         x = x.astype(self.dtype)
         if self.down:
             x = resample.fir_blur(x)
-        stride, padding = ((2, 2), "VALID") if self.down else ((1, 1), "SAME")
-        x = jax.lax.conv_general_dilated(
-            x, kernel.astype(self.dtype), stride, padding,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        stride, padding = (2, 0) if self.down else (1, self.kernel_size // 2)
+        x = convolution(self.fast_paths)(x, kernel.astype(self.dtype), stride, padding)
         gain = 1.0 / math.sqrt(math.prod(shape[:3]))
         if self.linear:
             return x * gain

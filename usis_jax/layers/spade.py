@@ -7,6 +7,8 @@ from jax import Array
 
 from usis_jax.layers.spectral import xavier_small
 from usis_jax.ops import resample
+from usis_jax.ops.area_conv import area_conv
+from usis_jax.ops.conv import convolution
 from usis_jax.ops.label_conv import label_conv
 
 
@@ -44,15 +46,18 @@ class Modulation(nn.Module):
     hidden: int = 128
     kernel_size: int = 3
     dtype: jnp.dtype = jnp.float32
+    fast_paths: bool = True
 
     @nn.compact
-    def __call__(self, label: Array, z: Array, height: int, width: int) -> tuple[Array, Array]:
+    def __call__(self, label: Array, z: Array, height: int, width: int, train: bool
+                 ) -> tuple[Array, Array]:
         """Modulation for features of a given size.
 
         Args:
           label: int [B, H, W].
           z: float [B, Z] or [B, H, W, Z].
           height, width: size of the features to modulate.
+          train: the result is differentiated.
 
         Returns:
           (gamma, beta), each float [B, height, width, features].
@@ -67,10 +72,13 @@ class Modulation(nn.Module):
         if self.kernel_size == 1 and z.ndim == 2:
             out = self._look_up(label, z, height, width, kernel[0, 0], bias, both[0, 0], both_bias)
         else:
-            hidden = nn.relu(label_conv(label, z, kernel, bias, height, width))
-            out = jax.lax.conv_general_dilated(
-                hidden, both, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-            out = out + both_bias
+            hidden = nn.relu(label_conv(label, z, kernel, bias, height, width, self.fast_paths))
+            if self.fast_paths and not train and self.kernel_size == 3 and z.ndim == 2:
+                small = resample.nearest_to(label, height, width)
+                out = area_conv(hidden, small, both, self.num_classes) + both_bias
+            else:
+                convolve = convolution(self.fast_paths)
+                out = convolve(hidden, both, padding=self.kernel_size // 2) + both_bias
         return tuple(jnp.split(out, 2, axis=-1))
 
     def _look_up(self, label, z, height, width, kernel, bias, both, both_bias) -> Array:
@@ -98,6 +106,7 @@ class Spade(nn.Module):
     kernel_size: int = 3
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
+    fast_paths: bool = True
 
     @nn.compact
     def __call__(self, x: Array, label: Array, z: Array, train: bool) -> Array:
@@ -117,5 +126,5 @@ class Spade(nn.Module):
             use_scale=False, axis_name=self.axis_name, dtype=self.dtype, name="norm")(x)
         gamma, beta = Modulation(
             x.shape[-1], self.num_classes, self.hidden, self.kernel_size, self.dtype,
-            name="modulation")(label, z, x.shape[1], x.shape[2])
+            self.fast_paths, name="modulation")(label, z, x.shape[1], x.shape[2], train)
         return normalised * (1.0 + gamma) + beta

@@ -10,6 +10,7 @@ from jax import Array
 
 from usis_jax.layers import remat
 from usis_jax.ops import haar, resample
+from usis_jax.ops.conv import for_linen
 
 _EPSILON = 1e-5
 
@@ -92,6 +93,7 @@ class WaveletDecoder(nn.Module):
     batch_norm: bool = False
     axis_name: str | None = None
     remat: str = "none"
+    fast_paths: bool = True
 
     @nn.compact
     def __call__(self, features: list[Array]) -> Array:
@@ -111,13 +113,18 @@ class WaveletDecoder(nn.Module):
             if number:
                 x = jnp.concatenate([x, features[-1 - number].astype(self.dtype)], axis=-1)
             x = block(self, x, width, number)
-        x = nn.Conv(12, (1, 1), dtype=self.dtype, name="to_wavelet")(x)
+        x = _conv(self, 12, (1, 1), name="to_wavelet")(x)
         return jnp.tanh(haar.inverse(x.astype(jnp.float32)))
+
+
+def _conv(decoder: WaveletDecoder, *sizes, **options) -> nn.Conv:
+    return nn.Conv(*sizes, dtype=decoder.dtype, **options,
+                   conv_general_dilated=for_linen if decoder.fast_paths else None)
 
 
 def _wavelet_block(decoder: WaveletDecoder, x: Array, width: int, number: int) -> Array:
     """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
-    x = nn.Conv(width, (3, 3), use_bias=False, dtype=decoder.dtype, name=f"conv_{number}")(
+    x = _conv(decoder, width, (3, 3), use_bias=False, name=f"conv_{number}")(
         resample.wavelet_up(x))
     if decoder.batch_norm:
         x = BatchNorm(decoder.axis_name, name=f"norm_{number}")(x)

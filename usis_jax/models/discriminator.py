@@ -29,6 +29,7 @@ class WaveletDiscriminator(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
+    fast_paths: bool = True
 
     def widths(self, height: int, width: int) -> list[int]:
         """Widths of the features, fine to coarse, levels + 1 of them. Source: SWAGAN."""
@@ -61,23 +62,27 @@ class WaveletDiscriminator(nn.Module):
                              f"multiples of {stride}")
         # Float32 until a convolution reads them: details are small differences of pixels.
         wavelets = haar.forward(photo.astype(jnp.float32))
-        x = EqualConv(widths[0], 1, dtype=self.dtype, name="from_wavelet_0")(wavelets)
+        x = _conv(self, "from_wavelet_0", widths[0], 1)(wavelets)
         features, one_level = [], remat.by_block(_one_level, self.remat, static=(3, 4))
         for level in range(1, len(widths)):
             wavelets = haar.forward(resample.fir_down(haar.inverse(wavelets)))
             x = one_level(self, x, wavelets, level, tuple(widths))
             features.append(x)
         x = MinibatchStddev(self.stddev_group, self.stddev_grouping, self.axis_name)(x)
-        x = EqualConv(widths[-1], 3, dtype=self.dtype, name="last_conv")(x)
+        x = _conv(self, "last_conv", widths[-1], 3)(x)
         x = x.reshape(x.shape[0], -1)
         x = EqualDense(self.dense, activate=True, name="dense")(x)
         return EqualDense(1, name="score")(x), features
 
 
+def _conv(network: WaveletDiscriminator, name: str, features: int, size: int,
+          down: bool = False) -> EqualConv:
+    return EqualConv(features, size, down, network.dtype, fast_paths=network.fast_paths, name=name)
+
+
 def _one_level(network: WaveletDiscriminator, x: Array, wavelets: Array, level: int,
                widths: tuple[int, ...]) -> Array:
     """Features of the level before and Haar coefficients of this one -> features of this one."""
-    dtype = network.dtype
-    x = EqualConv(widths[level - 1], 3, dtype=dtype, name=f"conv_{level}_1")(x)
-    x = EqualConv(widths[level], 3, True, dtype, name=f"conv_{level}_2")(x)
-    return x + EqualConv(widths[level], 1, dtype=dtype, name=f"from_wavelet_{level}")(wavelets)
+    x = _conv(network, f"conv_{level}_1", widths[level - 1], 3)(x)
+    x = _conv(network, f"conv_{level}_2", widths[level], 3, down=True)(x)
+    return x + _conv(network, f"from_wavelet_{level}", widths[level], 1)(wavelets)

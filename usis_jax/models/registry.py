@@ -37,13 +37,13 @@ def build(settings: Settings, num_classes: int, axis_name: str | None = "batch")
 
     Source: paper §5.
     """
-    dtype = jnp.dtype(settings.compute_dtype)
+    dtype, fast = jnp.dtype(settings.compute_dtype), settings.fast_paths
     g, s, d = settings.generator, settings.segmenter, settings.discriminator
     generator = {"spade": SpadeGenerator, "wavelet": WaveletGenerator}[g.name](
         num_classes, g.width, g.multipliers, g.z_dim, g.spade_width, g.spade_kernel, axis_name,
-        dtype, settings.remat)
+        dtype, settings.remat, fast)
     shared = (d.channel_base, d.channel_max, settings.discriminator_levels, d.dense,
-              d.stddev_group, d.stddev_grouping, axis_name, dtype, settings.remat)
+              d.stddev_group, d.stddev_grouping, axis_name, dtype, settings.remat, fast)
     discriminator = {
         "wavelet": lambda: WaveletDiscriminator(*shared),
         "whole": lambda: WholeDiscriminator(*shared),
@@ -51,10 +51,11 @@ def build(settings: Settings, num_classes: int, axis_name: str | None = "batch")
     }[d.name]()
     width, remat = settings.decoder.width_max, settings.remat
     decoder = {
-        "wavelet_upsample": lambda: WaveletDecoder(width, dtype, remat=remat),
-        "wavelet_upsample_batch_norm": lambda: WaveletDecoder(width, dtype, True, axis_name, remat),
+        "wavelet_upsample": lambda: WaveletDecoder(width, dtype, remat=remat, fast_paths=fast),
+        "wavelet_upsample_batch_norm": lambda: WaveletDecoder(
+            width, dtype, True, axis_name, remat, fast),
         "transposed": lambda: TransposedDecoder(width, dtype, axis_name, remat),
         "none": lambda: None,
     }[settings.decoder.name]()
-    segmenter = Segmenter(num_classes, s.down, s.up, dtype, remat)
+    segmenter = Segmenter(num_classes, s.down, s.up, dtype, remat, fast)
     return Networks(generator, segmenter, discriminator, decoder)

@@ -7,6 +7,7 @@ from jax import Array
 from usis_jax.layers import remat
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
+from usis_jax.ops.conv import for_linen
 from usis_jax.ops.resized_conv import conv_of_nearest_up
 
 
@@ -28,13 +29,16 @@ class ResidualBlock(nn.Module):
     resize: str
     first: bool = False
     dtype: jnp.dtype = jnp.float32
+    fast_paths: bool = True
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """float [B, h, w, C] -> float [B, h/2, w/2, features] or [B, 2h, 2w, features]."""
-        def conv(name, size, **options):
+        fast = for_linen if self.fast_paths else None
+
+        def conv(name, size, convolve=fast):
             return SpectralConv(self.features, (size, size), iterate=train, dtype=self.dtype,
-                                kernel_init=xavier_small, name=name, **options)
+                                kernel_init=xavier_small, name=name, conv_general_dilated=convolve)
 
         down = self.resize == "down"
         shortcut = resample.average_down(x) if down else x
@@ -43,7 +47,12 @@ class ResidualBlock(nn.Module):
         if not down:
             shortcut = resample.nearest_up(shortcut)
         x = x if self.first else nn.leaky_relu(x, 0.2)
-        x = conv("conv_1", 3, conv_general_dilated=None if down else _conv_of_nearest_up)(x)
+        if down:
+            x = conv("conv_1", 3)(x)
+        elif self.fast_paths:
+            x = conv("conv_1", 3, _conv_of_nearest_up)(x)
+        else:
+            x = conv("conv_1", 3)(resample.nearest_up(x))
         x = conv("conv_2", 3)(nn.leaky_relu(x, 0.2))
         return shortcut + (resample.average_down(x) if down else x)
 
@@ -62,6 +71,7 @@ class Segmenter(nn.Module):
     up: tuple[int, ...] = (512, 256, 256, 128, 128, 64)
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
+    fast_paths: bool = True
 
     @property
     def stride(self) -> int:
@@ -90,13 +100,15 @@ class Segmenter(nn.Module):
         block = remat.by_block(ResidualBlock, self.remat, static=(2,))
         x, features = photo.astype(self.dtype), []
         for number, width in enumerate(self.down):
-            x = block(width, "down", number == 0, self.dtype, name=f"down_{number}")(
-                x, train)
+            x = block(width, "down", number == 0, self.dtype, self.fast_paths,
+                      name=f"down_{number}")(x, train)
             features.append(x)
         for number, width in enumerate(self.up):
             if number:
                 x = jnp.concatenate([features[-number - 1], x], axis=-1)
-            x = block(width, "up", False, self.dtype, name=f"up_{number}")(x, train)
+            x = block(width, "up", False, self.dtype, self.fast_paths, name=f"up_{number}")(
+                x, train)
         logits = nn.Conv(self.num_classes + 1, (1, 1), dtype=self.dtype,
-                         kernel_init=xavier_small, name="to_logits")(x)
+                         kernel_init=xavier_small, name="to_logits",
+                         conv_general_dilated=for_linen if self.fast_paths else None)(x)
         return logits.astype(jnp.float32)

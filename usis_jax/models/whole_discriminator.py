@@ -22,14 +22,17 @@ class DownBlock(nn.Module):
 
     features: int
     dtype: jnp.dtype = jnp.float32
+    fast_paths: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """float [B, h, w, C] -> float [B, h/2, w/2, features]."""
-        shortcut = EqualConv(self.features, 1, dtype=self.dtype, linear=True, name="skip")(
-            resample.fir_down(x))
-        x = EqualConv(x.shape[-1], 3, dtype=self.dtype, name="conv_1")(x)
-        x = EqualConv(self.features, 3, True, self.dtype, name="conv_2")(x)
+        def conv(name, features, size, down=False, linear=False):
+            return EqualConv(features, size, down, self.dtype, linear, self.fast_paths, name=name)
+
+        shortcut = conv("skip", self.features, 1, linear=True)(resample.fir_down(x))
+        x = conv("conv_1", x.shape[-1], 3)(x)
+        x = conv("conv_2", self.features, 3, down=True)(x)
         return (x + shortcut) * math.sqrt(0.5)
 
 
@@ -53,6 +56,7 @@ class WholeDiscriminator(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
+    fast_paths: bool = True
 
     def widths(self, height: int, width: int) -> list[int]:
         """Widths at the photo's size and after each block, levels + 2. Source: StyleGAN2."""
@@ -83,12 +87,14 @@ class WholeDiscriminator(nn.Module):
             raise ValueError(f"discriminator: photo is {height}x{width}, both sizes must be "
                              f"multiples of {stride}")
         widths = self.widths(height, width)
-        x = EqualConv(widths[0], 1, dtype=self.dtype, name="first")(photo)
+        x = EqualConv(widths[0], 1, dtype=self.dtype, fast_paths=self.fast_paths,
+                      name="first")(photo)
         features, block = [], remat.by_block(DownBlock, self.remat)
         for number, channels in enumerate(widths[1:]):
-            x = block(channels, self.dtype, name=f"block_{number}")(x)
+            x = block(channels, self.dtype, self.fast_paths, name=f"block_{number}")(x)
             features.append(x)
         x = MinibatchStddev(self.stddev_group, self.stddev_grouping, self.axis_name, tiles)(x)
-        x = EqualConv(widths[-1], 3, dtype=self.dtype, name="last_conv")(x)
+        x = EqualConv(widths[-1], 3, dtype=self.dtype, fast_paths=self.fast_paths,
+                      name="last_conv")(x)
         x = EqualDense(self.dense, activate=True, name="dense")(x.reshape(x.shape[0], -1))
         return EqualDense(1, name="score")(x), features

@@ -3,7 +3,7 @@
 The paper's generator concatenates noise (Z channels, constant over the image) and the one-hot label
 map (K channels) at every SPADE layer and convolves the Z + K channels. The noise's part is the same
 at every pixel but for the border, so it is computed from the nine taps directly; only the K one-hot
-channels are convolved. Same parameters, same result, Z / (Z + K) fewer multiplications.
+channels are convolved (or looked up, see `label_gather`). Same parameters, same result.
 """
 
 import jax
@@ -11,18 +11,18 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.ops import resample
+from usis_jax.ops.conv import conv
+from usis_jax.ops.label_gather import label_gather
 
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
-
-def _valid_taps(size: int, dtype) -> Array:
-    """1 where the tap (0, 1, 2) of a 3-wide kernel falls inside an axis: [size, 3]."""
-    positions = jnp.arange(size)[:, None] + jnp.arange(3)[None] - 1
+def _valid_taps(size: int, taps: int, dtype) -> Array:
+    """1 where the tap of a kernel of so many falls inside an axis: [size, taps]."""
+    positions = jnp.arange(size)[:, None] + jnp.arange(taps)[None] - taps // 2
     return ((positions >= 0) & (positions < size)).astype(dtype)
 
 
-def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int
-               ) -> Array:
+def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int,
+               fast_paths: bool = True) -> Array:
     """Convolution of concat[noise, one-hot label], resized nearest to (height, width).
 
     Args:
@@ -31,6 +31,7 @@ def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, 
       kernel: float [3, 3, Z+K, F], or [1, 1, Z+K, F].
       bias: float [F].
       height, width: size of the result.
+      fast_paths: the platform's fastest form; without, all channels are convolved.
 
     Returns:
       float [B, height, width, F], the dtype of `kernel`.
@@ -38,21 +39,31 @@ def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, 
     Source: paper §5.1 (3-D noise of OASIS, SPADE); the split into two parts is ours.
     """
     noise_dim = z.shape[-1]
-    num_classes = kernel.shape[2] - noise_dim
     small = resample.nearest_to(label, height, width)
-    one_hot = jax.nn.one_hot(small, num_classes, dtype=kernel.dtype)
     z = z.astype(kernel.dtype)
     if z.ndim == 4:
-        inputs = jnp.concatenate([resample.nearest_to(z, height, width), one_hot], axis=-1)
-        return _conv(inputs, kernel) + bias
-    if kernel.shape[0] == 1:
-        spread = (z @ kernel[0, 0, :noise_dim])[:, None, None]
-        return _conv(one_hot, kernel[:, :, noise_dim:]) + spread + bias
-    taps = jnp.einsum("bz,ijzf->bijf", z, kernel[:, :, :noise_dim])
-    rows = jnp.einsum("hi,bijf->bhjf", _valid_taps(height, kernel.dtype), taps)
-    spread = jnp.einsum("wj,bhjf->bhwf", _valid_taps(width, kernel.dtype), rows)
-    return _conv(one_hot, kernel[:, :, noise_dim:]) + spread + bias
+        z = resample.nearest_to(z, height, width)
+    if not fast_paths:
+        return _concatenated(small, z, kernel) + bias
+    size = kernel.shape[0]
+    noise_kernel = kernel[:, :, :noise_dim]
+    labels = label_gather(small, kernel[:, :, noise_dim:])
+    if z.ndim == 4:
+        return labels + conv(z, noise_kernel, padding=size // 2) + bias
+    if size == 1:
+        return labels + ((z @ noise_kernel[0, 0])[:, None, None] + bias)
+    taps = jnp.einsum("bz,ijzf->bijf", z, noise_kernel)
+    rows = jnp.einsum("hi,bijf->bhjf", _valid_taps(height, size, kernel.dtype), taps)
+    inside = _valid_taps(width, size, kernel.dtype)[:, :, None]
+    spread = sum(inside[:, j] * rows[:, :, None, j] for j in range(size))
+    return labels + spread + bias
 
 
-def _conv(x: Array, kernel: Array) -> Array:
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS)
+def _concatenated(label: Array, z: Array, kernel: Array) -> Array:
+    """Convolution of all channels, as the paper has it."""
+    if z.ndim == 2:
+        z = jnp.broadcast_to(z[:, None, None], (*label.shape, z.shape[-1]))
+    one_hot = jax.nn.one_hot(label, kernel.shape[2] - z.shape[-1], dtype=kernel.dtype)
+    return jax.lax.conv_general_dilated(
+        jnp.concatenate([z, one_hot], axis=-1), kernel, (1, 1), "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"))
