@@ -189,8 +189,8 @@ def test_discriminator_and_its_gradient_agree(case):
     """In single precision, or, where a leaky ReLU's input rounds across zero, in double.
 
     One input of the wavelet case is -1e-7; on the other side of the kink a few pixels have another
-    gradient, and whether it gets there depends on the order of summation; so do 2 % of the pixels of
-    the whole-image case.
+    gradient, and whether it gets there depends on the order of summation; so do 2 % of the pixels
+    of the whole-image case.
     """
     ours = discriminator_outputs(case, jnp.float32)
     check(case, y=ours["y"])
