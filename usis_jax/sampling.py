@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax import atomic, batching, checkpoint, grids, noise, workdirs
+from usis_jax import atomic, batching, checkpoint, grids, noise, spreading, workdirs
 from usis_jax import photos as photos_lib
 from usis_jax import settings as settings_lib
 from usis_jax.data import preprocess
@@ -154,6 +154,46 @@ def painter(network, settings):
     return paint
 
 
+class Painter:
+    """Paints any number of label maps, spread over all devices of all hosts.
+
+    Args:
+        network: generator module.
+        settings: Settings with the kind of noise.
+        size: most label maps a device at once.
+        devices: of this host; default all.
+    """
+
+    def __init__(self, network, settings, size=8, devices=None):
+        def paint(given, label, number):
+            z = numbered_noise(
+                settings, jax.random.wrap_key_data(given["key"]), label.shape[1:], number)
+            return to_uint8(network.apply(given["variables"], label, z, train=False))
+
+        self._spread = spreading.Spread(paint, size, devices)
+
+    def place(self, variables):
+        """Copies a generator's variables to the devices, so that several calls do it once."""
+        return self._spread.place(variables)
+
+    def __call__(self, variables, labels, seed=0, sample=0, advance=None):
+        """Paints one photo of each label map.
+
+        Args:
+            variables: the generator's.
+            labels: int [N, H, W], train ids, the same on all hosts.
+            seed: int, at least 0.
+            sample: number of the sample; noise is as in `Generator.__call__`.
+            advance: called with the number of photos each time some are painted, or None.
+        Returns:
+            uint8 [N, H, W, 3], the same on all hosts whatever the number of devices.
+        """
+        key = jax.random.key_data(jax.random.fold_in(jax.random.key(seed), sample))
+        numbers = np.arange(len(labels), dtype=np.int32)
+        given = {"variables": variables, "key": key}
+        return self._spread(given, labels.astype(np.int32), numbers, advance=advance)
+
+
 def map_noise(settings, key, shape, first=0):
     """Draws noise so that a map's noise does not depend on how many maps the batch has.
 
@@ -165,8 +205,22 @@ def map_noise(settings, key, shape, first=0):
     Returns:
         float32 [B, Z] or [B, H, W, Z], standard normal.
     """
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + jnp.arange(shape[0]))
-    return noise.draw(keys, *shape[1:], settings.generator.z_dim, settings.generator.noise)
+    return numbered_noise(settings, key, shape[1:], first + jnp.arange(shape[0]))
+
+
+def numbered_noise(settings, key, size, numbers):
+    """Draws the noise of label maps by their numbers; otherwise as `map_noise`.
+
+    Args:
+        settings: Settings with the kind of noise.
+        key: random key.
+        size: (H, W).
+        numbers: int [B].
+    Returns:
+        float32 [B, Z] or [B, H, W, Z].
+    """
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
+    return noise.draw(keys, *size, settings.generator.z_dim, settings.generator.noise)
 
 
 def to_uint8(photo):

@@ -23,7 +23,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from PIL import Image
 
-from usis_jax import atomic
+from usis_jax import atomic, spreading
 from usis_jax.evaluation import weights
 from usis_jax.evaluation.networks import inception as inception_network
 from usis_jax.evaluation.networks import inception_keys
@@ -220,10 +220,10 @@ class Extractor:
         return f"{self.network.name} ({self.network.sha256[:8]}), {self.preset}"
 
     def __call__(self, photos, keep: bool = False) -> np.ndarray:
-        """Features of a set of photos.
+        """Features of a set of photos, of which each host measures its share.
 
         Args:
-          photos: uint8, or float in [0, 255], [N, H, W, 3].
+          photos: uint8, or float in [0, 255], [N, H, W, 3], the same on all hosts.
           keep: look in the cache first, by what the photos are, and keep them there; for real
             photos, which are measured again and again.
 
@@ -238,18 +238,21 @@ class Extractor:
         file = pathlib.Path(self.cache) / f"{self._key(photos)}.npy"
         shape = (len(photos), self.network.width)
         found = _kept(file, shape)
-        if found is None:
+        if not spreading.all_hosts(found is not None):
             found = self._measure(photos)
             file.parent.mkdir(parents=True, exist_ok=True)
             atomic.write_with(file, lambda part: np.save(part, found))
         return found
 
     def _measure(self, photos):
+        return spreading.over_hosts(self._own, photos) if len(photos) else self._own(photos)
+
+    def _own(self, photos):
         found = [np.zeros((0, self.network.width), np.float32)]
         for part in batches(photos, self.network, self.preset, self.batch_size):
             found.append(part)
             if self.advance is not None:
-                self.advance(len(part))
+                self.advance(len(part) * jax.process_count())
         return np.concatenate(found)
 
     def _key(self, photos):

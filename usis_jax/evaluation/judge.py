@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from usis_jax import atomic, batching, steps, trees
+from usis_jax import atomic, spreading, steps, trees
 from usis_jax.data.label_spec import LabelSpec
 from usis_jax.interop import files
 from usis_jax.ops import haar, resample
@@ -113,10 +113,10 @@ class Judge:
             self.network.init, jax.random.key(0), jnp.zeros((1, self.height, self.width, 3)))
         self.variables = trees.unflatten(shapes, flat, "judge")
         self.sha256 = _digest(flat)
-        self._labels = jax.jit(lambda variables, photo: self.network.apply(
-            variables, steps.to_photo(photo)).argmax(-1).astype(jnp.int32))
-        self._features = jax.jit(lambda variables, photo: self.network.apply(
-            variables, steps.to_photo(photo), method="features"))
+        self._labels = spreading.Spread(lambda variables, photo: self.network.apply(
+            variables, steps.to_photo(photo)).argmax(-1).astype(jnp.int32), BATCH)
+        self._features = spreading.Spread(lambda variables, photo: self.network.apply(
+            variables, steps.to_photo(photo), method="features"), BATCH)
 
     @classmethod
     def load(cls, directory) -> "Judge":
@@ -164,7 +164,7 @@ class Judge:
         Raises:
           ValueError: photos have another shape.
         """
-        return self._in_batches(self._labels, photos)
+        return self._spread(self._labels, photos)
 
     def features(self, photos) -> np.ndarray:
         """Averages the deepest layer over each photo, for a Fréchet distance of one's own.
@@ -178,7 +178,7 @@ class Judge:
         Raises:
           ValueError: photos have another shape.
         """
-        return self._in_batches(self._features, photos)
+        return self._spread(self._features, photos)
 
     def save(self, directory, picture=None) -> None:
         """Writes the judge as a new folder, whole or not at all.
@@ -209,16 +209,13 @@ class Judge:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _in_batches(self, function, photos):
+    def _spread(self, function, photos):
         photos = np.asarray(photos)
         if photos.ndim != 4 or photos.shape[1:] != (self.height, self.width, 3) or not len(photos):
             raise ValueError(
                 f"photos are {list(photos.shape)}; this judge was trained and measured at "
                 f"[N, {self.height}, {self.width}, 3] and reads only those")
-        return np.concatenate([
-            np.asarray(function(self.variables, batch))[:count]
-            for _, batch, count in batching.batches(photos, BATCH)
-        ])
+        return function(self.variables, photos)
 
 
 def check_free(directory) -> None:

@@ -1,16 +1,17 @@
 """What an evaluation looks at: photos that a run paints, and real ones beside them."""
 
 import dataclasses
+import weakref
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from usis_jax import batching, checkpoint, sampling, trees, workdirs
+from usis_jax import checkpoint, sampling, trees, workdirs
 from usis_jax.data import layout, preprocess, streams
 from usis_jax.models import registry
 
-BATCH = 8
+# Painters of generators, and their weights on the devices.
+_placed = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +111,8 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
     )
 
 
-def paint(generator, labels, seed=0, sample=0, advance=lambda number: None):
-    """Paints one photo of each label map, in batches of one shape, on all of this host's devices.
+def paint(generator, labels, seed=0, sample=0, advance=None):
+    """Paints one photo of each label map, in batches of one shape, on all devices of all hosts.
 
     What fills the last batch is thrown away, so no map counts twice.
 
@@ -120,22 +121,15 @@ def paint(generator, labels, seed=0, sample=0, advance=lambda number: None):
         labels: int [N, H, W], train ids.
         seed: int, of the noise.
         sample: number of the sample, as in `Generator.__call__`.
-        advance: called with the number of photos each time some are painted.
+        advance: called with the number of photos each time some are painted, or None.
     Returns:
-        uint8 [N, H, W, 3]; independent of the number of devices.
+        uint8 [N, H, W, 3]; independent of the number of devices and hosts.
     """
-    devices = jax.local_devices()
-    batch = min(BATCH, -(-len(labels) // len(devices))) * len(devices)
-    mesh = jax.sharding.Mesh(devices, ("batch",))
-    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
-    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    variables = jax.device_put(generator.variables, everywhere)
-    painted = []
-    for start, part, count in batching.batches(labels.astype(np.int32), batch):
-        photos = generator.painter(variables, jax.device_put(part, spread), seed, sample, start)
-        painted.append(photos[:count])
-        advance(count)
-    return np.concatenate(painted)
+    if generator not in _placed:
+        painter = sampling.Painter(generator.network, generator.settings)
+        _placed[generator] = painter, painter.place(generator.variables)
+    painter, variables = _placed[generator]
+    return painter(variables, labels, seed, sample, advance)
 
 
 def _networks(workdir, step):

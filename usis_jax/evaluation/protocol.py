@@ -6,11 +6,12 @@ Inception's weights, pairs) are left out and say why.
 """
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
 
-from usis_jax import batching, steps
+from usis_jax import spreading, steps
 from usis_jax.evaluation import (
     diversity,
     frechet,
@@ -22,6 +23,7 @@ from usis_jax.evaluation import (
 )
 
 LOWER, HIGHER = "lower", "higher"
+_BATCH = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,18 +236,15 @@ def _scores(predicted, material, labels=None, spec=None):
 
 def _read(material):
     """What the run's segmenter reads from the painted photos: int32 [N, H, W]."""
-    import jax
-
     network, variables = material.segmenter
+    return _reader(network)(variables, material.painted)
 
-    @jax.jit
-    def read(photo):
-        logits = network.apply(variables, steps.to_photo(photo), train=False)
-        return logits[..., 1:].argmax(-1)
 
-    parts = batching.batches(material.painted, min(8, len(material.painted)))
-    found = [np.asarray(read(batch))[:count] for _, batch, count in parts]
-    return np.concatenate(found).astype(np.int32)
+@functools.lru_cache(maxsize=4)
+def _reader(network):
+    """A segmenter on all devices; ids of classes, which are one below its outputs."""
+    return spreading.Spread(lambda variables, photo: network.apply(
+        variables, steps.to_photo(photo), train=False)[..., 1:].argmax(-1).astype("int32"), _BATCH)
 
 
 def _painted(material):

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax import batching
+from usis_jax import spreading
 from usis_jax.data import label_spec, spec_mapping
 from usis_jax.evaluation.networks import (
     deeplab,
@@ -187,12 +187,10 @@ class PublishedJudge:
                 f"--judge={self.key} reads photos whose sides are multiples of {multiple} and at "
                 f"least {smallest}, and these are {photos.shape[1]}x{photos.shape[2]}; choose "
                 "another judge")
-        read, found = _reader(self.published.reader), []
-        for _, batch, count in batching.batches(photos, BATCH):
-            found.append(np.asarray(read(self.variables, batch), np.int32)[:count])
-            if self.advance is not None:
-                self.advance(count)
-        return np.concatenate(found)
+        read = _reader(self.published.reader)
+        return spreading.each_device(
+            lambda variables, batch: np.asarray(read(variables, batch), np.int32),
+            self.variables, photos, BATCH, self.advance)
 
 
 def load(name: str, paths, advance=None) -> PublishedJudge:
