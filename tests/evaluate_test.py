@@ -68,9 +68,9 @@ def test_all_devices_paint_what_one_call_paints_and_padding_is_thrown_away(workd
     generator = usis_jax.Generator.load(workdir)
     assert len(jax.local_devices()) == 4
     labels, painted = tiny_run.batch(1, 0, 6)["label"], []
-    photos = material.paint(generator, labels, seed=3, sample=1, advance=painted.append)
-    assert sum(painted) == len(photos) == 6
-    np.testing.assert_allclose(photos, generator(labels, seed=3, num_samples=2)[1], atol=1)
+    photos = material.paint(generator, labels, seed=3, samples=(1, 0), advance=painted.append)
+    assert sum(painted) == 12 and photos.shape == (2, 6, 16, 16, 3)
+    np.testing.assert_allclose(photos, generator(labels, seed=3, num_samples=2)[::-1], atol=1)
 
 
 def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):

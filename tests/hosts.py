@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 
-def run(work, folder, processes=2, devices=1, timeout=240):
+def run(work, folder, processes=2, devices=1, timeout=900):
     """Calls `work(folder)` in several processes at once, joined by jax.distributed.
 
     Args:

@@ -3,13 +3,14 @@
 import itertools
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests import paired_data
-from usis_jax import cli
+from tests import hosts, paired_data
+from usis_jax import cli, trees
 from usis_jax.data import pairs
 from usis_jax.evaluation import judge as judge_lib
 from usis_jax.evaluation import judge_training
@@ -281,3 +282,43 @@ def test_bad_use_is_one_line_and_leaves_nothing(out, tmp_path, capsys, arguments
     error = capsys.readouterr().err
     assert code == 2 and words in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def _fitted(out, batch_size=8):
+    training = judge_training.Training(steps=3, batch_size=batch_size, widths=(4, 6), rate=1e-2)
+    own = pairs.Pairs(paired_data.settings(out), "yard:train")
+    return judge_training.fit(own, paired_data.SIZE, True, training, progress=False)[0]
+
+
+def check_same(some, others):
+    for one, other in zip(jax.tree.leaves(some), jax.tree.leaves(others), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_four_devices_train_the_judge_that_one_trains(out, monkeypatch):
+    four = _fitted(out)
+    assert len(judge_training._devices(8)) == 4 and len(judge_training._devices(6)) == 2
+    monkeypatch.setattr(judge_training, "_devices", lambda _: jax.devices()[:1])
+    one = _fitted(out)
+    check_same(one, four)
+    moved = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(one["batch_stats"])])
+    assert np.abs(moved).max() > 0.01
+
+
+def fit_on_hosts(folder):
+    """Trains on one of several hosts and saves the weights there."""
+    variables = _fitted(folder / "out")
+    np.savez(folder / f"{jax.process_index()}.npz", **trees.flatten(variables))
+    with pytest.raises(ValueError, match="--batch_size is 3; on several hosts it must be a mult"):
+        judge_training._devices(3)
+
+
+def test_two_hosts_train_the_judge_that_one_trains(out, tmp_path):
+    (tmp_path / "out").symlink_to(out)
+    hosts.run(fit_on_hosts, tmp_path)
+    expected = trees.flatten(_fitted(out))
+    for number in range(2):
+        found = np.load(tmp_path / f"{number}.npz")
+        assert set(found) == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)

@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from tests import own_files
-from usis_jax import cli, overrides, settings, validation
+from usis_jax import cli, overrides, parallel, sampling, settings, validation
 from usis_jax.data import label_spec, streams
 
 TINY = """
@@ -99,6 +99,19 @@ def test_files_of_this_kind_are_drafted_prepared_and_trained_on(here, kind):
         assert Image.open(here / "out/map_0_0.png").size == (16, 16)
 
 
+class Grey:
+    """Stands in for sampling.Painter."""
+
+    def __init__(self, *_):
+        """Any generator."""
+
+    def place(self, variables):
+        return variables
+
+    def __call__(self, variables, labels, seed=0, samples=(0,), advance=None):
+        return np.zeros((len(samples), *labels.shape, 3), np.uint8)
+
+
 def test_photos_and_label_maps_without_common_names_are_shown_as_unrelated(here, monkeypatch):
     maps = {f"map_{i}": own_files.label(i, size=(16, 16)) for i in range(30)}
     for i in range(9):
@@ -119,8 +132,8 @@ def test_photos_and_label_maps_without_common_names_are_shown_as_unrelated(here,
 
     shown = []
     monkeypatch.setattr(validation.grids, "grid", shown.extend)
-    looks = validation.Validation(run, streams.spec(run))
-    looks._paint = lambda variables, label, *_: np.zeros((*label.shape, 3), np.uint8)
+    monkeypatch.setattr(sampling, "Painter", Grey)
+    looks = validation.Validation(run, streams.spec(run), parallel.Runner())
     state = types.SimpleNamespace(
         params={"generator": {}}, collections={"generator": {}}, ema_params={}
     )

@@ -21,7 +21,7 @@ def painted(devices=None):
     network = registry.build(settings, tiny_run.SPEC.num_classes, axis_name=None).generator
     paint = sampling.Painter(network, settings, 2, devices)
     variables = {"params": initial.params["generator"], **initial.collections["generator"]}
-    return paint(variables, tiny_run.batch(1, 0, 5)["label"], seed=3, sample=1)
+    return paint(variables, tiny_run.batch(1, 0, 5)["label"], seed=3, samples=(1, 4))
 
 
 def read():
@@ -77,7 +77,8 @@ def test_every_row_counts_once_in_order_on_any_number_of_devices(number, devices
 
 def test_photos_do_not_depend_on_the_number_of_devices():
     one = painted(jax.devices()[:1])
-    assert one.shape == (5, 16, 16, 3) and len({photo.tobytes() for photo in one}) == 5
+    assert one.shape == (2, 5, 16, 16, 3)
+    assert len({photo.tobytes() for photos in one for photo in photos}) == 10
     for devices in (2, 3, 4):
         np.testing.assert_array_equal(painted(jax.devices()[:devices]), one)
 

@@ -48,9 +48,11 @@ def batch(seed, step, number, size=16):
 
 def training(settings, start_step=0, process_index=0, process_count=1):
     """Stands in for `streams.training`."""
-    step = start_step
+    step, local = start_step, settings.batch_size // process_count
     while True:
-        yield batch(settings.seed, step, settings.batch_size // process_count)
+        whole = batch(settings.seed, step, settings.batch_size)
+        own = slice(process_index * local, (process_index + 1) * local)
+        yield {name: rows[own] for name, rows in whole.items()}
         step += 1
 
 

@@ -117,7 +117,8 @@ def test_run_leaves_grids_metrics_plot_and_kept_checkpoints(straight):
     losses = [row for row in rows if "loss_segmentation" in row]
     assert [row["step"] for row in losses] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in losses if "r1" in row] == [1, 5]
-    assert [row["step"] for row in rows if "swd" in row] == [3, 6]
+    assert [row["step"] for row in rows if "evaluation/SWD" in row] == [3, 6]
+    assert rows[-1]["evaluation/SWD"] == summary["swd"] == summary["evaluation"]["swd"]
     kept = {int(p.name) for p in (workdir / "checkpoints").iterdir()}
     assert kept == {3, 4, 6}
 

@@ -9,6 +9,7 @@ restored on one.
 
 import contextlib
 import errno
+import math
 import shutil
 from pathlib import Path
 
@@ -17,12 +18,14 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
+from usis_jax import sections, trees
 from usis_jax import settings as settings_lib
-from usis_jax import trees
 from usis_jax.data import label_spec
 
 FORMAT_VERSION = 1
-METRIC = "swd"
+# What decided the best checkpoint before the config said it.
+_FORMER_BEST = "swd"
+_SIGNS = {"lower": 1, "higher": -1}
 _EMA_FIELDS = ("ema_params",)
 
 
@@ -33,10 +36,14 @@ class Checkpoints:
         workdir: directory of the run; checkpoints lie in its folder `checkpoints`.
         keep: how many of the latest checkpoints stay, at least 1.
         read_only: True for sampling: nothing in the directory is created or deleted.
+        best: name of the value, of `sections.MEASURES`, that decides which one is best; checkpoints
+            that were measured by another one are not compared with it. None: that of the newest
+            measured checkpoint.
     """
 
-    def __init__(self, workdir, keep=3, read_only=False):
+    def __init__(self, workdir, keep=3, read_only=False, best=None):
         self.workdir = Path(workdir).absolute()
+        self.best = best
         directory = self.workdir / "checkpoints"
         if read_only and not directory.is_dir():
             raise FileNotFoundError(f"no checkpoint in {workdir}: run usis train first")
@@ -44,7 +51,7 @@ class Checkpoints:
             [
                 checkpoint_managers.LatestN(keep),
                 checkpoint_managers.BestN(
-                    get_metric_fn=_metric,
+                    get_metric_fn=self._loss,
                     reverse=True,
                     n=1,
                     keep_checkpoints_without_metrics=False,
@@ -53,7 +60,7 @@ class Checkpoints:
         )
         with _quiet():
             options = ocp.CheckpointManagerOptions(
-                best_fn=_metric,
+                best_fn=self._loss,
                 best_mode="min",
                 preservation_policy=None if read_only else policy,
                 create=not read_only,
@@ -61,17 +68,29 @@ class Checkpoints:
                 cleanup_tmp_directories=not read_only,
             )
             self._manager = ocp.CheckpointManager(directory, options=options)
+        self.best = best or next(iter(self._newest_metrics()), _FORMER_BEST)
 
     def latest_step(self):
         """Returns the newest saved step, or None."""
         return self._manager.latest_step()
 
     def best_step(self):
-        """Returns the step with the lowest sliced Wasserstein distance, or None if none has one."""
-        step = self._manager.best_step()
-        if step is None or self._manager.metrics(step) is None:
-            return None
-        return step
+        """Returns the step with the best value of `best`, or None if none was measured by it."""
+        losses = {step: self._loss(self._metrics(step)) for step in self._manager.all_steps()}
+        losses = {step: loss for step, loss in losses.items() if loss < math.inf}
+        return min(sorted(losses, reverse=True), key=losses.get, default=None)
+
+    def _metrics(self, step):
+        return self._manager.metrics(step) or {}
+
+    def _newest_metrics(self):
+        measured = map(self._metrics, sorted(self._manager.all_steps(), reverse=True))
+        return next(filter(None, measured), {})
+
+    def _loss(self, metrics):
+        """What is lower the better a checkpoint is; infinite if it was not measured by `best`."""
+        value = metrics.get(self.best, math.nan)
+        return math.inf if math.isnan(value) else _SIGNS[_direction(self.best)] * value
 
     def reached_preemption(self, step):
         """Returns True when the cluster has announced that all hosts must stop at `step`."""
@@ -97,7 +116,7 @@ class Checkpoints:
             settings: Settings of the run.
             spec: LabelSpec of its label maps.
             ema_collections: the EMA generator's re-estimated statistics; None keeps the state's.
-            metrics: dict of floats, with "swd" if this step was measured.
+            metrics: dict of floats, with the one named `best` if this step was measured.
         Returns:
             False if that step is already saved.
         Raises:
@@ -112,8 +131,11 @@ class Checkpoints:
         generator = {f"params/{k}": v for k, v in trees.flatten(state.ema_params).items()}
         generator |= trees.flatten(collections)
         items = {"state": rest, "generator": generator}
-        measured = {METRIC: float(metrics[METRIC])} if METRIC in (metrics or {}) else None
-        return self._write(items, _meta(step, settings, spec, metrics or {}), measured)
+        metrics = metrics or {}
+        measured = {self.best: float(metrics[self.best])} if self.best in metrics else None
+        meta = _meta(step, settings, spec, metrics) | {
+            "best": {"measure": self.best, "better": _direction(self.best)}}
+        return self._write(items, meta, measured)
 
     def save_imported(self, variables, settings, spec, origin):
         """Writes a generator that other code trained, as step 0, without a training state.
@@ -267,8 +289,9 @@ def _meta(step, settings, spec, metrics):
     }
 
 
-def _metric(metrics):
-    return metrics[METRIC]
+def _direction(name):
+    """Whether lower or higher values of a name are better."""
+    return next(values[name] for values in sections.MEASURES.values() if name in values)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,9 @@ def main(argv: list[str] | None = None) -> int:
         arguments.overrides = overrides
         _check_writable(arguments.json)
         result = arguments.run(arguments)
-        _write_json(arguments.json, result)
+        # Of several processes that work on one command the first one writes.
+        if result is not None:
+            _write_json(arguments.json, result)
         return 0
     except KeyboardInterrupt:
         print("usis: interrupted", file=sys.stderr)

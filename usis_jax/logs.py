@@ -169,6 +169,18 @@ class Progress:
         yield
         self._time += time.perf_counter() - begun
 
+    def inner(self, total, what):
+        """Returns a bar of its own for work between two steps, shown if it takes a while.
+
+        Args:
+            total: int, photos.
+            what: text before it.
+        """
+        return tqdm.tqdm(
+            total=total, desc=what, unit="photo", leave=False, delay=2, position=1,
+            disable=self._bar.disable, dynamic_ncols=True,
+        )  # fmt: skip
+
     def overall(self):
         """Returns {"steps_per_second", "images_per_second"} over all rates, or None for each."""
         rate = self._steps / self._seconds if self._steps > 0 else None

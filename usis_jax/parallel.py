@@ -25,6 +25,8 @@ def initialize() -> None:
 
     Source: JAX's own jax.distributed.
     """
+    if jax.distributed.is_initialized():
+        return
     names = ("COORDINATOR_ADDRESS", "NUM_PROCESSES", "PROCESS_ID")
     given = [name for name in names if os.environ.get(name)]
     if len(given) == len(names):
@@ -35,6 +37,11 @@ def initialize() -> None:
         raise ValueError(f"{', '.join(given)} set but not {missing}: set all three or none")
     elif os.environ.get("USIS_DISTRIBUTED") == "1":
         jax.distributed.initialize()
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and prints for all. Source: ours."""
+    return jax.process_index() == 0
 
 
 class Runner:
@@ -62,21 +69,23 @@ class Runner:
         self.process_index, self.process_count = jax.process_index(), jax.process_count()
         self.mesh = jax.sharding.Mesh(np.array(self.devices), (AXIS,))
 
-    def compile(self, step: Callable) -> Callable:
-        """Map `step(state, batch) -> (state, metrics)`; the state given is donated.
+    def compile(self, step: Callable, donate: bool = True) -> Callable:
+        """Map `step(state, batch) -> (state, metrics)`.
 
         Args:
           step: per-device function with the named axis "batch".
+          donate: give the memory of the state that it is called with to the new one.
 
         Returns:
           Function of (placed state, put batch), compiled at its first call.
         """
+        donated = (0,) if donate else ()
         if self.mapping == "pmap":
             return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
-                            devices=self.devices, donate_argnums=(0,))
+                            devices=self.devices, donate_argnums=donated)
         mapped = jax.shard_map(step, mesh=self.mesh, in_specs=(P(), P(AXIS)),
                                out_specs=(P(), P()), check_vma=False)
-        return jax.jit(mapped, donate_argnums=(0,))
+        return jax.jit(mapped, donate_argnums=donated)
 
     def compile_all(self, steps: dict, state: Any, batch: Any, first: Any = None) -> Mapping:
         """Compile several mapped steps one after the other while the caller goes on.

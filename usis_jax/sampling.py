@@ -44,7 +44,7 @@ class Generator:
 
         Args:
             workdir: directory of the run.
-            best: take the checkpoint with the lowest sliced Wasserstein distance, not the latest.
+            best: take the checkpoint that `evaluation.best` chose, not the latest.
             step: number of a checkpoint, or None.
         Returns:
             Generator.
@@ -165,9 +165,10 @@ class Painter:
     """
 
     def __init__(self, network, settings, size=8, devices=None):
-        def paint(given, label, number):
-            z = numbered_noise(
-                settings, jax.random.wrap_key_data(given["key"]), label.shape[1:], number)
+        def paint(given, label, sample, number):
+            key = jax.random.wrap_key_data(given["key"])
+            keys = jax.vmap(functools.partial(jax.random.fold_in, key))(sample)
+            z = draw_noise(settings, jax.vmap(jax.random.fold_in)(keys, number), label.shape[1:])
             return to_uint8(network.apply(given["variables"], label, z, train=False))
 
         self._spread = spreading.Spread(paint, size, devices)
@@ -176,22 +177,27 @@ class Painter:
         """Copies a generator's variables to the devices, so that several calls do it once."""
         return self._spread.place(variables)
 
-    def __call__(self, variables, labels, seed=0, sample=0, advance=None):
-        """Paints one photo of each label map.
+    def __call__(self, variables, labels, seed=0, samples=(0,), advance=None):
+        """Paints photos of label maps, one for each sample.
 
         Args:
             variables: the generator's.
             labels: int [N, H, W], train ids, the same on all hosts.
             seed: int, at least 0.
-            sample: number of the sample; noise is as in `Generator.__call__`.
+            samples: numbers of the samples; noise is as in `Generator.__call__`.
             advance: called with the number of photos each time some are painted, or None.
         Returns:
-            uint8 [N, H, W, 3], the same on all hosts whatever the number of devices.
+            uint8 [len(samples), N, H, W, 3], the same on all hosts whatever the number of devices.
         """
-        key = jax.random.key_data(jax.random.fold_in(jax.random.key(seed), sample))
-        numbers = np.arange(len(labels), dtype=np.int32)
-        given = {"variables": variables, "key": key}
-        return self._spread(given, labels.astype(np.int32), numbers, advance=advance)
+        given = {"variables": variables, "key": jax.random.key_data(jax.random.key(seed))}
+        number, times = len(labels), len(samples)
+        rows = (
+            np.tile(labels.astype(np.int32), (times, 1, 1)),
+            np.repeat(np.asarray(samples, np.int32), number),
+            np.tile(np.arange(number, dtype=np.int32), times),
+        )
+        painted = self._spread(given, *rows, advance=advance)
+        return painted.reshape(times, *labels.shape, 3)
 
 
 def map_noise(settings, key, shape, first=0):
@@ -205,21 +211,20 @@ def map_noise(settings, key, shape, first=0):
     Returns:
         float32 [B, Z] or [B, H, W, Z], standard normal.
     """
-    return numbered_noise(settings, key, shape[1:], first + jnp.arange(shape[0]))
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + jnp.arange(shape[0]))
+    return draw_noise(settings, keys, shape[1:])
 
 
-def numbered_noise(settings, key, size, numbers):
-    """Draws the noise of label maps by their numbers; otherwise as `map_noise`.
+def draw_noise(settings, keys, size):
+    """Draws the noise of label maps by their keys.
 
     Args:
         settings: Settings with the kind of noise.
-        key: random key.
+        keys: [B] random keys.
         size: (H, W).
-        numbers: int [B].
     Returns:
-        float32 [B, Z] or [B, H, W, Z].
+        float32 [B, Z] or [B, H, W, Z], standard normal.
     """
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
     return noise.draw(keys, *size, settings.generator.z_dim, settings.generator.noise)
 
 

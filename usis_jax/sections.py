@@ -11,7 +11,19 @@ from usis_jax.fields import Section, limited
 
 _DATA_SPEC = re.compile(r"[a-z][a-z0-9_]*:[^:@,\s][^@,\s]*")
 _WEIGHT = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_LOWER, _HIGHER = "lower", "higher"
 _AUGMENTATIONS = ("color", "translation", "cutout")
+
+MEASURES = {
+    "swd": {"swd": _LOWER},
+    "spectrum": {"spectral_distance": _LOWER, "haar_distance": _LOWER},
+    "consistency": {"consistency_miou": _HIGHER, "consistency_pixel_accuracy": _HIGHER},
+    "ms_ssim": {"ms_ssim": _LOWER},
+    "fid": {"fid": _LOWER},
+    "kid": {"kid": _LOWER},
+    "judge": {"miou": _HIGHER, "pixel_accuracy": _HIGHER, "fd_judge": _LOWER, "kd_judge": _LOWER},
+}
+"""Measures of an evaluation during training -> the values of each -> which of them are better."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +209,52 @@ class Optimizer(Section):
     discriminator_warmup: int = limited(0, at_least=0)
     beta1: float = limited(0.0, at_least=0, below=1)
     beta2: float = limited(0.999, at_least=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation(Section):
+    """What is measured during training, and which value decides the best checkpoint."""
+
+    prefix: ClassVar[str] = "evaluation."
+    measures: str = "swd,spectrum,consistency"
+    best: str = "swd"
+    photos: int = limited(200, at_least=0)
+    samples: int = limited(4, at_least=2)
+    judge: str = ""
+    inception: str = ""
+    preset: str = limited("fid-published", choices=("fid-published", "fid-clean"))
+
+    def __post_init__(self):
+        super().__post_init__()
+        for word in self.names:
+            if word not in MEASURES or self.names.count(word) > 1:
+                raise ValueError(
+                    f"evaluation.measures is {self.measures!r}; it must be a comma list of "
+                    f"{', '.join(MEASURES)}, each at most once"
+                )
+        values = [value for word in self.names for value in MEASURES[word]]
+        if self.best not in values:
+            raise ValueError(
+                f"evaluation.best is {self.best!r}; with evaluation.measures={self.measures} it "
+                f"must be one of {', '.join(values)}"
+            )
+        if self.photos == 1:
+            raise ValueError("evaluation.photos is 1; it must be 0 (all) or at least 2")
+        if bool(self.judge) != ("judge" in self.names):
+            raise ValueError(
+                f"evaluation.judge is {self.judge!r} and evaluation.measures is {self.measures}; "
+                "the folder that usis train-judge wrote and the measure judge belong together"
+            )
+        if self.inception and not {"fid", "kid"} & set(self.names):
+            raise ValueError(
+                f"evaluation.inception is {self.inception!r} and evaluation.measures is "
+                f"{self.measures}; it is for fid and kid, add one or leave it out"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in `measures`, in their order."""
+        return tuple(word.strip() for word in self.measures.split(","))
 
 
 def parse_data(spec: str) -> tuple[str, str]:

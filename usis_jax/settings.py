@@ -11,7 +11,16 @@ from typing import Any
 
 from usis_jax import fields
 from usis_jax.fields import Section, limited
-from usis_jax.sections import Data, Decoder, Discriminator, Generator, Loss, Optimizer, Segmenter
+from usis_jax.sections import (
+    Data,
+    Decoder,
+    Discriminator,
+    Evaluation,
+    Generator,
+    Loss,
+    Optimizer,
+    Segmenter,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +51,7 @@ class Settings(Section):
     decoder: Decoder = dataclasses.field(default_factory=Decoder)
     loss: Loss = dataclasses.field(default_factory=Loss)
     optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
 
     def __post_init__(self):
         super().__post_init__()

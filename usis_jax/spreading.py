@@ -25,7 +25,7 @@ class Spread:
     """
 
     def __init__(self, function: Callable, size: int, devices: list | None = None):
-        """Makes it; compiled at its first call, once for each shape.
+        """Makes it; compiled at its first call, and when more rows come than ever before.
 
         Args:
           function: (variables, *rows [b, ...]) -> array [b, ...], each row of the result of the
@@ -34,6 +34,7 @@ class Spread:
           devices: of this host; default all.
         """
         self._size, self._devices = size, list(devices or jax.local_devices())
+        self._each = 1
         mesh = Mesh(np.array(self._devices), (AXIS,))
         self._split, self._whole = NamedSharding(mesh, P(AXIS)), NamedSharding(mesh, P())
         mapped = jax.shard_map(
@@ -59,7 +60,9 @@ class Spread:
         variables = self.place(variables)
 
         def own(*part):
-            each = min(self._size, -(-len(part[0]) // len(self._devices)))
+            # Never fewer than before: fewer rows are filled up rather than compiled for.
+            needed = min(self._size, -(-len(part[0]) // len(self._devices)))
+            self._each = each = max(self._each, needed)
             places, found = np.arange(len(part[0])), []
             waiting = None
             for _, batch, count in batching.batches(places, each * len(self._devices)):

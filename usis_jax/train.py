@@ -21,13 +21,13 @@ from usis_jax import (
     signals,
     steps,
     trees,
+    validation,
     workdirs,
 )
 from usis_jax import settings as settings_lib
 from usis_jax import state as state_lib
 from usis_jax.data import streams
 from usis_jax.models import registry
-from usis_jax.validation import Validation
 
 
 def train(settings, workdir, accept_config_change=False, progress=True):
@@ -43,11 +43,11 @@ def train(settings, workdir, accept_config_change=False, progress=True):
     Returns:
         dict: workdir, start_step, step, interrupted (name of a signal or None), seconds,
         steps_per_second, images_per_second, peak_memory_mib, metrics (last means), swd,
-        best_step.
+        evaluation (last values by name), best_step.
     Raises:
         ValueError: the config does not fit the devices, or is not the one of `workdir`, or not
-            that of the generator that was imported there.
-        FileNotFoundError: data is not prepared.
+            that of the generator that was imported there; or a measure cannot be taken.
+        FileNotFoundError: data is not prepared, or `evaluation.judge` is no judge.
         PermissionError: `workdir` cannot be written.
         OSError: the disk has no space for a checkpoint.
         FloatingPointError: a loss or the state is not finite; the last good checkpoint stays.
@@ -64,10 +64,11 @@ def train(settings, workdir, accept_config_change=False, progress=True):
     hosts = (runner.process_index, runner.process_count)
     stream = streams.training(settings, start, *hosts)
     main = runner.process_index == 0
-    validation = Validation(settings, spec) if main else None
+    watch = validation.Validation(settings, spec, runner)
     if main:
         workdirs.create(workdir, settings)
-    with checkpoint.Checkpoints(workdir, settings.keep_checkpoints) as checkpoints:
+    best = settings.evaluation.best
+    with checkpoint.Checkpoints(workdir, settings.keep_checkpoints, best=best) as checkpoints:
         state, imported = _first_state(settings, spec.num_classes, checkpoints, start)
         run = _Run(
             settings=settings,
@@ -75,7 +76,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
             runner=runner,
             spec=spec,
             checkpoints=checkpoints,
-            validation=validation,
+            validation=watch,
             writer=logs.create_writer(workdir, start) if main else None,
             progress=logs.Progress(start, settings.steps, settings.batch_size, progress and main),
             step_functions=_step_functions(settings, networks, spec, runner),
@@ -104,7 +105,7 @@ class _Run:
     pending: Any = None
     last_means: dict = dataclasses.field(default_factory=dict)
     means: Any = dataclasses.field(default_factory=logs.Means)
-    swd: Any = None
+    evaluation: dict = dataclasses.field(default_factory=dict)
 
     def loop(self, state, stream, start):
         """Steps until `settings.steps` or a signal; returns the summary."""
@@ -173,16 +174,25 @@ class _Run:
             if self.validation:
                 collections = self.validation.ema_collections(host)
                 if measure:
-                    metrics = self.validation.measure(host, collections)
-                    self.swd = metrics["swd"]
-                    self.writer.write_scalars(step, metrics)
+                    metrics = self.evaluation = self.measure(step, host, collections)
                 if sample:
                     self.show(step, self.validation.grid(host, collections))
             if measure or last or _due(step, settings.checkpoint_interval, False):
                 self.checkpoints.save(step, host, settings, self.spec, collections, metrics)
 
+    def measure(self, step, host, collections):
+        """Takes the measures, logs them, and returns them by name."""
+        with self.progress.inner(self.validation.painted, "evaluate") as bar:
+            rows = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
+        if self.writer:
+            self.writer.write_scalars(step, validation.scalars(rows))
+        self.progress.say(f"step {step}: {validation.text(rows)}")
+        return validation.values(rows)
+
     def show(self, step, picture):
         """Writes a sample grid and the loss plot."""
+        if not self.writer:
+            return
         atomic.write_png(self.workdir / "samples" / f"step_{step:06d}.png", picture)
         self.writer.write_images(step, {"samples": picture[None]})
         self.writer.flush()
@@ -227,7 +237,8 @@ class _Run:
             **self.progress.overall(),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "metrics": self.last_means,
-            "swd": self.swd,
+            "swd": self.evaluation.get("swd"),
+            "evaluation": self.evaluation,
             "best_step": self.checkpoints.best_step(),
         }
 

@@ -1,47 +1,83 @@
-"""What a run looks at while it trains: sample grids and the distance to real photos."""
+"""What a run looks at while it trains: sample grids and measures beside real photos."""
+
+import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from usis_jax import batching, grids, sampling, steps
+from usis_jax import grids, sampling, spreading, steps
 from usis_jax.data import streams
-from usis_jax.evaluation import sliced_wasserstein
+from usis_jax.evaluation import (
+    diversity,
+    features,
+    protocol,
+    sliced_wasserstein,
+    spectrum,
+    weights,
+)
+from usis_jax.evaluation import judge as judges
+from usis_jax.evaluation import material as materials
 from usis_jax.models import registry
 
 GRID_ROWS = 6
 EMA_SAMPLES = 3
-MEASURED = 200
 STATISTICS_BATCHES = 8
+_GROUP = "evaluation"
+_LEAST_SIDES = {"swd": sliced_wasserstein.PATCH, "spectrum": spectrum.SMALLEST_SIDE,
+                "ms_ssim": diversity.WINDOW}  # fmt: skip
+
+
+class _Origin(NamedTuple):
+    """What measures ask of the generator that painted."""
+
+    settings: Any
+    spec: Any
 
 
 class Validation:
-    """Fixed label maps and noise, so that grids of different steps can be compared.
+    """Fixed label maps and noise, so that grids and values of different steps can be compared.
+
+    On several hosts each of them has one, and all call its methods at the same steps: they share
+    the work.
 
     Args:
         settings: Settings of the run.
         spec: LabelSpec of its label maps.
+        runner: parallel.Runner of the run.
+    Raises:
+        FileNotFoundError: validation data or the judge is not there.
+        ValueError: a measure cannot be taken: Inception's weights are missing, the judge is of
+            another run, photos are too small or too few.
     """
 
-    def __init__(self, settings, spec):
-        self._settings, self._spec = settings, spec
-        network = registry.build(settings, spec.num_classes, axis_name=None).generator
-        examples = streams.validation(settings, MEASURED)
+    def __init__(self, settings, spec, runner):
+        self._settings, self._spec, self._runner = settings, spec, runner
+        self._measured = settings.evaluation.names if settings.eval_interval else ()
+        _check_sizes(settings, self._measured)
+        self._judge, self._inception = _networks(settings, spec, self._measured)
+        networks = registry.build(settings, spec.num_classes, axis_name=None)
+        self._segmenter = networks.segmenter
+        examples = streams.validation(settings, settings.evaluation.photos)
+        if len(examples.photos) < 2 and {"fid", "kid", "judge"} & set(self._measured):
+            raise ValueError(
+                f"evaluation.measures is {settings.evaluation.measures}; fid, kid and judge need "
+                f"at least 2 photos, data.validation={settings.data.validation} has 1"
+            )
         self._photos, self._labels = examples.photos, examples.labels
         self._paired = examples.paired
         self._rows = min(GRID_ROWS, len(self._labels))
         # Neighbours by name are often the same place, so the grid shows maps from all over.
-        self._shown = np.linspace(0, len(self._labels) - 1, self._rows).astype(int)
-        self._paint = sampling.painter(network, settings)
-        self._statistics_labels = None
-        self._estimate = jax.jit(
-            lambda params, collections, labels, key: steps.estimate_statistics(
-                network,
-                params,
-                collections,
-                labels,
-                sampling.map_noise(settings, key, labels.shape),
-            )
+        self._shown = self._spread_out(self._rows)
+        self._paint = sampling.Painter(
+            networks.generator, settings, -(-self._rows // jax.device_count())
         )
+        self._statistics = None
+        self._of_real_photos = {}
+        self._estimate = runner.compile(_estimation(settings, spec.num_classes), donate=False)
+
+    def _spread_out(self, number):
+        return np.linspace(0, len(self._labels) - 1, number).astype(int)
 
     def ema_collections(self, state):
         """Re-estimates the EMA generator's batch statistics on fixed training label maps.
@@ -52,17 +88,23 @@ class Validation:
             its collections, NumPy arrays; the state itself is left as it is, so that looking at
             a run does not change it.
         """
-        if self._statistics_labels is None:
-            self._statistics_labels = _first_labels(self._settings)
+        if self._statistics is None:
+            self._statistics = _first_batches(self._settings, self._runner)
+        params = self._runner.place(state.ema_params)
         # The live spectral vectors are the closest to the average's weights.
-        collections = state.collections["generator"]
+        collections = self._runner.place(state.collections["generator"])
         estimates = []
-        for number, labels in enumerate(self._statistics_labels):
+        for number, batch in enumerate(self._statistics):
             key = jax.random.fold_in(jax.random.key(self._settings.seed), number)
-            collections = jax.device_get(self._estimate(state.ema_params, collections, labels, key))
-            estimates.append(collections.get("batch_stats", {}))
+            given = {
+                "params": params,
+                "collections": collections,
+                "key": self._runner.place(np.asarray(jax.random.key_data(key))),
+            }
+            collections, _ = self._estimate(given, self._runner.put(batch))
+            estimates.append(self._runner.fetch(collections.get("batch_stats", {})))
         mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *estimates)
-        return {**collections, "batch_stats": mean}
+        return {**self._runner.fetch(collections), "batch_stats": mean}
 
     def grid(self, state, ema_collections):
         """Paints the sample grid.
@@ -76,37 +118,148 @@ class Validation:
             photos and label maps do not belong together it is one of another place, and says so.
         """
         live = {"params": state.params["generator"], **state.collections["generator"]}
-        ema = {"params": state.ema_params, **ema_collections}
+        ema = self._paint.place({"params": state.ema_params, **ema_collections})
         labels = self._labels[self._shown]
         columns = [
             ("label map", self._spec.colour(labels)),
-            ("live", self._paint(live, labels, 0, 0)),
+            ("live", self._paint(live, labels)[0]),
         ]
-        columns += [
-            (f"EMA, noise {n + 1}", self._paint(ema, labels, 0, n)) for n in range(EMA_SAMPLES)
-        ]
+        painted = self._paint(ema, labels, 0, range(EMA_SAMPLES))
+        columns += [(f"EMA, noise {n + 1}", photos) for n, photos in enumerate(painted)]
         title = "real, not a target" if self._paired else "real, another place"
         columns.append((title, self._photos[self._shown]))
         return grids.grid(columns)
 
-    def measure(self, state, ema_collections):
-        """Measures the sliced Wasserstein distance of EMA photos to validation photos.
+    @property
+    def painted(self):
+        """Photos that `measure` paints."""
+        chosen = len(self._diversity_maps())
+        return len(self._labels) + self._settings.evaluation.samples * chosen
+
+    def measure(self, state, ema_collections, advance=None, begin=None):
+        """Takes the measures of `evaluation.measures` of EMA photos.
 
         Args:
             state: TrainState of NumPy arrays.
             ema_collections: from `ema_collections`.
+            advance: called with the number of photos each time some are painted, or None.
+            begin: called with the name of each measure before it is taken, or None.
         Returns:
-            dict of floats, see `sliced_wasserstein.distance`.
+            list of protocol.Row, the same on every host.
         """
-        ema = {"params": state.ema_params, **ema_collections}
-        painted = [
-            self._paint(ema, batch, 0, 0, start)[:count]
-            for start, batch, count in batching.batches(self._labels, self._rows)
+        ema = self._paint.place({"params": state.ema_params, **ema_collections})
+        chosen, samples = self._diversity_maps(), range(1, self._settings.evaluation.samples + 1)
+        (painted,) = self._paint(ema, self._labels, advance=advance)
+        more = self._paint(ema, self._labels[chosen], 0, samples, advance) if chosen else None
+        segmenter = {"params": state.params["segmenter"], **state.collections["segmenter"]}
+        found = materials.Material(
+            name="", step=int(state.step), generator=_Origin(self._settings, self._spec),
+            labels=self._labels, painted=painted, real=self._photos, paired=self._paired,
+            other=self._training_photos(), samples=more,
+            segmenter=(self._segmenter, segmenter), sizes=materials.Sizes(),
+            kept=self._of_real_photos,
+        )  # fmt: skip
+        rows, _ = protocol.rows_of(
+            found, self._judge, self._inception, measures=self._measured, begin=begin
+        )
+        values = spreading.agreed([row.value for row in rows])
+        return [
+            dataclasses.replace(row, value=value)
+            for row, value in zip(rows, values, strict=True)
         ]
-        return sliced_wasserstein.distance(np.concatenate(painted), self._photos)
+
+    def _diversity_maps(self):
+        if "ms_ssim" not in self._measured:
+            return []
+        return self._spread_out(min(materials.Sizes().diversity_maps, len(self._labels))).tolist()
+
+    def _training_photos(self):
+        if "training" not in self._of_real_photos:
+            photos = streams.first_photos(self._settings, len(self._labels))
+            self._of_real_photos["training"] = photos
+        return self._of_real_photos["training"]
 
 
-def _first_labels(settings):
-    """The label maps of the first training batches, int32 [N, B, H, W]."""
-    stream = streams.training(settings)
-    return np.stack([next(stream)["label"] for _ in range(STATISTICS_BATCHES)])
+def scalars(rows):
+    """Values of rows for the log.
+
+    Args:
+        rows: list of protocol.Row.
+    Returns:
+        dict of floats: "evaluation/FID", and "evaluation/FID_real" where real photos have one.
+    """
+    found = {}
+    for row in rows:
+        name = f"{_GROUP}/{row.measure.replace(' ', '_')}"
+        found[name] = row.value
+        if row.real is not None:
+            found[f"{name}_real"] = row.real
+        levels = {key: value for key, value in row.details.items() if key.startswith("swd/")}
+        found |= {f"{name}_{key.removeprefix('swd/')}": value for key, value in levels.items()}
+    return found
+
+
+def values(rows):
+    """Values of rows by their names in the settings and in checkpoints, such as "fd_judge"."""
+    return {protocol.value_name(row): row.value for row in rows}
+
+
+def text(rows):
+    """Values of rows in one line, those of real photos in brackets."""
+    return ", ".join(
+        f"{row.measure} {row.value:.4g}" + ("" if row.real is None else f" (real {row.real:.4g})")
+        for row in rows
+    )
+
+
+def _networks(settings, spec, measured):
+    """The judge and the Inception that measures need, each None where none does."""
+    own, judge, extractor = settings.evaluation, None, None
+    if "judge" in measured:
+        judge = judges.Judge.load(own.judge)
+        size = (settings.data.height, settings.data.width)
+        judges.check_fits(judge, size, spec, settings.data.validation, "evaluation.judge")
+    if {"fid", "kid"} & set(measured):
+        network = features.inception(own.inception or None)
+        extractor = features.Extractor(network, own.preset, cache=weights.directory() / "features")
+    return judge, extractor
+
+
+def _check_sizes(settings, measured):
+    """Raises ValueError where photos are too small for a measure."""
+    side = min(settings.data.height, settings.data.width)
+    for name in measured:
+        least = _LEAST_SIDES.get(name, 0)
+        if side < least:
+            raise ValueError(
+                f"evaluation.measures is {settings.evaluation.measures}; {name} needs photos of at "
+                f"least {least} pixels a side, these are {settings.data.height}x"
+                f"{settings.data.width}; leave {name} out, or set eval_interval=0"
+            )
+
+
+def _estimation(settings, num_classes):
+    """The step that estimates statistics, as `parallel.Runner` maps it."""
+    network = registry.build(settings, num_classes).generator
+
+    def estimate(given, batch):
+        key, label = jax.random.wrap_key_data(given["key"]), batch["label"]
+        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(batch["number"])
+        z = sampling.draw_noise(settings, keys, label.shape[1:])
+        found = steps.estimate_statistics(
+            network, given["params"], given["collections"], label, z
+        )
+        return found, {}
+
+    return estimate
+
+
+def _first_batches(settings, runner):
+    """This host's part of the first training batches: label maps and their numbers."""
+    stream = streams.training(settings, 0, runner.process_index, runner.process_count)
+    found = []
+    for _ in range(STATISTICS_BATCHES):
+        label = next(stream)["label"]
+        number = runner.process_index * len(label) + np.arange(len(label), dtype=np.int32)
+        found.append({"label": label, "number": number})
+    return found

@@ -19,6 +19,8 @@ FREE_FIELDS = (
     "compilation_cache",
     "data.threads",
     "data.prepared_dir",
+    "evaluation.measures",
+    "evaluation.inception",
 )
 
 

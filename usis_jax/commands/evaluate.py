@@ -62,29 +62,27 @@ def add(commands) -> None:
     parser.add_argument("--plot", metavar="FILE", help="draw the spectra as a PNG")
 
 
-def run(values) -> dict:
-    """Measures; returns what is written as JSON."""
+def run(values) -> dict | None:
+    """Measures; returns what is written as JSON, None where another process writes it."""
     if bool(values.workdir) == bool(values.compare):
         raise ValueError("give --workdir=DIR for one run, or --compare DIR DIR for several")
     for name in ("markdown", "plot"):
         if getattr(values, name) and values.compare:
             raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
     step = values.step if values.step in ("best", "latest") else _step(values.step)
-    import tqdm
-
-    from usis_jax import atomic, compilation_cache
+    from usis_jax import atomic, compilation_cache, parallel
     from usis_jax.evaluation import table
 
+    parallel.initialize()
     folders = values.compare or [values.workdir]
     compilation_cache.use_of_run(folders[0])
-    with (
-        tqdm.tqdm(desc="Inception", unit="photo", file=sys.stderr, delay=1) as bar,
-        tqdm.tqdm(desc="judge", unit="photo", file=sys.stderr, delay=1) as judge_bar,
-    ):
+    with _bar("Inception") as bar, _bar("judge") as judge_bar:
         inception = _inception(values, bar.update)
         chosen = _judge(values, judge_bar.update)
         learned = _perceptual(values)
         results = [_one(values, folder, step, chosen, inception, learned) for folder in folders]
+    if not parallel.is_first():
+        return None
     if values.compare:
         lines, notes = table.comparison(results)
         print("\n".join([*lines, *(f"note: {note}" for note in notes)]))
@@ -96,6 +94,17 @@ def run(values) -> dict:
     if values.markdown:
         atomic.write_text(values.markdown, table.markdown(result["rows"]))
     return {"command": "evaluate", **result}
+
+
+def _bar(text):
+    """A progress bar of photos, shown by the first process only."""
+    import tqdm
+
+    from usis_jax import parallel
+
+    return tqdm.tqdm(
+        desc=text, unit="photo", file=sys.stderr, delay=1, disable=not parallel.is_first()
+    )
 
 
 def _step(text):
@@ -135,19 +144,18 @@ def _perceptual(values):
 
 
 def _one(values, folder, step, judge, inception, learned):
-    import tqdm
-
+    from usis_jax import parallel
     from usis_jax.evaluation import material, protocol, spectrum
 
     sizes = material.Sizes(photos=values.num_photos, samples=values.num_samples, seed=values.seed)
-    with tqdm.tqdm(desc="paint", unit="photo", file=sys.stderr, delay=1) as bar:
+    with _bar("paint") as bar:
         def advance(number, total=None):
             bar.total = total or bar.total
             bar.update(number)
 
         found = material.collect(folder, step, values.labels, values.photos, sizes, advance)
     rows, left_out = protocol.rows_of(found, judge, inception, learned)
-    if values.plot:
+    if values.plot and parallel.is_first():
         spectrum.plot(values.plot, protocol.spectra(found))
     return {
         "name": found.name,

@@ -20,14 +20,16 @@ def add(commands) -> None:
     )
 
 
-def run(values) -> dict:
-    """Trains; returns the summary written as JSON."""
+def run(values) -> dict | None:
+    """Trains; returns the summary written as JSON, None where another process writes it."""
     settings = arguments.settings_of(values)
-    from usis_jax import train
+    from usis_jax import parallel, train
 
     result = train.train(
         settings, values.workdir, accept_config_change=values.accept_config_change
     )
+    if not parallel.is_first():
+        return None
     print(
         f"step {result['step']} of {settings.steps}; samples, losses.png and checkpoints are in "
         f"{values.workdir}"

@@ -43,8 +43,8 @@ def add(commands) -> None:
     )  # fmt: skip
 
 
-def run(values) -> dict:
-    """Trains a judge; returns what is written as JSON."""
+def run(values) -> dict | None:
+    """Trains a judge; returns what is written as JSON, None where another process writes it."""
     if not values.config:
         missing = [name for name in ("pairs", "measure", "height", "width")
                    if getattr(values, name) is None]
@@ -61,7 +61,7 @@ def run(values) -> dict:
         if value is not None:
             values.overrides.append((field, str(value)))
     settings = arguments.settings_of(values)
-    from usis_jax import sections
+    from usis_jax import parallel, sections
     from usis_jax.evaluation import judge_training
 
     if values.pairs is not None:
@@ -71,7 +71,10 @@ def run(values) -> dict:
             raise ValueError(f"--pairs is {error}") from None
     given = {name: getattr(values, name) for name in ("steps", "batch_size", "seed")}
     training = judge_training.Training(**{k: v for k, v in given.items() if v is not None})
+    parallel.initialize()
     result = judge_training.train_judge(settings, values.out, values.pairs or "", training)
+    if not parallel.is_first():
+        return None
     print(table(result))
     return {"command": "train-judge", **result}
 

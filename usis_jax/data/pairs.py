@@ -104,25 +104,30 @@ def default_source(settings) -> str:
     )
 
 
-def training(pairs, batch_size: int, size: tuple[int, int], flip: bool, seed: int):
+def training(pairs, batch_size: int, size: tuple[int, int], flip: bool, seed: int,
+             process_index: int = 0, process_count: int = 1):
     """Endless batches of pairs: shuffled, cropped, mirrored, with changed colours.
 
     Args:
       pairs: Pairs.
-      batch_size: pairs a batch.
+      batch_size: pairs a batch of all processes together, a multiple of their number.
       size: (H, W) of the batches.
       flip: whether half of the pairs are mirrored.
       seed: decides everything; batch n is a function of (seed, n).
+      process_index: this process.
+      process_count: number of processes.
 
     Returns:
-      Iterator of {"photo": uint8 [b, H, W, 3], "label": int32 [b, H, W]}.
+      Iterator of {"photo": uint8 [b, H, W, 3], "label": int32 [b, H, W]}, b = batch_size /
+      process_count.
     """
     table = pairs.spec.flip_table
 
     def transform(pair, rng):
         return _augmented(pair, rng, size, flip, table)
 
-    order = sampling_order.passes(pairs, seed).random_map(transform).batch(batch_size)
+    order = sampling_order.passes(pairs, seed).random_map(transform)
+    order = order.batch(batch_size // process_count)[process_index::process_count]
     options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=4 * _THREADS)
     return iter(order.to_iter_dataset(options))
 

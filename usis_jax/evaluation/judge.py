@@ -31,7 +31,8 @@ BATCH = 16
 class JudgeNetwork(nn.Module):
     """UNet on the Haar bands of a photo, with the bands of the logits as output.
 
-    `widths` are those of the levels, at 1/2, 1/4, ... of the photo's size.
+    `widths` are those of the levels, at 1/2, 1/4, ... of the photo's size; `axis_name` is the axis
+    of the devices that share a batch in training, or None.
 
     Source: ours.
     """
@@ -39,6 +40,7 @@ class JudgeNetwork(nn.Module):
     num_classes: int
     widths: tuple[int, ...] = (32, 64, 96, 128)
     void: int | None = None
+    axis_name: str | None = None
 
     @property
     def stride(self) -> int:
@@ -46,8 +48,8 @@ class JudgeNetwork(nn.Module):
         return 2 ** len(self.widths)
 
     def setup(self):
-        self.encoder = [_Twice(width) for width in self.widths]
-        self.decoder = [_Twice(width) for width in self.widths[-2::-1]]
+        self.encoder = [_Twice(width, self.axis_name) for width in self.widths]
+        self.decoder = [_Twice(width, self.axis_name) for width in self.widths[-2::-1]]
         self.to_bands = nn.Conv(4 * self.num_classes, (3, 3))
 
     def levels(self, photo: Array, train: bool = False) -> list[Array]:
@@ -83,12 +85,14 @@ class _Twice(nn.Module):
     """Convolution, batch norm and ReLU, twice."""
 
     width: int
+    axis_name: str | None
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         for _ in range(2):
             x = nn.Conv(self.width, (3, 3), use_bias=False)(x)
-            x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.95)(x))
+            x = nn.relu(nn.BatchNorm(
+                use_running_average=not train, momentum=0.95, axis_name=self.axis_name)(x))
         return x
 
 
@@ -216,6 +220,37 @@ class Judge:
                 f"photos are {list(photos.shape)}; this judge was trained and measured at "
                 f"[N, {self.height}, {self.width}, 3] and reads only those")
         return function(self.variables, photos)
+
+
+def check_fits(judge, size, spec: LabelSpec, validation: str | None,
+               name: str = "--judge") -> None:
+    """Checks that a judge can judge a run.
+
+    Args:
+      judge: Judge.
+      size: (height, width) of the run's photos.
+      spec: LabelSpec of its label maps.
+      validation: split that the run is measured with, or None.
+      name: of what names the judge, for the message.
+
+    Raises:
+      ValueError: it is of another size or of other classes, or was trained on that split.
+    """
+    if (judge.height, judge.width) != tuple(size):
+        raise ValueError(
+            f"{name} reads photos of {judge.height}x{judge.width} and this run paints "
+            f"{size[0]}x{size[1]}; train a judge of that size"
+        )
+    if judge.spec.classes != spec.classes:
+        raise ValueError(
+            f"{name} knows the classes of {judge.spec.name!r} and this run paints those of "
+            f"{spec.name!r}; train a judge of the same classes"
+        )
+    if validation is not None and judge.info.get("pairs") == validation:
+        raise ValueError(
+            f"{name} was trained on {validation}, the photos that this run is measured with; "
+            "train a judge on other pairs"
+        )
 
 
 def check_free(directory) -> None:

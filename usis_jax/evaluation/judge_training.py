@@ -15,6 +15,7 @@ colour and says little of texture; read it beside a distance.
 
 import dataclasses
 import functools
+import math
 import time
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from usis_jax import grids, logs, losses, steps
+from usis_jax import grids, logs, losses, parallel, steps
 from usis_jax.data import pairs as pairs_lib
 from usis_jax.evaluation import segmentation
 from usis_jax.evaluation.judge import BATCH, Judge, JudgeNetwork, check_free
@@ -83,7 +84,8 @@ def train_judge(settings, out, pairs: str = "", training: Training = Training(),
         "pairs": source, "num_pairs": len(own),
         "measure": others.source, "num_measured": len(others)})
     judge.info["scores"], columns = measure(judge, others)
-    judge.save(out, grids.grid(columns))
+    if parallel.is_first():
+        judge.save(out, grids.grid(columns))
     return {"out": str(out), "name": judge.name, "pairs": source, "num_pairs": len(own),
             "measure": others.source, "num_measured": len(others), "steps": training.steps,
             "seconds": time.perf_counter() - began, **rates, **judge.scores,
@@ -109,32 +111,35 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
       FloatingPointError: the loss is not finite.
     """
     spec = pairs.spec
-    network = JudgeNetwork(spec.num_classes, training.widths, spec.void)
+    network = JudgeNetwork(spec.num_classes, training.widths, spec.void, parallel.AXIS)
     if size[0] % network.stride or size[1] % network.stride:
         raise ValueError(f"a judge reads photos whose height and width are multiples of "
                          f"{network.stride}, not {size[0]}x{size[1]}; change data.height or "
                          "data.width")
-    variables = jax.jit(network.init)(
-        jax.random.key(training.seed), jnp.zeros((1, *size, 3), jnp.float32))
+    runner = parallel.Runner(devices=_devices(training.batch_size))
+    variables = jax.device_get(jax.jit(network.init)(
+        jax.random.key(training.seed), jnp.zeros((1, *size, 3), jnp.float32)))
     optimiser = _optimiser(training)
-    state = variables, optimiser.init(variables["params"])
-    step_function = jax.jit(
-        functools.partial(_step, network=network, optimiser=optimiser), donate_argnums=0)
-    bar = logs.Progress(0, training.steps, training.batch_size, progress)
+    state = runner.place((variables, optimiser.init(variables["params"])))
+    step_function = runner.compile(
+        functools.partial(_step, network=network, optimiser=optimiser))
+    bar = logs.Progress(0, training.steps, training.batch_size, progress and parallel.is_first())
     means, interval = logs.Means(), max(1, min(20, training.steps // 10))
-    batches = pairs_lib.training(pairs, training.batch_size, size, flip, training.seed)
+    batches = parallel.prefetch(pairs_lib.training(
+        pairs, training.batch_size, size, flip, training.seed, runner.process_index,
+        runner.process_count), runner)
     try:
         for step in range(1, training.steps + 1):
-            state, loss = step_function(state, next(batches))
+            state, metrics = step_function(state, next(batches))
             bar.advance()
             if step == 1:
                 bar.restart(1)
             if step % interval == 0 or step == training.steps:
-                means.add(step, {"loss_judge": float(loss)})
+                means.add(step, {"loss_judge": float(metrics["loss"])})
                 bar.show(means.take(), bar.rates(step))
     finally:
         bar.close()
-    return jax.device_get(state[0]), bar.overall()
+    return runner.fetch(state[0]), bar.overall()
 
 
 def measure(judge: Judge, pairs) -> tuple[dict[str, Any], list]:
@@ -169,7 +174,7 @@ def measure(judge: Judge, pairs) -> tuple[dict[str, Any], list]:
     return scores, columns
 
 
-def loss_of(logits: Array, label: Array, void: int | None) -> Array:
+def loss_of(logits: Array, label: Array, void: int | None, axis_name: str | None = None) -> Array:
     """Cross-entropy; a pixel weighs the inverse square root of its class's share of the batch.
 
     Between plain, which leaves out rare classes, and inverse frequency, which overstates them.
@@ -178,29 +183,45 @@ def loss_of(logits: Array, label: Array, void: int | None) -> Array:
       logits: float [B, H, W, K].
       label: int [B, H, W], ids in [0, K).
       void: id that does not count, or None.
+      axis_name: axis of the devices that share the batch, or None.
 
     Returns:
-      float32 scalar, the weighted mean.
+      float32 scalar, the weighted mean; of several devices the mean over them is the whole batch's.
     """
-    weights = jnp.sqrt(losses.class_weights(label, logits.shape[-1], void))[label]
+    weights = jnp.sqrt(losses.class_weights(label, logits.shape[-1], void, axis_name))[label]
     costs = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-    return (weights * costs).sum() / jnp.maximum(weights.sum(), 1e-6)
+    total, devices = weights.sum(), 1
+    if axis_name is not None:
+        total, devices = jax.lax.psum((total, devices), axis_name)
+    return devices * (weights * costs).sum() / jnp.maximum(total, 1e-6)
 
 
 def _step(state, batch, *, network, optimiser):
-    """One update: (variables, optimiser's state) and a batch -> the same and the loss."""
+    """One update on each device: (variables, optimiser's state), a batch -> the same, the loss."""
     variables, opt_state = state
     photo, label = steps.to_photo(batch["photo"]), batch["label"]
 
     def cost(params):
         logits, updates = network.apply(
             {**variables, "params": params}, photo, train=True, mutable=["batch_stats"])
-        return loss_of(logits, label, network.void), updates
+        return loss_of(logits, label, network.void, parallel.AXIS), updates
 
     (loss, updates), gradient = jax.value_and_grad(cost, has_aux=True)(variables["params"])
+    gradient, loss = jax.lax.pmean((gradient, loss), parallel.AXIS)
     change, opt_state = optimiser.update(gradient, opt_state, variables["params"])
     params = optax.apply_updates(variables["params"], change)
-    return ({"params": params, **updates}, opt_state), loss
+    return ({"params": params, **updates}, opt_state), {"loss": loss}
+
+
+def _devices(batch_size: int) -> list:
+    """The devices that share a batch: all, or on one host as many as divide it."""
+    devices = jax.devices()
+    if jax.process_count() == 1:
+        return devices[:math.gcd(batch_size, len(devices))]
+    if batch_size % len(devices):
+        raise ValueError(f"--batch_size is {batch_size}; on several hosts it must be a multiple of "
+                         f"their {len(devices)} devices")
+    return devices
 
 
 def _optimiser(training: Training) -> optax.GradientTransformation:

@@ -54,6 +54,8 @@ class Material:
         segmenter: (network, variables) of the run's own segmenter, or None.
         sizes: Sizes.
         folders: whether label maps or photos came from folders.
+        kept: what measures found in the real photos, for `once`; may be shared by Materials of the
+            same real photos.
     """
 
     name: str
@@ -68,6 +70,13 @@ class Material:
     segmenter: tuple | None
     sizes: Sizes
     folders: bool = False
+    kept: dict = dataclasses.field(default_factory=dict, compare=False)
+
+    def once(self, name, make):
+        """Returns `make()`, of real photos only, from the first call with that name."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
 
 def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progress=None):
@@ -99,11 +108,8 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
         if progress:
             progress(number, total)
 
-    painted = paint(generator, maps, sizes.seed, 0, advance)
-    samples = np.stack([
-        paint(generator, maps[chosen], sizes.seed, number, advance)
-        for number in range(1, sizes.samples + 1)
-    ])
+    (painted,) = paint(generator, maps, sizes.seed, (0,), advance)
+    samples = paint(generator, maps[chosen], sizes.seed, range(1, sizes.samples + 1), advance)
     return Material(
         name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
         labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
@@ -111,8 +117,8 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
     )
 
 
-def paint(generator, labels, seed=0, sample=0, advance=None):
-    """Paints one photo of each label map, in batches of one shape, on all devices of all hosts.
+def paint(generator, labels, seed=0, samples=(0,), advance=None):
+    """Paints photos of label maps, one for each sample, on all devices of all hosts.
 
     What fills the last batch is thrown away, so no map counts twice.
 
@@ -120,16 +126,16 @@ def paint(generator, labels, seed=0, sample=0, advance=None):
         generator: sampling.Generator.
         labels: int [N, H, W], train ids.
         seed: int, of the noise.
-        sample: number of the sample, as in `Generator.__call__`.
+        samples: numbers of the samples, as in `Generator.__call__`.
         advance: called with the number of photos each time some are painted, or None.
     Returns:
-        uint8 [N, H, W, 3]; independent of the number of devices and hosts.
+        uint8 [len(samples), N, H, W, 3]; independent of the number of devices and hosts.
     """
     if generator not in _placed:
         painter = sampling.Painter(generator.network, generator.settings)
         _placed[generator] = painter, painter.place(generator.variables)
     painter, variables = _placed[generator]
-    return painter(variables, labels, seed, sample, advance)
+    return painter(variables, labels, seed, samples, advance)
 
 
 def _networks(workdir, step):

@@ -8,10 +8,11 @@ Inception's weights, pairs) are left out and say why.
 import dataclasses
 import functools
 import hashlib
+import re
 
 import numpy as np
 
-from usis_jax import spreading, steps
+from usis_jax import sections, spreading, steps
 from usis_jax.evaluation import (
     diversity,
     frechet,
@@ -21,6 +22,7 @@ from usis_jax.evaluation import (
     sliced_wasserstein,
     spectrum,
 )
+from usis_jax.evaluation import judge as judges
 
 LOWER, HIGHER = "lower", "higher"
 _BATCH = 8
@@ -49,7 +51,7 @@ class Row:
     details: dict = dataclasses.field(default_factory=dict)
 
 
-def rows_of(material, judge=None, inception=None, perceptual=()):
+def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, begin=None):
     """Measures everything that can be measured.
 
     Args:
@@ -57,38 +59,59 @@ def rows_of(material, judge=None, inception=None, perceptual=()):
         judge: judge.Judge of the same classes and size, published_judges.PublishedJudge, or None.
         inception: features.Extractor, or None: Fréchet and kernel distances of the FID.
         perceptual: perceptual.Perceptual of each learned distance to measure diversity with.
+        measures: names of `sections.MEASURES`, for these only; None for all.
+        begin: called with the name of each measure before it is taken, or None.
     Returns:
         (list of Row, dict of measure -> why it was left out).
     """
+    chosen = dict.fromkeys(_FUNCTIONS[name] for name in measures or _FUNCTIONS)
     rows, left_out = [], {}
-    for measure in (
-        _sliced_wasserstein, _inception, _judge, _segmenter, _diversity, _perceptual,
-        _spectrum,
-    ):
+    for measure in chosen:
+        if begin:
+            begin(measure.__name__.strip("_").replace("_", " "))
         found, why = measure(material, judge=judge, inception=inception, perceptual=perceptual)
         rows += found
         left_out |= why
+    if measures is not None:
+        wanted = {value for name in measures for value in sections.MEASURES[name]}
+        rows = [row for row in rows if value_name(row) in wanted]
     return rows, left_out
+
+
+def value_name(row):
+    """Name of a row's value in the settings and in checkpoints, such as "fd_judge"."""
+    return re.sub(r"[^a-z0-9]+", "_", row.measure.lower())
 
 
 def _sliced_wasserstein(material, **_):
     number = min(len(material.painted), len(material.real))
     found = sliced_wasserstein.distance(material.painted[:number], material.real[:number])
-    floor = None
-    if material.other is not None:
-        few = min(number, len(material.other))
-        floor = sliced_wasserstein.distance(material.other[:few], material.real[:few])["swd"]
+    floor = material.once("SWD", lambda: _sliced_wasserstein_floor(material, number))
     protocol = f"patches of {number} painted and {number} validation photos{_of(material)}"
     return [Row("SWD", found["swd"], floor, LOWER, protocol, None, found)], {}
+
+
+def _sliced_wasserstein_floor(material, number):
+    if material.other is None:
+        return None
+    few = min(number, len(material.other))
+    return sliced_wasserstein.distance(material.other[:few], material.real[:few])["swd"]
 
 
 def _inception(material, inception, **_):
     if inception is None:
         why = "no weights of the FID's Inception; usis get-weights inception fetches them"
         return [], {"FID": why, "KID": why}
-    real, painted = inception(material.real, keep=True), inception(material.painted)
-    other = None if material.other is None else inception(material.other, keep=True)
+    real, other = material.once("FID", lambda: _of_real_photos(
+        material, lambda photos: inception(photos, keep=True)))
+    painted = inception(material.painted)
     return _distances("FID", "KID", inception.name, material, painted, real, other), {}
+
+
+def _of_real_photos(material, describe):
+    """(what `describe` finds in validation photos, the same of training photos or None)."""
+    other = None if material.other is None else describe(material.other)
+    return describe(material.real), other
 
 
 def _judge(material, judge, **_):
@@ -98,31 +121,17 @@ def _judge(material, judge, **_):
     if isinstance(judge, published_judges.PublishedJudge):
         why = f"{judge.key} gives no features; a judge of usis train-judge does"
         return _published_judge(material, judge), {"FD-judge": why, "KD-judge": why}
-    size = (judge.height, judge.width)
-    if size != material.painted.shape[1:3]:
-        raise ValueError(
-            f"--judge reads photos of {size[0]}x{size[1]} and this run paints "
-            f"{material.painted.shape[1]}x{material.painted.shape[2]}; train a judge of that size"
-        )
-    spec = material.generator.spec
-    if judge.spec.classes != spec.classes:
-        raise ValueError(
-            f"--judge knows the classes of {judge.spec.name!r} and this run paints those of "
-            f"{spec.name!r}; train a judge of the same classes"
-        )
-    seen = judge.info.get("pairs") == material.generator.settings.data.validation
-    if seen and not material.folders:
-        raise ValueError(
-            f"--judge was trained on {judge.info['pairs']}, the photos that this run is measured "
-            "with; train a judge on other pairs"
-        )
-    real, painted = judge.features(material.real), judge.features(material.painted)
-    other = None if material.other is None else judge.features(material.other)
+    settings = material.generator.settings
+    judges.check_fits(judge, material.painted.shape[1:3], material.generator.spec,
+                        None if material.folders else settings.data.validation)
+    real, other = material.once("FD-judge", lambda: _of_real_photos(material, judge.features))
+    painted = judge.features(material.painted)
     rows = _distances("FD-judge", "KD-judge", judge.name, material, painted, real, other)
     scores = _scores(judge.predict(material.painted), material)
     bound = judge.scores
     if material.paired:
-        bound = dataclasses.asdict(_scores(judge.predict(material.real), material))
+        bound = material.once("mIoU", lambda: dataclasses.asdict(
+            _scores(judge.predict(material.real), material)))
     where = "on the validation photos" if material.paired else "as measured when it was trained"
     protocol = f"{judge.name} on {_painted(material)}; real: the judge {where}"
     rows += _segmentation_rows("", scores, bound, protocol)
@@ -195,10 +204,11 @@ def spectra(material):
     Returns:
         dict of "painted", "validation" and "training" -> spectrum.Spectrum.
     """
-    sets = {"painted": material.painted, "validation": material.real, "training": material.other}
-    return {
-        name: spectrum.measure([photos]) for name, photos in sets.items() if photos is not None
-    }
+    painted = spectrum.measure([material.painted])
+    real, other = material.once("spectra", lambda: _of_real_photos(
+        material, lambda photos: spectrum.measure([photos])))
+    found = {"painted": painted, "validation": real, "training": other}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _distances(name, kernel_name, network, material, painted, real, other):
@@ -209,7 +219,8 @@ def _distances(name, kernel_name, network, material, painted, real, other):
     d, k = frechet.compare(painted, real), kernel.compare(painted, real, seed=seed)
     floors = (None, None)
     if other is not None and len(other) > 1:
-        floors = frechet.distance(other, real), kernel.kernel_distance(other, real)
+        floors = material.once(f"{name} floors", lambda: (
+            frechet.distance(other, real), kernel.kernel_distance(other, real)))
         protocol += f"; real: {len(other)} training photos"
     return [
         Row(name, d.value, floors[0], LOWER, protocol, d.warning, dataclasses.asdict(d)),
@@ -255,6 +266,18 @@ def _of(material):
     """Size and seed, which every protocol names."""
     height, width = material.painted.shape[1:3]
     return f" of {height}x{width}, EMA, seed {material.sizes.seed}"
+
+
+_FUNCTIONS = {
+    "swd": _sliced_wasserstein,
+    "fid": _inception,
+    "kid": _inception,
+    "judge": _judge,
+    "consistency": _segmenter,
+    "ms_ssim": _diversity,
+    "perceptual": _perceptual,
+    "spectrum": _spectrum,
+}
 
 
 def digest(photos):

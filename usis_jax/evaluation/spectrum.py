@@ -18,7 +18,7 @@ BANDS = ("LH", "HL", "HH")
 # Variance of rounding to 8 bits: power below it is no property of the picture.
 ROUNDING_POWER = 1 / 12
 # Below it no ring is under 1/8 cycle a pixel.
-_SMALLEST_SIDE = 16
+SMALLEST_SIDE = 16
 _SMALLEST_BAND = 4
 # Photos at once, so that memory does not grow with them.
 _CHUNK = 64
@@ -91,9 +91,9 @@ def measure(batches):
     size, number, power, energies = None, 0, 0.0, {}
     for batch in batches:
         batch = np.asarray(batch)
-        if batch.ndim != 4 or batch.shape[-1] != 3 or min(batch.shape[1:3]) < _SMALLEST_SIDE:
+        if batch.ndim != 4 or batch.shape[-1] != 3 or min(batch.shape[1:3]) < SMALLEST_SIDE:
             raise ValueError(
-                f"photos must be [N, H, W, 3] of at least {_SMALLEST_SIDE} pixels a side, "
+                f"photos must be [N, H, W, 3] of at least {SMALLEST_SIDE} pixels a side, "
                 f"got {batch.shape}"
             )
         size = size or batch.shape[1:3]
