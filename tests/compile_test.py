@@ -147,7 +147,20 @@ def test_every_kind_of_chip_has_a_slice_of_64():
         assert chips.check_topology(f"{kind}:{shapes[-1]}")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
+NO_TPU_COMPILER = pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
+
+
+@NO_TPU_COMPILER
+def test_every_slice_has_one_device_a_chip_with_known_rates():
+    for kind, shapes in chips.TOPOLOGIES.items():
+        for shape in shapes:
+            devices = ahead_of_time.devices(f"{kind}:{shape}")
+            assert len(devices) == math.prod(map(int, shape.split("x")))
+            assert chips.chip(devices[0]).clock > 0
+
+
+@NO_TPU_COMPILER
 def test_tpu_compile_without_a_tpu(config, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     code, result = run(tmp_path, f"--config={config}", "--topology=v5e:2x2", "--num_classes=4",

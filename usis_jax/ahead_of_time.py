@@ -81,8 +81,10 @@ def devices(topology: str | None) -> list:
         os.environ.setdefault(name, value)
     from jax.experimental import topologies
 
+    # The two cores of a v4 chip work as one device, as they do by default on a TPU machine.
+    options = {"chip_config_name": "megacore"} if topology.startswith("v4:") else {}
     try:
-        return list(topologies.get_topology_desc(topology, platform="tpu").devices)
+        return list(topologies.get_topology_desc(topology, platform="tpu", **options).devices)
     except Exception as error:
         raise ValueError(
             f"--topology={topology}: the TPU compiler that is installed cannot describe it "
