@@ -30,6 +30,7 @@ from usis_jax.commands import (
 COMMANDS = (prepare, inspect, train, sample, demo, evaluate, compile, import_torch, export_torch,
             train_judge, get_weights)
 
+_LONGEST = 8000
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
 _EXPECTED_OS_ERRORS = (
     FileNotFoundError,
@@ -70,6 +71,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         print("usis: interrupted", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("usis: there is not enough memory for this", file=sys.stderr)
         return 1
     except FloatingPointError as error:
         print(f"usis: {_one_line(error)}", file=sys.stderr)
@@ -146,7 +150,9 @@ def _one_line(error):
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(text.split()) or type(error).__name__
+    # Names in files may hold what terminals take for commands.
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return text[:_LONGEST] or type(error).__name__
 
 
 def _check_writable(file):

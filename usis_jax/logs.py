@@ -75,12 +75,9 @@ def drop_lines_after(path, step):
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row["step"] <= step:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        row = plots.logged_row(line)
+        if row and row["step"] <= step:
             kept.append(line + "\n")
     atomic.write_text(path, "".join(kept))
 

@@ -25,15 +25,27 @@ def read_metrics(workdir):
     if not path.is_file():
         raise FileNotFoundError(f"{workdir} has no {METRICS_FILE}: nothing was logged yet")
     series = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
-        step = row.pop("step")
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        row = logged_row(line)
+        step = row.pop("step", None)
+        if step is None:  # torn by a crash, or damaged
+            continue
         for name, value in row.items():
-            if isinstance(value, (int, float)) and math.isfinite(value):
+            if isinstance(value, float) and math.isfinite(value):
                 steps, values = series.setdefault(name, ([], []))
                 steps.append(step)
                 values.append(value)
     return series
+
+
+def logged_row(line: str) -> dict:
+    """One line of the logged numbers as a dict with a whole "step"; {} where it is no such line."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    step = row.get("step") if isinstance(row, dict) else None
+    return row if type(step) is int and 0 <= step < 2**53 else {}
 
 
 def plot_losses(workdir):

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from usis_jax.fields import Section, limited
 
-_DATA_SPEC = re.compile(r"[a-z][a-z0-9_]*:[^:@,\s][^@,\s]*")
+# Names and splits become parts of file names, so neither may have a / in it.
+_DATA_SPEC = re.compile(r"[a-z][a-z0-9_]*:[A-Za-z0-9_][A-Za-z0-9_\[\]:%+-]*")
 _WEIGHT = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _LOWER, _HIGHER = "lower", "higher"
 _AUGMENTATIONS = ("color", "translation", "cutout")

@@ -96,8 +96,18 @@ def to_json(settings: Settings) -> str:
 
 
 def from_json(text: str) -> Settings:
-    """Settings of JSON text from `to_json`; a field it lacks has its default."""
-    return load(json.loads(text))
+    """Settings of JSON text from `to_json`; a field it lacks has its default.
+
+    Raises:
+      ValueError: the text is no JSON object, or a field cannot be used.
+    """
+    try:
+        values = json.loads(text)
+    except RecursionError:
+        raise ValueError("settings are nested too deep") from None
+    if not isinstance(values, dict):
+        raise ValueError("settings must be a JSON object of fields")
+    return load(values)
 
 
 def flatten(settings: Settings) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def load_settings(workdir):
         ValueError: the file is damaged, or of another version.
     """
     try:
-        text = (Path(workdir) / CONFIG_FILE).read_text()
+        text = (Path(workdir) / CONFIG_FILE).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"{workdir} is not a work directory: it has no {CONFIG_FILE}; run usis train first"

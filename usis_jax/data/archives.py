@@ -7,6 +7,9 @@ import os
 import pathlib
 import zipfile
 
+LARGEST_FILE = 2**29
+"""Bytes of a file inside a zip file that are read; images have less, zip bombs more."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -42,7 +45,17 @@ class Member:
     info: zipfile.ZipInfo
 
     def open(self) -> io.BytesIO:
-        """Content of the file; zipfile.BadZipFile where its checksum is wrong."""
+        """Content of the file.
+
+        Raises:
+          ValueError: it has more than LARGEST_FILE bytes, packed or not; nothing is read then.
+          zipfile.BadZipFile: its checksum is wrong.
+        """
+        if self.info.file_size > LARGEST_FILE:
+            raise ValueError(
+                f"it has {self.info.file_size} bytes; at most {LARGEST_FILE} are read of a file "
+                "in a zip file"
+            )
         return io.BytesIO(self.archive.read(self.info))
 
     @property
@@ -107,7 +120,7 @@ def _open(path: str, changed: int) -> zipfile.ZipFile:
     """Open zip file; `changed`, its time of change, makes a new file a new entry of the cache."""
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # of damaged tables of contents, zipfile raises nearly anything
         raise ValueError(
             f"{path} cannot be read as a zip file ({error}); download it again"
         ) from error

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from usis_jax import atomic
-from usis_jax.data import stored_images
+from usis_jax.data import prepared, stored_images
 from usis_jax.data.builder import FIELDS, SPEC_FILE
 from usis_jax.data.label_spec import LabelSpec
 
@@ -142,7 +142,7 @@ def _of_whole_split(folder: pathlib.Path, split: str, progress: bool) -> np.ndar
 
     path = folder / f"class_pixels_{split}.npy"
     if path.is_file():
-        return np.load(path)
+        return _stored(path)
     source = stored_images.open_split(folder, split)
     images = stored_images.Encoded(source, FIELDS["labels"])
     num_classes = LabelSpec.load(folder / SPEC_FILE).num_classes
@@ -155,8 +155,17 @@ def _of_whole_split(folder: pathlib.Path, split: str, progress: bool) -> np.ndar
     return pixels
 
 
+def _stored(path: pathlib.Path) -> np.ndarray:
+    """Pixels that `of_split` kept; ValueError where the file is damaged."""
+    try:
+        pixels = np.load(path, allow_pickle=False)
+    except Exception as error:  # of damaged files, NumPy raises nearly anything
+        raise ValueError(f"{path} is damaged ({error}); delete it, it is made again") from error
+    if pixels.ndim != 2 or pixels.dtype.kind not in "iu":
+        raise ValueError(f"{path} is no table of pixels; delete it, it is made again")
+    return pixels
+
+
 def _splits(folder: pathlib.Path):
     """TFDS's information on the splits of a prepared data set."""
-    import tensorflow_datasets as tfds
-
-    return tfds.builder_from_directory(folder).info.splits
+    return prepared.builder(folder).info.splits

@@ -10,7 +10,6 @@ from PIL import Image
 from usis_jax.data import inspect_labels, preprocess
 
 _ENOUGH = (128, 128)
-_ORIENTATION = 0x0112
 _SIXTEEN_BITS = 16
 
 
@@ -47,12 +46,12 @@ def read(path) -> PhotoFile:
     """Reads one photo file; one that `preprocess.load_photo` would refuse has a `problem`."""
     try:
         image = preprocess.open_image(path, "photo", _ENOUGH)
+        turn = preprocess.orientation(image, path)
         small = image.resize(_ENOUGH, Image.Resampling.NEAREST)
         rgb = np.asarray(preprocess.to_rgb(small, path)).astype(np.int16)
     except ValueError as error:
         return PhotoFile(problem=str(error))
     deep = image.mode.startswith("I") or _bits(path) == _SIXTEEN_BITS
-    turn = image.getexif().get(_ORIENTATION, 1)
     width, height = image.info["full_size"]
     distinct, share = inspect_labels.variety(image)
     return PhotoFile(

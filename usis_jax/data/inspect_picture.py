@@ -3,7 +3,7 @@
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from usis_jax import grids
 from usis_jax.data import inspect_labels, preprocess
@@ -82,7 +82,7 @@ def _tile(part, name: str, size: tuple[int, int], draft: Draft | None) -> np.nda
     """One photo or label map, uint8 [H, W, 3]."""
     path = pathlib.Path(part.root, name)
     if isinstance(part, Photos):
-        image = ImageOps.exif_transpose(preprocess.open_image(path, "photo", size))
+        image = preprocess.turned(preprocess.open_image(path, "photo", size), path)
         return np.asarray(preprocess.to_rgb(image, path).resize(size))
     image = preprocess.open_image(path, "label map").resize(size, Image.Resampling.NEAREST)
     if draft is None or image.mode not in preprocess.ID_MODES:

@@ -85,10 +85,18 @@ def split_files(root: pathlib.Path, kind: str) -> dict[str, dict[str, pathlib.Pa
 
 
 def find_images(root) -> list[pathlib.Path]:
-    """Image files of a folder at any depth, sorted; hidden files and folders are left out."""
-    found = []
+    """Image files of a folder at any depth, sorted; hidden files and folders are left out.
+
+    Links are followed, each folder once.
+    """
+    found, seen = [], set()
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        place = os.path.realpath(folder)
+        if place in seen:  # links that lead back would be walked for ever
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [pathlib.Path(folder, name) for name in files]
     return sorted(path for path in found if is_image(path))
 

@@ -77,8 +77,11 @@ def decode(content: bytes) -> np.ndarray:
         differences, height, width = rows
         image = np.add.accumulate(differences, axis=0, dtype=np.uint8)
         return image.reshape(height, width, -1)
-    with Image.open(io.BytesIO(content)) as image:
-        array = np.asarray(image)
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            array = np.asarray(image)
+    except (ValueError, SyntaxError, Image.DecompressionBombError, struct.error) as error:
+        raise OSError(f"no PNG file: {error}") from error
     return array if array.ndim == 3 else array[..., None]
 
 

@@ -3,11 +3,18 @@
 import json
 import os
 import pathlib
+import re
 
 # Configurations for data sets that have none of their own name.
 _CONFIGS = {"scenes": "quickstart", "gta5": "gta5_to_cityscapes", "kitti": "gta5_to_cityscapes"}
 _WITH_CONFIG = ("camvid", "faces", "cityscapes", "ade20k", "coco_stuff")
 VERSION = "1.0.0"
+_SPLIT = re.compile(r"[A-Za-z0-9_]+")
+_FEATURES = tuple(
+    f"tensorflow_datasets.core.features.{name}"
+    for name in ("features_dict.FeaturesDict", "image_feature.Image", "text_feature.Text")
+)
+_LARGEST = 2**24
 
 
 def directory(settings) -> pathlib.Path:
@@ -40,9 +47,63 @@ def is_prepared(path: pathlib.Path) -> bool:
 
 
 def splits(path: pathlib.Path) -> dict[str, int]:
-    """Number of images of each split of a prepared data set in a folder of `location`."""
-    info = json.loads((path / "dataset_info.json").read_text())
-    return {part["name"]: sum(map(int, part["shardLengths"])) for part in info["splits"]}
+    """Number of images of each split of a prepared data set in a folder of `location`.
+
+    Raises:
+      ValueError: its dataset_info.json is damaged, or names files outside the folder.
+    """
+    found = {}
+    for part in _json(path / "dataset_info.json", "splits"):
+        try:
+            name, template = part["name"], part["filepathTemplate"]
+            found[name] = sum(map(int, part["shardLengths"]))
+            good = _SPLIT.fullmatch(name) and "/" not in template and "\\" not in template
+        except (KeyError, TypeError, ValueError, AttributeError):
+            good = False
+        if not good or found[name] < 0:
+            raise ValueError(_damaged(path / "dataset_info.json"))
+    return found
+
+
+def builder(path: pathlib.Path):
+    """TFDS builder that reads a prepared data set in a folder of `location`.
+
+    TFDS imports whatever Python modules a data set's files name, so they are looked at first.
+
+    Raises:
+      ValueError: the folder's files are damaged, or it is no data set of usis_jax.
+    """
+    import tensorflow_datasets as tfds
+
+    splits(path)
+    if _json(path / "dataset_info.json", "fileFormat") != "array_record":
+        raise ValueError(_damaged(path / "dataset_info.json"))
+    features = _json(path / "features.json", "featuresDict")
+    inner = features.get("features") if isinstance(features, dict) else None
+    kinds = [_json(path / "features.json", "pythonClassName")]
+    kinds += [entry.get("pythonClassName") if isinstance(entry, dict) else None
+              for entry in (inner.values() if isinstance(inner, dict) else [None])]
+    if any(kind not in _FEATURES for kind in kinds) or len(kinds) != 3:
+        raise ValueError(_damaged(path / "features.json"))
+    try:
+        return tfds.builder_from_directory(path)
+    except Exception as error:  # of damaged files, TFDS raises nearly anything
+        raise ValueError(f"{_damaged(path)} ({type(error).__name__}: {error})") from error
+
+
+def _json(file: pathlib.Path, key: str):
+    """A value of a file of JSON; ValueError where it is damaged."""
+    file = pathlib.Path(file)
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise ValueError("too large")
+        return json.loads(file.read_text(encoding="utf-8"))[key]
+    except (ValueError, TypeError, LookupError, RecursionError, FileNotFoundError):
+        raise ValueError(_damaged(file)) from None
+
+
+def _damaged(path) -> str:
+    return f"{path} is damaged; prepare the data set again with usis prepare --overwrite"
 
 
 def missing_message(settings, name: str, kind: str, validation: bool = False) -> str:

@@ -1,16 +1,32 @@
 """Reading of photo and label files at the size that training uses."""
 
+import functools
+import io
 import os
+import re
 import warnings
+import zlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 COLOUR_MODES = ("RGB", "RGBA")
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
 _BACKGROUND = (255, 255, 255)
+# Nothing else is tried, whatever a file's name: PIL hands PostScript to a program that runs it.
+FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "GIF", "PPM", "WEBP", "AVIF", "HEIF",
+           "JPEG2000")  # fmt: skip
+MOST_PIXELS = 2**27
+_PNG = b"\x89PNG\r\n\x1a\n"
+_WEIGHTY_CHUNKS = (b"tRNS", b"eXIf")
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 def load_photo(path, height: int, width: int, upright: bool = True) -> np.ndarray:
@@ -32,7 +48,7 @@ def load_photo(path, height: int, width: int, upright: bool = True) -> np.ndarra
       ValueError: the file does not decode, or has 32 bits a channel; the message names it.
     """
     image = open_image(path, "photo")
-    image = to_rgb(ImageOps.exif_transpose(image) if upright else image, path)
+    image = to_rgb(turned(image, path) if upright else image, path)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
@@ -84,24 +100,88 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
       PIL image; `info["full_size"]` is its (W, H) in the file.
 
     Raises:
-      ValueError: the file does not decode; the message names it.
+      ValueError: the file does not decode, or says that it has more than MOST_PIXELS pixels (which
+        are then not decoded); the message names it.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             on_disk = isinstance(path, (str, os.PathLike))
-            image = Image.open(path if on_disk else path.open())
+            if on_disk:
+                with open(path, "rb") as file:
+                    source = _whole_png(file) or path
+            else:
+                file = path.open()
+                source = _whole_png(file) or file
+            image = Image.open(source, formats=_known_formats())
             size = image.size
+            if size[0] * size[1] > MOST_PIXELS:
+                raise Image.DecompressionBombError(f"{size[0]} x {size[1]} pixels")
             if enough:
                 image.draft(image.mode, enough)
             image.load()
             image.info["full_size"] = size
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{path}: {what} is too large ({error}); at most {MOST_PIXELS / 1e6:.0f} million "
+            "pixels are read, save it smaller"
+        ) from error
     except Exception as error:  # broken files make PIL's decoders raise nearly anything
-        reason = str(error).replace(repr(str(path)), "").strip() or type(error).__name__
+        reason = re.sub(r" *(<_io\.BytesIO[^>]*>|'.*')$", "", str(error)) or type(error).__name__
         if on_disk and os.path.isfile(path) and not os.path.getsize(path):
             reason = "it is empty"
         raise ValueError(f"{path}: {what} does not decode ({reason})") from error
     return image
+
+
+def orientation(image: Image.Image, path) -> int:
+    """EXIF's orientation, 1 (upright) to 8; ValueError where it cannot be read."""
+    try:
+        value = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception as error:  # as in open_image
+        raise ValueError(
+            f"{path}: photo has EXIF data that cannot be read ({type(error).__name__}: {error}); "
+            "save it without"
+        ) from error
+    return value if value in _TURNS else 1
+
+
+def turned(image: Image.Image, path) -> Image.Image:
+    """Image upright, as its EXIF orientation says; ValueError where that cannot be read."""
+    turn = _TURNS.get(orientation(image, path))
+    return image if turn is None else image.transpose(turn)
+
+
+def _whole_png(file) -> io.BytesIO | None:
+    """Content of a PNG file whose checksums are right, which PIL does not look at; None of others.
+
+    Raises:
+      ValueError: a checksum is wrong, or the file is cut off; pixels would be others, unnoticed.
+    """
+    if file.read(len(_PNG)) != _PNG:
+        file.seek(0)
+        return None
+    content, place = _PNG + file.read(), len(_PNG)
+    view = memoryview(content)
+    while place + 12 <= len(content):
+        length = int.from_bytes(view[place : place + 4])
+        kind, end = bytes(view[place + 4 : place + 8]), place + 8 + length
+        if end + 4 > len(content):
+            break
+        weighty = kind[:1].isupper() or kind in _WEIGHTY_CHUNKS
+        if weighty and zlib.crc32(view[place + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            raise ValueError(f"the checksum of its part {kind!r} is wrong, so it was changed")
+        if kind == b"IEND":
+            return io.BytesIO(content)
+        place = end + 4
+    raise ValueError("it is cut off")
+
+
+@functools.cache
+def _known_formats() -> tuple[str, ...]:
+    """Those of FORMATS that the installed PIL has."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def lossy_format(image: Image.Image) -> str | None:

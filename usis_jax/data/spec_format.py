@@ -14,26 +14,43 @@ file_colours = [[128, 64, 128]]         # optional: colours in label files that 
 
 import json
 import pathlib
+import re
+import reprlib
 import tomllib
 
 _KEYS = {"name", "void", "flip_pairs", "classes"}
 _CLASS_KEYS = {"name", "ids", "colour", "file_colours"}
+_LARGEST = 2**18
+_DEEPEST = 20
+_DEEP_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++\s*+\.\s*+){20}")
 
 
 def read(path: pathlib.Path) -> dict:
-    """Content of a spec file; ValueError, naming it, where it does not parse."""
+    """Content of a spec file.
+
+    Raises:
+      ValueError: it does not parse, is too large or nested too deep, or is YAML with references,
+        in which a short text can stand for an endless one; the message names it.
+    """
     if path.suffix not in (".toml", ".yaml", ".yml", ".json"):
         raise ValueError(f"label spec {path}: its name must end in .toml, .yaml, .yml or .json")
     try:
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise ValueError(f"it has {size} bytes; at most {_LARGEST} are read")
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
+            if _DEEP_KEY.search(text):  # tomllib takes minutes for keys of very many parts
+                raise RecursionError
             content = tomllib.loads(text)
         elif path.suffix in (".yaml", ".yml"):
-            content = _yaml().safe_load(text)
+            content = _read_yaml(text)
         else:
             content = json.loads(text)
     except (ValueError, OSError, _yaml().YAMLError) as error:
         raise ValueError(f"label spec {path}: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise ValueError(f"label spec {path}: it is nested too deep") from None
     if not isinstance(content, dict):
         raise ValueError(f"label spec {path} must hold `name` and `classes`")
     return content
@@ -56,41 +73,89 @@ def fields(content: dict) -> dict:
     """Arguments of LabelSpec from the dict of a spec file; ValueError where it has no sense."""
     unknown = set(content) - _KEYS
     if unknown:
-        raise ValueError(f"unknown key {sorted(unknown)[0]!r}; known are {sorted(_KEYS)}")
+        raise ValueError(f"unknown key {min(map(str, unknown))!r}; known are {sorted(_KEYS)}")
     classes = content.get("classes") or []
-    if not classes:
-        raise ValueError("`classes` is missing or empty")
+    if not classes or not isinstance(classes, list):
+        raise ValueError("`classes` is missing or empty; it must be a list")
     classes = [{"name": c} if isinstance(c, str) else c for c in classes]
     for entry in classes:
-        wrong = set(entry) - _CLASS_KEYS
-        if wrong or "name" not in entry:
+        if not isinstance(entry, dict) or set(entry) - _CLASS_KEYS or "name" not in entry:
             raise ValueError(
-                f"class {entry} must have a name and may have `ids`, `colour` and `file_colours`"
+                f"class {_short(entry)} must have a name and may have `ids`, `colour` and "
+                "`file_colours`"
             )
-    names = [str(entry["name"]) for entry in classes]
+    names = [_text(entry["name"], "name of a class") for entry in classes]
 
     def position(value):
         if isinstance(value, str):
             if value not in names:
                 raise ValueError(f"{value!r} is not one of the classes {names}")
             return names.index(value)
-        return int(value)
+        return _whole(value, "class by position")
 
-    palette = [entry["colour"] for entry in classes if "colour" in entry]
+    palette = [_wholes(entry["colour"], "colour") for entry in classes if "colour" in entry]
     if palette and len(palette) != len(classes):
         raise ValueError("either each class has a `colour` or none has")
     void = content.get("void")
     return {
-        "name": str(content.get("name", "custom")),
+        "name": _text(content.get("name", "custom"), "name"),
         "classes": tuple(names),
         "palette": palette,
         "void": None if void is None else position(void),
-        "file_ids": [(i, k) for k, entry in enumerate(classes) for i in entry.get("ids", [k])],
-        "file_colours": [
-            (c, k) for k, entry in enumerate(classes) for c in entry.get("file_colours", [])
+        "file_ids": [
+            (i, k) for k, entry in enumerate(classes)
+            for i in _wholes(entry.get("ids", [k]), "ids")
         ],
-        "flip_pairs": [tuple(map(position, pair)) for pair in content.get("flip_pairs", [])],
-    }
+        "file_colours": [
+            (_wholes(c, "file_colours"), k) for k, entry in enumerate(classes)
+            for c in _list(entry.get("file_colours", []), "file_colours")
+        ],
+        "flip_pairs": [
+            tuple(map(position, _list(pair, "flip_pairs")))
+            for pair in _list(content.get("flip_pairs", []), "flip_pairs")
+        ],
+    }  # fmt: skip
+
+
+def _text(value, what) -> str:
+    """A word as a spec has it; YAML reads some words, such as 7 and no, as others than texts."""
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"{what} is {_short(value)}; it must be a text")
+    return str(value)
+
+
+def _whole(value, what) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{what} is {_short(value)}; it must be a whole number")
+    return value
+
+
+def _list(value, what) -> list:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"`{what}` is {_short(value)}; it must be a list")
+    return value
+
+
+def _wholes(value, what) -> list[int]:
+    return [_whole(number, f"`{what}`") for number in _list(value, what)]
+
+
+def _short(value, length: int = 80) -> str:
+    """The value as text, its start where it is long."""
+    text = reprlib.repr(value)
+    return text if len(text) <= length else f"{text[:length]} ..."
+
+
+def _read_yaml(text):
+    yaml, depth = _yaml(), 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has references (*name); write out what they stand for")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError
+    return yaml.safe_load(text)
 
 
 def _yaml():

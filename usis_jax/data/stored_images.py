@@ -11,6 +11,33 @@ from usis_jax.data.builder import FIELDS
 MEMORY_LIMIT = 2**30
 
 
+class Records:
+    """Records of a prepared data set, each read when it is asked for.
+
+    Args:
+      source: TFDS data source.
+      path: folder of the data set, for messages.
+    """
+
+    def __init__(self, source, path):
+        self._source, self._path = source, path
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index) -> dict:
+        """Record; ValueError where its file is gone or damaged."""
+        try:
+            return self._source[index]
+        except IndexError:
+            raise
+        except Exception as error:  # ArrayRecord's reader raises RuntimeError and others
+            raise ValueError(
+                f"{self._path}: record {index} cannot be read ({type(error).__name__}: {error}); "
+                "prepare the data set again with usis prepare --overwrite"
+            ) from error
+
+
 class Encoded:
     """Images of a prepared data set, decoded at each reading.
 
@@ -26,7 +53,13 @@ class Encoded:
         return len(self._source)
 
     def __getitem__(self, index) -> np.ndarray:
-        return png.decode(self._source[index][self._field])
+        try:
+            return png.decode(self._source[index][self._field])
+        except OSError as error:
+            raise ValueError(
+                f"record {index} of a prepared data set is no image ({error}); prepare it again "
+                "with usis prepare --overwrite"
+            ) from error
 
 
 class Decoded:
@@ -109,7 +142,7 @@ def folder(settings, name: str, kind: str, validation: bool = False) -> pathlib.
 
 
 def open_split(path: pathlib.Path, split: str):
-    """TFDS data source whose records hold the name and the image as PNG.
+    """Records that hold the name and the image as PNG.
 
     Args:
       path: folder of a prepared data set, from `folder`.
@@ -120,11 +153,11 @@ def open_split(path: pathlib.Path, split: str):
     """
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(path)
+    builder = prepared.builder(path)
     kind = next(kind for kind, field in FIELDS.items() if field in builder.info.features)
     try:
         skip = {FIELDS[kind]: tfds.decode.SkipDecoding()}
-        source = builder.as_data_source(split, decoders=skip)
+        return Records(builder.as_data_source(split, decoders=skip), path)
     except (ValueError, KeyError, AssertionError) as error:
         raise ValueError(
             f"data set {builder.name!r} has no split {split!r} of {kind}, or it is empty; there "
@@ -132,4 +165,3 @@ def open_split(path: pathlib.Path, split: str):
             + ", ".join(f"{key} ({info.num_examples})" for key, info in builder.info.splits.items())
             + "; usis prepare adds those that the configuration names"
         ) from error
-    return source

@@ -269,6 +269,6 @@ def _kept(file, shape):
     """Features in a file of the cache, or None where it is missing, damaged or of another shape."""
     try:
         found = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # of damaged files, NumPy raises nearly anything
         return None
     return found if found.shape == shape and found.dtype == np.float32 else None

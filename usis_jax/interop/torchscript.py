@@ -32,8 +32,10 @@ def read(path) -> dict[str, np.ndarray]:
         file.seek(0)
         try:
             found = dict(_named(pickles.read_zip(file, path, scripted=True), "", set()))
-        except (pickles.BadFile, MemoryError):
+        except pickles.BadFile:
             raise
+        except MemoryError:
+            raise pickles.BadFile(f"{path} needs more memory than there is") from None
         except Exception as error:
             # Whatever a broken or hostile file makes of the reader, it is the file's fault.
             raise pickles.BadFile(
