@@ -28,7 +28,10 @@ class Records:
     def __getitem__(self, index) -> dict:
         """Record; ValueError where its file is gone or damaged."""
         try:
-            return self._source[index]
+            record = self._source[index]
+            if record is None:
+                raise EOFError("it is cut short")
+            return record
         except IndexError:
             raise
         except Exception as error:  # ArrayRecord's reader raises RuntimeError and others
