@@ -156,7 +156,7 @@ train_everywhere() {
   words=$(printf '%q ' "$@")
   everywhere "$(stop_worker)
 cd usis_jax
-USIS_DISTRIBUTED=1 .venv/bin/python -m usis_jax $words&
+${nfs:+USIS_CACHE=/mnt/usis/cache }USIS_DISTRIBUTED=1 .venv/bin/python -m usis_jax $words&
 echo \$! > ../usis.pid
 wait \$! && code=0 || code=\$?
 echo usis_exit_code=\$code

@@ -1,6 +1,7 @@
 """Programs are kept in the work directory and found again."""
 
 import os
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ from usis_jax import compilation_cache, workdirs
 
 
 @pytest.fixture(autouse=True)
-def leave_no_cache(tmp_path, monkeypatch):
+def leave_no_cache(tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("USIS_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     yield
     compilation_cache.use(tmp_path, False)
@@ -39,7 +41,7 @@ def compiled(number):
 
 
 def files(workdir):
-    return sorted((workdir / compilation_cache.FOLDER).glob("*"))
+    return sorted((workdir / compilation_cache.FOLDER).glob("*/*"))
 
 
 def test_program_is_kept_and_found_again(tmp_path, hits):
@@ -72,6 +74,30 @@ def test_the_users_own_cache_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
     compilation_cache.use(tmp_path)
     assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_programs_that_came_with_a_work_directory_of_somebody_else_are_not_run(
+        tmp_path, tmp_path_factory, monkeypatch, hits):
+    compilation_cache.use(tmp_path)
+    compiled(7.2345)
+    monkeypatch.setenv("USIS_CACHE", str(tmp_path_factory.mktemp("another user")))
+    compilation_cache.use(tmp_path)
+    jax.clear_caches()
+    compiled(7.2345)
+    assert not hits and len(files(tmp_path)) == 2
+
+
+def test_secret_is_for_its_owner_and_needs_a_folder_to_write(tmp_path, monkeypatch):
+    name = compilation_cache.own_name()
+    secret = pathlib.Path(os.environ["USIS_CACHE"]) / compilation_cache.SECRET
+    assert name == compilation_cache.own_name() and name not in secret.read_text()
+    assert secret.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("USIS_CACHE", str(tmp_path / "file" / "inside"))
+    assert compilation_cache.own_name() is None
+    compilation_cache.use(tmp_path)
+    compiled(8.2345)
+    assert not files(tmp_path)
 
 
 def test_damaged_entry_is_compiled_again(tmp_path):
