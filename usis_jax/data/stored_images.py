@@ -27,13 +27,13 @@ class Records:
 
     def __getitem__(self, index) -> dict:
         """Record; ValueError where its file is gone or damaged."""
+        if not 0 <= index < len(self._source):
+            raise IndexError(f"record {index} of {len(self._source)}")
         try:
             record = self._source[index]
             if record is None:
                 raise EOFError("it is cut short")
             return record
-        except IndexError:
-            raise
         except Exception as error:  # ArrayRecord's reader raises RuntimeError and others
             raise ValueError(
                 f"{self._path}: record {index} cannot be read ({type(error).__name__}: {error}); "
