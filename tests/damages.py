@@ -184,7 +184,9 @@ def fuzz(name, kind, folder, number=NUMBER, damages=DAMAGES, source=None, only="
         if source.is_dir() and random.random() < 0.1:
             victim.unlink()
         else:
-            victim.write_bytes(damage(before, random, other) if before else random.bytes(9))
+            used = before.rstrip(b"\0")  # what only fills up a block is not worth a damage
+            after = damage(used, random, other) if used else random.bytes(9)
+            victim.write_bytes(after + before[len(used) :])
         outcome = outcome_of(kind, target, good)
         found[outcome.split(":")[0]] += 1
         if outcome not in ("right", "error", "unnoticed"):
