@@ -1,6 +1,7 @@
 """Weights, images and archives from others: nothing in them runs, or fills the memory."""
 
 import json
+import os
 import pathlib
 import pickle
 import struct
@@ -154,6 +155,13 @@ def test_image_of_absurd_size_is_refused_before_it_is_decoded(tmp_path, kind, mo
 def test_largest_image_that_is_allowed_is_read(tmp_path):
     Image.new("1", (2**14, 2**13)).save(tmp_path / "x.png")
     assert preprocess.load_photo(tmp_path / "x.png", 4, 4).max() == 0
+
+
+def test_pipe_with_the_name_of_a_picture_is_refused_not_waited_for(tmp_path):
+    path = tmp_path / "x.png"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"x\.png: photo does not decode \(it is no file\)"):
+        preprocess.load_photo(path, 8, 8)
 
 
 def test_postscript_is_not_run_whatever_the_name_of_the_file(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import functools
 import io
 import os
 import re
+import stat
 import warnings
 import zlib
 
@@ -108,6 +109,8 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
             warnings.simplefilter("ignore")
             on_disk = isinstance(path, (str, os.PathLike))
             if on_disk:
+                if not stat.S_ISREG(os.stat(path).st_mode):
+                    raise ValueError("it is no file")  # a pipe would be waited for
                 with open(path, "rb") as file:
                     source = _whole_png(file) or path
             else:
