@@ -166,5 +166,5 @@ def test_tpu_compile_without_a_tpu(config, tmp_path, monkeypatch):
     code, result = run(tmp_path, f"--config={config}", "--topology=v5e:2x2", "--num_classes=4",
                        "--programs", "step")
     assert code == 0 and result["device_kind"] == "TPU v5 lite" and result["hbm_gib"] == 16
-    assert result["fits"] and result["collective_bytes"] > 0
+    assert result["fits"] and result["collective_bytes"] > 0 and result["flops_per_device"] > 0
     assert 0 < result["estimated_seconds"] < 0.1 and "cycles" in result["estimate"]

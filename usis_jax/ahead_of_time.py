@@ -32,7 +32,8 @@ class Report:
       memory_gib: arguments, results that do not take an argument's place, intermediate values and
         code; where it does not fit, what the compiler says it would take.
       fixed_gib: the part of it that does not grow with the batch: state and code.
-      flops: floating-point operations, by XLA's count of the program before optimisation.
+      flops: floating-point operations, by XLA's count of the program before optimisation, or, where
+        the compiler counts only its own result (TPUs), of that.
       bytes_accessed: bytes that the optimised program reads and writes.
       collectives: kind -> {"count", "bytes"} of exchanges between devices.
       collective_bytes: their bytes together.
@@ -171,8 +172,9 @@ def report(program: str, settings, spec, targets: list) -> Report:
     fixed = memory.argument_size_in_bytes + memory.generated_code_size_in_bytes
     needed = (fixed + memory.temp_size_in_bytes + memory.output_size_in_bytes
               - memory.alias_size_in_bytes)
-    flops = flops_before_optimisation(lowered)
-    accessed = _count(compiled.cost_analysis(), "bytes accessed")
+    analysis = compiled.cost_analysis()
+    flops = flops_before_optimisation(lowered) or _count(analysis, "flops")
+    accessed = _count(analysis, "bytes accessed")
     exchanges = hlo.collectives(text)
     table = {kind: {"count": count, "bytes": sum(x.bytes for x in exchanges if x.kind == kind)}
              for kind, count in Counter(x.kind for x in exchanges).items()}
@@ -189,7 +191,8 @@ def flops_before_optimisation(lowered) -> float:
       lowered: as of `lower`.
 
     Returns:
-      Operations on one device. Those that the compiler adds or saves are not in it.
+      Operations on one device, 0 where the platform does not count them (TPUs). Those that the
+      compiler adds or saves are not in it.
     """
     return _count(lowered.cost_analysis(), "flops")
 
