@@ -14,7 +14,7 @@ const { examples } = await get("/api/examples");
 const studio = new Studio(spec, examples[0], {
   changed: () => (show(), photos.ask()),
   stroked(region) {
-    if (region) return view.drawMarks(region, true);
+    if (region) return view.drawMarks(region);
     view.drawMap(studio.map.labels);
     photos.ask();
   },
@@ -40,7 +40,7 @@ function show() {
   const { map, noise, chosen } = studio;
   view.setSize(map.width, map.height);
   view.drawMap(map.labels);
-  view.drawMarks(noise.now(map.labels).regions, studio.tool.startsWith("noise"));
+  view.drawMarks(studio.tool.startsWith("noise") ? noise.now(map.labels).regions : null);
   const present = new Set(map.labels);
   document.querySelectorAll("#palette label").forEach((label, k) => {
     label.classList.toggle("absent", !present.has(k));

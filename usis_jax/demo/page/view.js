@@ -15,7 +15,6 @@ export class View {
     this.stage = document.getElementById("stage");
     this.places = [...document.querySelectorAll(".picture")];
     this.cursors = this.places.map((place) => place.querySelector(".cursor"));
-    this.marked = false;
     this.places.forEach((place) => this.#listen(place));
     this.map.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.layout()).observe(this.stage);
@@ -35,17 +34,14 @@ export class View {
   layout() {
     if (!this.width) return;
     const ratio = this.width / this.height, style = getComputedStyle(this.stage);
-    const small = matchMedia("(max-width: 820px)").matches;
+    const small = matchMedia("(max-width: 820px), (max-height: 500px)").matches;
     const across = this.stage.clientWidth - parseFloat(style.paddingLeft) * 2;
     const down = small ? innerHeight * 0.56 : this.stage.clientHeight - parseFloat(style.paddingTop) * 2;
     const below = Math.min(across, ((down - GAP - 2 * CAPTION) / 2) * ratio);
     const beside = Math.min((across - GAP) / 2, (down - CAPTION) * ratio);
     const panel = Math.floor(Math.max(below, beside, 120));
     this.stage.style.setProperty("--panel", `${panel}px`);
-    this.stage.style.paddingInline = "";
-    // One below the other also where both would fit beside each other.
     this.stage.style.flexDirection = below >= beside ? "column" : "row";
-    this.stage.style.alignContent = this.stage.style.alignItems = "center";
   }
 
   drawMap(labels) {
@@ -60,21 +56,17 @@ export class View {
     this.map.getContext("2d").putImageData(this.image, 0, 0);
   }
 
-  /** Dots over pixels whose number in `regions` is not 0. */
-  drawMarks(regions, visible) {
-    const context = this.marks.getContext("2d");
-    if (!visible && !this.marked) return;
-    this.marked = visible;
+  /** Stripes over pixels whose number in `regions` is not 0; none for null. */
+  drawMarks(regions) {
+    this.marks.hidden = !regions;
+    if (!regions) return;
     const image = new ImageData(this.width, this.height);
-    if (visible) {
-      const step = Math.max(2, Math.round(this.width / 64));
-      regions.forEach((region, i) => {
-        const x = i % this.width, y = (i / this.width) | 0;
-        const dark = (x + y) % (2 * step) < step;
-        if (region) image.data.set(dark ? [0, 0, 0, 120] : [255, 255, 255, 120], 4 * i);
-      });
-    }
-    context.putImageData(image, 0, 0);
+    const step = Math.max(2, Math.round(this.width / 64));
+    regions.forEach((region, i) => {
+      const dark = ((i % this.width) + ((i / this.width) | 0)) % (2 * step) < step;
+      if (region) image.data.set(dark ? [0, 0, 0, 120] : [255, 255, 255, 120], 4 * i);
+    });
+    this.marks.getContext("2d").putImageData(image, 0, 0);
   }
 
   #place(place, event) {
