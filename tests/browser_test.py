@@ -117,7 +117,8 @@ class Page:
 
     def tool(self, name):
         """Chooses a tool or a class by the name that people see."""
-        self.page.get_by_text(name, exact=True).first.click()
+        shown = re.compile(rf"^{name}\d?$")
+        self.page.locator("#tools label").filter(has_text=shown).click()
 
     def drag(self, places, target="#map"):
         """Draws a stroke through places, shares of width and height."""

@@ -530,6 +530,25 @@ def test_connection_is_used_again_and_closed_after_an_error(running, train_ids):
     connection.close()
 
 
+def test_too_many_connections_are_told_so(painter):
+    run = start(painter)
+    try:
+        address = run.server_address[:2]
+        held = [socket.create_connection(address) for _ in range(server._MOST_CONNECTIONS)]
+        with socket.create_connection(address, timeout=20) as one_more:
+            head, _, body = one_more.recv(65536).partition(b"\r\n\r\n")
+        assert b" 503 " in head and json.loads(body)["error"]["code"] == "busy"
+        assert b"Content-Length: %d" % len(body) in head
+        for connection in held:
+            connection.close()
+        for _ in range(100):
+            if ask(run, "GET", "/api/spec")[0] == 200:
+                break
+    finally:
+        run.shutdown()
+        run.server_close()
+
+
 def test_port_in_use_is_said(running, painter):
     port = running.server_address[1]
     with pytest.raises(ValueError, match=f"--port {port} .*choose another"):

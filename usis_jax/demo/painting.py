@@ -26,6 +26,9 @@ _PRESETS = (
 class Noise:
     """Which noise a photo is painted from.
 
+    A region has all channels of its noise: of one noise an image the same vector at each of its
+    pixels, so that its colours and light change, and of a noise at each pixel its own ones.
+
     Args:
         seed: decides the noise, as in `Generator.__call__`.
         seed_to: seed of the noise at the other end of an interpolation.

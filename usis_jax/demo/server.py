@@ -45,6 +45,12 @@ _PROTOCOL = {
     501: "unknown_method", 505: "wrong_version",
 }  # fmt: skip
 
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 63\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+    b'{"error": {"code": "busy", "message": "too many connections"}}\n'
+)
+
 
 class Server(http.server.ThreadingHTTPServer):
     """Listens as soon as it is made; `serve_forever` answers.
@@ -93,8 +99,11 @@ class Server(http.server.ThreadingHTTPServer):
         self.server_name, self.server_port = self.server_address[:2]
 
     def process_request(self, request, client_address):
-        """Answers in a thread of its own; beyond so many connections, not at all."""
+        """Answers in a thread of its own; beyond so many connections, that it is busy."""
         if not self._room.acquire(blocking=False):
+            with contextlib.suppress(OSError):
+                request.settimeout(1)
+                request.sendall(_FULL)
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
