@@ -58,6 +58,10 @@ def add(commands) -> None:
             f"--{name}", metavar="N", type=arguments.at_least(least), default=default,
             help=f"{text} (default {default})",
         )  # fmt: skip
+    parser.add_argument(
+        "--controls", action="store_true", help="measure what a person puts in order at a glance "
+        "too: an untrained generator, blurred photos, label maps in flat colours",
+    )  # fmt: skip
     parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
     parser.add_argument("--plot", metavar="FILE", help="draw the spectra as a PNG")
 
@@ -66,7 +70,7 @@ def run(values) -> dict | None:
     """Measures; returns what is written as JSON, None where another process writes it."""
     if bool(values.workdir) == bool(values.compare):
         raise ValueError("give --workdir=DIR for one run, or --compare DIR DIR for several")
-    for name in ("markdown", "plot"):
+    for name in ("markdown", "plot", "controls"):
         if getattr(values, name) and values.compare:
             raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
     step = values.step if values.step in ("best", "latest") else _step(values.step)
@@ -145,7 +149,7 @@ def _perceptual(values):
 
 def _one(values, folder, step, judge, inception, learned):
     from usis_jax import parallel
-    from usis_jax.evaluation import material, protocol, spectrum
+    from usis_jax.evaluation import controls, material, protocol, spectrum
 
     sizes = material.Sizes(photos=values.num_photos, samples=values.num_samples, seed=values.seed)
     with _bar("paint") as bar:
@@ -154,7 +158,11 @@ def _one(values, folder, step, judge, inception, learned):
             bar.update(number)
 
         found = material.collect(folder, step, values.labels, values.photos, sizes, advance)
-    rows, left_out = protocol.rows_of(found, judge, inception, learned)
+    tools = {"judge": judge, "inception": inception, "perceptual": learned}
+    rows, left_out = protocol.rows_of(found, **tools)
+    if values.controls:
+        with _bar("controls") as bar:
+            rows = controls.add(rows, found, advance=bar.update, **tools)
     if values.plot and parallel.is_first():
         spectrum.plot(values.plot, protocol.spectra(found))
     return {
@@ -162,7 +170,7 @@ def _one(values, folder, step, judge, inception, learned):
         "workdir": str(folder),
         "step": found.step,
         "label_maps": len(found.labels),
-        "real_photos": {"number": len(found.real), "hash": protocol.digest(found.real)},
+        "real_photos": {"number": len(found.real), "hash": material.digest(found.real)},
         "rows": [dataclasses.asdict(row) for row in rows],
         "left_out": left_out,
     }

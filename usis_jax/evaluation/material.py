@@ -1,6 +1,7 @@
 """What an evaluation looks at: photos that a run paints, and real ones beside them."""
 
 import dataclasses
+import hashlib
 import weakref
 from pathlib import Path
 
@@ -100,8 +101,27 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
     real, maps, paired = _validation(generator, labels, photos, sizes.photos)
     both = labels is not None and photos is not None
     other = None if both else streams.first_photos(generator.settings, len(maps))
+    painted, samples = paint_all(generator, maps, sizes, progress)
+    return Material(
+        name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
+        labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
+        segmenter=segmenter, sizes=sizes, folders=labels is not None or photos is not None,
+    )
+
+
+def paint_all(generator, maps, sizes, progress=None):
+    """Paints what a Material holds of a generator.
+
+    Args:
+        generator: sampling.Generator.
+        maps: int [N, H, W], train ids.
+        sizes: Sizes.
+        progress: as of `collect`.
+    Returns:
+        (painted uint8 [N, H, W, 3], samples uint8 [S, R, H, W, 3]).
+    """
     # Maps next to each other are often of the same place.
-    chosen = np.linspace(0, len(maps) - 1, min(sizes.diversity_maps, len(maps))).astype(int)
+    chosen = spread_out(len(maps), sizes.diversity_maps)
     total = len(maps) + sizes.samples * len(chosen)
 
     def advance(number):
@@ -110,11 +130,12 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
 
     (painted,) = paint(generator, maps, sizes.seed, (0,), advance)
     samples = paint(generator, maps[chosen], sizes.seed, range(1, sizes.samples + 1), advance)
-    return Material(
-        name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
-        labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
-        segmenter=segmenter, sizes=sizes, folders=labels is not None or photos is not None,
-    )
+    return painted, samples
+
+
+def spread_out(number, wanted):
+    """At most `wanted` of the numbers from 0 to `number` - 1, evenly over all of them: int [n]."""
+    return np.linspace(0, number - 1, min(wanted, number)).astype(int)
 
 
 def paint(generator, labels, seed=0, samples=(0,), advance=None):
@@ -190,3 +211,9 @@ def _spread(files, number):
     if not number or number >= len(files):
         return files
     return [files[i] for i in np.linspace(0, len(files) - 1, number).astype(int)]
+
+
+def digest(photos):
+    """Hash of photos, so that a result says which real photos it was made with."""
+    array = np.ascontiguousarray(photos)
+    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()[:16]

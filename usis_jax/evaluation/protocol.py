@@ -7,7 +7,6 @@ Inception's weights, pairs) are left out and say why.
 
 import dataclasses
 import functools
-import hashlib
 import re
 
 import numpy as np
@@ -26,6 +25,7 @@ from usis_jax.evaluation import judge as judges
 
 LOWER, HIGHER = "lower", "higher"
 _BATCH = 8
+_NO_JUDGE = "no judge; usis train-judge trains one, --judge=DIR names it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Row:
         protocol: what was compared with what, at which size, with which network.
         warning: why not to compare it with published numbers, or None.
         details: more numbers of the measure, as JSON values.
+        controls: the same of each of `controls.NAMES`, None where it has none; {} if not measured.
     """
 
     measure: str
@@ -49,6 +50,7 @@ class Row:
     protocol: str
     warning: str | None = None
     details: dict = dataclasses.field(default_factory=dict)
+    controls: dict = dataclasses.field(default_factory=dict)
 
 
 def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, begin=None):
@@ -64,17 +66,24 @@ def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, 
     Returns:
         (list of Row, dict of measure -> why it was left out).
     """
-    chosen = dict.fromkeys(_FUNCTIONS[name] for name in measures or _FUNCTIONS)
+    chosen = dict.fromkeys(
+        function for name in measures or _FUNCTIONS for function in _FUNCTIONS[name])
+    rows, left_out = take(material, chosen, judge, inception, perceptual, begin)
+    if measures is not None:
+        wanted = {value for name in measures for value in sections.MEASURES[name]}
+        rows = [row for row in rows if value_name(row) in wanted]
+    return rows, left_out
+
+
+def take(material, functions, judge=None, inception=None, perceptual=(), begin=None):
+    """Takes some measures, such as those of DISTANCES; arguments and result as of `rows_of`."""
     rows, left_out = [], {}
-    for measure in chosen:
+    for measure in functions:
         if begin:
             begin(measure.__name__.strip("_").replace("_", " "))
         found, why = measure(material, judge=judge, inception=inception, perceptual=perceptual)
         rows += found
         left_out |= why
-    if measures is not None:
-        wanted = {value for name in measures for value in sections.MEASURES[name]}
-        rows = [row for row in rows if value_name(row) in wanted]
     return rows, left_out
 
 
@@ -114,19 +123,22 @@ def _of_real_photos(material, describe):
     return describe(material.real), other
 
 
-def _judge(material, judge, **_):
-    if judge is None:
-        why = "no judge; usis train-judge trains one, --judge=DIR names it"
-        return [], {"mIoU": why, "FD-judge": why, "KD-judge": why}
-    if isinstance(judge, published_judges.PublishedJudge):
-        why = f"{judge.key} gives no features; a judge of usis train-judge does"
-        return _published_judge(material, judge), {"FD-judge": why, "KD-judge": why}
-    settings = material.generator.settings
-    judges.check_fits(judge, material.painted.shape[1:3], material.generator.spec,
-                        None if material.folders else settings.data.validation)
+def _judge_distances(material, judge, **_):
+    if judge is None or isinstance(judge, published_judges.PublishedJudge):
+        why = f"{judge.key} gives no features; a judge of usis train-judge does" if judge else (
+            _NO_JUDGE)
+        return [], {"FD-judge": why, "KD-judge": why}
+    _check(judge, material)
     real, other = material.once("FD-judge", lambda: _of_real_photos(material, judge.features))
     painted = judge.features(material.painted)
-    rows = _distances("FD-judge", "KD-judge", judge.name, material, painted, real, other)
+    return _distances("FD-judge", "KD-judge", judge.name, material, painted, real, other), {}
+
+
+def _judge_scores(material, judge, **_):
+    if judge is None:
+        return [], {"mIoU": _NO_JUDGE}
+    if isinstance(judge, published_judges.PublishedJudge):
+        return _published_judge(material, judge), {}
     scores = _scores(judge.predict(material.painted), material)
     bound = judge.scores
     if material.paired:
@@ -134,8 +146,13 @@ def _judge(material, judge, **_):
             _scores(judge.predict(material.real), material)))
     where = "on the validation photos" if material.paired else "as measured when it was trained"
     protocol = f"{judge.name} on {_painted(material)}; real: the judge {where}"
-    rows += _segmentation_rows("", scores, bound, protocol)
-    return rows, {}
+    return _segmentation_rows("", scores, bound, protocol), {}
+
+
+def _check(judge, material):
+    generator, size = material.generator, material.painted.shape[1:3]
+    validation = None if material.folders else generator.settings.data.validation
+    judges.check_fits(judge, size, generator.spec, validation)
 
 
 def _published_judge(material, judge):
@@ -153,7 +170,8 @@ def _published_judge(material, judge):
 def _segmenter(material, **_):
     if material.segmenter is None:
         return [], {"consistency mIoU": "the run holds an imported generator without a segmenter"}
-    scores = _scores(_read(material), material)
+    network, variables = material.segmenter
+    scores = _scores(_reader(network)(variables, material.painted), material)
     protocol = f"the run's own segmenter S on {_painted(material)}; it never saw a real photo"
     return _segmentation_rows("consistency ", scores, None, protocol), {}
 
@@ -245,12 +263,6 @@ def _scores(predicted, material, labels=None, spec=None):
     return segmentation.scores(matrix, spec.void, len(labels))
 
 
-def _read(material):
-    """What the run's segmenter reads from the painted photos: int32 [N, H, W]."""
-    network, variables = material.segmenter
-    return _reader(network)(variables, material.painted)
-
-
 @functools.lru_cache(maxsize=4)
 def _reader(network):
     """A segmenter on all devices; ids of classes, which are one below its outputs."""
@@ -269,18 +281,18 @@ def _of(material):
 
 
 _FUNCTIONS = {
-    "swd": _sliced_wasserstein,
-    "fid": _inception,
-    "kid": _inception,
-    "judge": _judge,
-    "consistency": _segmenter,
-    "ms_ssim": _diversity,
-    "perceptual": _perceptual,
-    "spectrum": _spectrum,
+    "swd": (_sliced_wasserstein,),
+    "fid": (_inception,),
+    "kid": (_inception,),
+    "judge": (_judge_distances, _judge_scores),
+    "consistency": (_segmenter,),
+    "ms_ssim": (_diversity,),
+    "perceptual": (_perceptual,),
+    "spectrum": (_spectrum,),
 }
-
-
-def digest(photos):
-    """Hash of photos, so that a result says which real photos it was made with."""
-    array = np.ascontiguousarray(photos)
-    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()[:16]
+DISTANCES = (_sliced_wasserstein, _inception, _judge_distances, _spectrum)
+"""Measures of a set of photos against the validation photos."""
+SCORES = (_judge_scores, _segmenter)
+"""Measures of photos against their label maps."""
+DIVERSITY = (_diversity, _perceptual)
+"""Measures of samples of the same label map."""

@@ -11,7 +11,7 @@ def number(value: float | None) -> str:
 
 
 def terminal(rows: Sequence[dict]) -> list[str]:
-    """Lines of one run's results: painted, real, and what each was measured with.
+    """Lines of one run's results: painted, real, controls, and what each was measured with.
 
     Args:
       rows: dicts with the fields of protocol.Row.
@@ -21,12 +21,7 @@ def terminal(rows: Sequence[dict]) -> list[str]:
 
     Source: ours.
     """
-    cells = [("measure", "painted", "real", "")]
-    cells += [
-        (row["measure"], number(row["value"]), number(row["real"]), _ARROWS[row["better"]])
-        for row in rows
-    ]
-    lines = _aligned(cells)
+    lines = _aligned(_cells(rows))
     lines += ["", "how each was measured:"]
     for row in rows:
         lines.append(f"  {row['measure']}: {row['protocol']}")
@@ -73,12 +68,28 @@ def markdown(rows: Sequence[dict]) -> str:
 
     Source: ours.
     """
-    lines = ["| measure | painted | real | | protocol |", "|---|---|---|---|---|"]
-    for row in rows:
+    cells = _cells(rows)
+    lines = ["| " + " | ".join([*cells[0], "protocol"]) + " |", "|---" * (len(cells[0]) + 1) + "|"]
+    for row, cell in zip(rows, cells[1:], strict=True):
         note = f" Note: {row['warning']}." if row.get("warning") else ""
-        lines.append(f"| {row['measure']} | {number(row['value'])} | {number(row['real'])} | "
-                     f"{_ARROWS[row['better']]} | {row['protocol']}.{note} |")
+        lines.append("| " + " | ".join([*cell, f"{row['protocol']}.{note}"]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cells(rows):
+    """The table's cells, a header first: controls stand around painted and real photos."""
+    if not any(row.get("controls") for row in rows):
+        return [("measure", "painted", "real", ""), *(
+            (row["measure"], number(row["value"]), number(row["real"]), _ARROWS[row["better"]])
+            for row in rows)]
+    first, *others = next(row["controls"] for row in rows if row.get("controls"))
+    cells = [("measure", first, "painted", "real", *others, "better")]
+    for row in rows:
+        values = row["controls"]
+        cells.append((
+            row["measure"], number(values[first]), number(row["value"]), number(row["real"]),
+            *(number(values[name]) for name in others), row["better"]))
+    return cells
 
 
 def _aligned(cells: Sequence[tuple[str, ...]]) -> list[str]:
