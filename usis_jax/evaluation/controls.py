@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from usis_jax import sampling, steps
+from usis_jax import sampling, state, steps
 from usis_jax.data import streams
 from usis_jax.evaluation import material as materials
 from usis_jax.evaluation import protocol
@@ -107,17 +106,13 @@ def untrained(generator: sampling.Generator) -> sampling.Generator:
     key = jax.random.key(settings.seed)
 
     @jax.jit
-    def begin(label):
-        return network.init(key, label, sampling.map_noise(settings, key, label.shape))
-
-    @jax.jit
     def estimate(params, collections, label, number):
         z = sampling.map_noise(settings, jax.random.fold_in(key, number), label.shape)
         return steps.estimate_statistics(network, params, collections, label, z)
 
-    size = settings.data.height, settings.data.width
-    collections = dict(begin(jnp.zeros((1, *size), jnp.int32)))
-    params, found = collections.pop("params"), []
+    initial = state.create(settings, generator.spec.num_classes)
+    params, collections = initial.params["generator"], initial.collections["generator"]
+    found = []
     for number in range(_BATCHES):
         collections = estimate(params, collections, next(stream)["label"], number)
         found.append(collections["batch_stats"])
