@@ -127,16 +127,22 @@ def _by_neighbourhoods(x: Array, kernel: Array, stride: int, padding: int) -> Ar
 
 
 def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int) -> Array:
-    """The kernel's gradient, one matrix product a tap."""
+    """The kernel's gradient, one matrix product a tap, one after another to save memory."""
     height, width, features = gradient.shape[1:]
     rows = gradient.reshape(-1, features)
     if height * width <= _FEW_PIXELS:
         seen = _neighbourhoods(x, size, stride, padding)
         return (seen.reshape(-1, seen.shape[-1]).T @ rows).reshape(size, size, -1, features)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    taps = [_seen(x, i, j, height, width, stride).reshape(-1, x.shape[-1]).T @ rows
-            for i in range(size) for j in range(size)]
-    return jnp.stack(taps).reshape(size, size, -1, features)
+    span = (x.shape[0], *(stride * (n - 1) + 1 for n in (height, width)), x.shape[-1])
+
+    def tap(number):
+        seen = jax.lax.dynamic_slice(x, (0, number // size, number % size, 0), span)
+        return seen[:, ::stride, ::stride].reshape(-1, x.shape[-1]).T @ rows
+
+    if size == 1:
+        return tap(0)[None, None]
+    return jax.lax.map(tap, jnp.arange(size * size)).reshape(size, size, -1, features)
 
 
 def _by_phases(kernel: Array, gradient: Array, size: tuple[int, int]) -> Array:

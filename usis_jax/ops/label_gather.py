@@ -36,27 +36,35 @@ def label_convolve(label: Array, kernel: Array) -> Array:
         one_hot, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS)
 
 
-def _rows(label: Array, kernel: Array) -> list[list[Array]]:
-    """The row that each tap looks up at each pixel, int [B, H, W]: K outside of the map."""
-    size, num_classes = kernel.shape[0], kernel.shape[2]
-    height, width = label.shape[1:]
-    border = (size // 2, size // 2)
-    padded = jnp.pad(label.astype(jnp.int32), ((0, 0), border, border), constant_values=num_classes)
-    return [[padded[:, i:i + height, j:j + width] for j in range(size)] for i in range(size)]
+def _padded(label: Array, kernel: Array) -> Array:
+    """The map with a border of a class of its own, K, as far as the kernel reaches."""
+    reach, num_classes = kernel.shape[0] // 2, kernel.shape[2]
+    border = (reach, reach)
+    return jnp.pad(label.astype(jnp.int32), ((0, 0), border, border), constant_values=num_classes)
 
 
 def _look_up(label: Array, kernel: Array) -> Array:
-    table = jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0)))
-    return sum(table[i, j].at[rows].get(mode="promise_in_bounds", wrap_negative_indices=False)
-               for i, line in enumerate(_rows(label, kernel)) for j, rows in enumerate(line))
+    size, _, num_classes, features = kernel.shape
+    table = jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0))).reshape(-1, features)
+    padded = _padded(label, kernel)
+
+    def tap(number, total):  # one after another: XLA would keep what all of them looked up
+        seen = jax.lax.dynamic_slice(padded, (0, number // size, number % size), label.shape)
+        return total + table.at[seen + number * (num_classes + 1)].get(
+            mode="promise_in_bounds", wrap_negative_indices=False)
+
+    empty = jnp.zeros((*label.shape, features), kernel.dtype)
+    return jax.lax.fori_loop(0, size * size, tap, empty)
 
 
 def _sum_by_class(label: Array, kernel: Array, gradient: Array) -> Array:
-    empty = jnp.zeros((kernel.shape[2] + 1, kernel.shape[3]), gradient.dtype)
-    taps = [[empty.at[rows].add(
-        gradient, mode="promise_in_bounds", wrap_negative_indices=False)[:-1] for rows in line]
-            for line in _rows(label, kernel)]
-    return jnp.stack([jnp.stack(line) for line in taps])
+    size, _, num_classes, features = kernel.shape
+    empty = jnp.zeros((num_classes + 1, features), gradient.dtype)
+    padded, (height, width) = _padded(label, kernel), label.shape[1:]
+    taps = [empty.at[padded[:, i:i + height, j:j + width]].add(
+        gradient, mode="promise_in_bounds", wrap_negative_indices=False)[:-1]
+        for i in range(size) for j in range(size)]
+    return jnp.stack(taps).reshape(kernel.shape)
 
 
 def _convolution_gradient(label: Array, kernel: Array, gradient: Array) -> Array:
