@@ -154,9 +154,9 @@ def page(browser, running):
 
 
 def _classes(running):
-    """Names of two classes to paint with."""
+    """Names of three classes: one to fill everything with, and two to paint on it."""
     names = running.answers.spec.classes
-    return ("road", "sky") if "road" in names else tuple(names[1:3])
+    return ("building", "road", "sky") if "road" in names else tuple(names[1:4])
 
 
 def test_first_view_is_a_photo_and_its_map(page, running):
@@ -170,8 +170,13 @@ def test_first_view_is_a_photo_and_its_map(page, running):
 
 def test_painting_changes_map_and_photo_where_it_was_painted(page, running):
     spec = running.answers.spec
+    background, *classes = _classes(running)
+    page.tool(background)
+    with page.painting():
+        page.page.click("#clear")
     before, ids_before = page.photo(), page.saved("#save-ids")
-    for name, row in zip(_classes(running), (0.85, 0.15), strict=True):
+    assert len(np.unique(ids_before)) == 1
+    for name, row in zip(classes, (0.85, 0.15), strict=True):
         page.tool(name)
         with page.painting():
             page.drag([(0.05, row), (0.3, row)])
