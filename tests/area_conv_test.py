@@ -7,6 +7,11 @@ from usis_jax.ops import area_conv, conv, label_conv
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def small_maps_too(monkeypatch):
+    monkeypatch.setattr(area_conv, "SMALLEST", 1)
+
+
 def label_map(blocks, size, classes=5, batch=2):
     """Random classes in square blocks: many small ones or few large ones."""
     small = RANDOM.integers(0, classes, (batch, -(-size[0] // blocks), -(-size[1] // blocks)))

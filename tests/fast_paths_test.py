@@ -6,6 +6,7 @@ import tiny_step
 
 from usis_jax.models.generator import SpadeGenerator
 from usis_jax.models.wavelet_generator import WaveletGenerator
+from usis_jax.ops import area_conv
 
 
 def taken(settings):
@@ -29,8 +30,9 @@ def test_step_with_fast_paths_takes_the_plain_gradients(networks):
 
 @pytest.mark.parametrize("generator", [SpadeGenerator, WaveletGenerator])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_painting_with_fast_paths_paints_the_plain_photo(generator, batch):
-    """On a map with areas of one class, large enough for them to be computed once."""
+def test_painting_with_fast_paths_paints_the_plain_photo(monkeypatch, generator, batch):
+    """On a map with areas of one class, which are computed once."""
+    monkeypatch.setattr(area_conv, "SMALLEST", 1)
     random = np.random.default_rng(0)
     label = random.integers(0, 5, (batch, 4, 8)).repeat(12, 1).repeat(8, 2).astype(np.int32)
     z = random.normal(size=(batch, 3)).astype(np.float32)
