@@ -34,8 +34,10 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Serves the page until Ctrl-C; returns what is written as JSON."""
+    from usis_jax import compilation_cache
     from usis_jax.demo import serving
 
+    compilation_cache.use_of_run(values.workdir)
     generator = serving.load(values.workdir, values.step)
     served = serving.serve(
         generator, values.host, values.port, tuple(values.allow_host), values.open
