@@ -18,11 +18,13 @@ class Painting:
     Args:
       settings: JSON text of a run's settings.
       classes: K.
+      labels: file of label maps, see plans.write_labels.
       batches: batch sizes that will be asked for.
       began: time at which the process was started.
     """
 
-    def __init__(self, settings: str, classes: int, batches: list[int], began: float):
+    def __init__(self, settings: str, classes: int, labels: str, batches: list[int],
+                 began: float):
         self.settings = settings_lib.from_json(settings)
         imported = time.time()
         now = state.create(self.settings, classes)
@@ -30,10 +32,7 @@ class Painting:
         del now
         network = registry.build(self.settings, classes, axis_name=None).generator
         self.painter = sampling.painter(network, self.settings)
-        data = self.settings.data
-        label = np.random.default_rng(0).integers(
-            0, classes, (max(batches), data.height // 8, data.width // 8), np.int32)
-        self.label = label.repeat(8, 1).repeat(8, 2)
+        self.label = np.load(labels)
         created = time.time()
         firsts = {}
         for batch in batches:

@@ -22,17 +22,18 @@ class Training:
     Args:
       settings: JSON text of the run's settings; `update` chooses the rule.
       classes, void: of the label spec.
+      labels: file of label maps, see plans.write_labels.
       began: time at which the process was started.
     """
 
-    def __init__(self, settings: str, classes: int, void: int | None, began: float):
+    def __init__(self, settings: str, classes: int, void: int | None, labels: str, began: float):
         self.settings, self.void = settings_lib.from_json(settings), void
         self.networks = registry.build(self.settings, classes)
         self.plain = registry.build(self.settings, classes, axis_name=None)
         self.runner = parallel.Runner(self.settings.mapping)
         imported = time.time()
         self.state = self.runner.place(state.create(self.settings, classes))
-        self.batch = self.runner.put(_batch(self.settings, classes))
+        self.batch = self.runner.put(_batch(self.settings, labels))
         created = time.time()
         functions = {penalise: self.runner.compile(functools.partial(
             steps.train_step, settings=self.settings, networks=self.networks, void=void,
@@ -166,13 +167,11 @@ def _update_all(settings, now: state.TrainState):
         now.ema_params, params["generator"], now.step, settings.ema_decay)
 
 
-def _batch(settings, classes: int) -> dict:
-    """A batch as training gets it; label maps are blocks of 8x8 pixels."""
-    random = np.random.default_rng(0)
-    shape = (settings.batch_size, settings.data.height, settings.data.width)
-    label = random.integers(0, classes, (shape[0], shape[1] // 8, shape[2] // 8), np.uint8)
-    return {"photo": random.integers(0, 256, (*shape, 3), np.uint8),
-            "label": label.repeat(8, 1).repeat(8, 2)}
+def _batch(settings, labels: str) -> dict:
+    """A batch as training gets it."""
+    label = np.load(labels)[:settings.batch_size].astype(np.uint8)
+    photo = np.random.default_rng(0).integers(0, 256, (*label.shape, 3), np.uint8)
+    return {"photo": photo, "label": label}
 
 
 def main() -> None:

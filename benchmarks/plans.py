@@ -2,9 +2,12 @@
 
 import dataclasses
 import importlib
+import pathlib
+
+import numpy as np
 
 from usis_jax import settings as settings_lib
-from usis_jax.data import builtin_specs
+from usis_jax.data import builtin_specs, scene_draw
 from usis_jax.models.discriminator import WaveletDiscriminator
 from usis_jax.settings import Settings
 
@@ -81,3 +84,22 @@ def plan(settings: Settings, classes: int, void: int | None) -> dict:
         "r1_interval": settings.r1_interval, "r1_gamma": settings.r1_gamma,
         "ema_decay": settings.ema_decay,
     }  # fmt: skip
+
+
+def write_labels(plan: dict, count: int, path: pathlib.Path) -> str:
+    """Label maps that all contenders get: views of drawn street scenes, whose ids are below K.
+
+    Random blocks would have far more borders between classes than pictures have.
+
+    Args:
+      plan: see `plan`.
+      count: number of maps.
+      path: .npy file to write, int32 [count, H, W].
+
+    Returns:
+      The path as text.
+    """
+    maps = [scene_draw.draw_label(number, plan["height"], plan["width"])
+            for number in range(count)]
+    np.save(path, np.minimum(np.stack(maps).astype(np.int32), plan["classes"] - 1))
+    return str(path)

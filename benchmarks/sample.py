@@ -3,8 +3,8 @@
 Command: python -m benchmarks.sample [--setting=full|quickstart|small] [--json FILE]
          (PyTorch: pip install -e '.[torch]', or --torch_python=PATH of another environment's)
 
-From label maps in memory to uint8 photos in NumPy, one at a time (latency) and eight (throughput),
-with the average's weights and fixed statistics. Contenders:
+From label maps in memory, of drawn street scenes, to uint8 photos in NumPy, one at a time (latency)
+and eight (throughput), with the average's weights and fixed statistics. Contenders:
   usis_jax        what usis_jax.Generator runs
   eager           PyTorch as published: evaluation mode, no gradients
   tuned, tuned-*  the same in inference mode with spectral norms folded into the weights and
@@ -36,7 +36,9 @@ def main(argv=None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(values.cache or temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        specifications = [_specification(name, settings, plan, batches, values) for name in names]
+        labels = plans.write_labels(plan, max(batches), folder / "labels.npy")
+        specifications = [_specification(name, settings, plan, labels, batches, values)
+                          for name in names]
         with turns.started(specifications, folder, not values.cache, say) as (alive, reports, bad):
             measured = measure(alive, batches, values.rounds, say)
             for contender in alive:
@@ -70,15 +72,16 @@ def _arguments(argv):
     return values
 
 
-def _specification(name, settings, plan, batches, values) -> dict:
+def _specification(name, settings, plan, labels, batches, values) -> dict:
     """Arguments of turns.Contender."""
     if name == OURS:
         return {"name": name, "python": sys.executable, "module": "benchmarks.jax_sampler",
-                "compiles": True, "arguments": {"settings": settings_lib.to_json(settings),
-                                                "classes": plan["classes"], "batches": batches}}
+                "compiles": True, "arguments": {
+                    "settings": settings_lib.to_json(settings), "classes": plan["classes"],
+                    "labels": labels, "batches": batches}}
     return {"name": name, "python": values.torch_python, "compiles": "compiled" in name,
             "module": "benchmarks.pytorch_baseline.sampler",
-            "arguments": {"plan": plan, "contender": name, "batches": batches}}
+            "arguments": {"plan": plan, "contender": name, "labels": labels, "batches": batches}}
 
 
 def measure(contenders: list, batches: list[int], rounds: int, say) -> dict:

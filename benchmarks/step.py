@@ -4,7 +4,7 @@ Command: python -m benchmarks.step --setting=small|quickstart|full [--json FILE]
          (PyTorch: pip install -e '.[torch]', or --torch_python=PATH of another environment's)
 
 A step is one update of G, S and D with its decoder (Adam), and of G's average; every 16th has the
-R1 penalty; data are in memory. Contenders:
+R1 penalty; data are in memory, the label maps are drawn street scenes. Contenders:
   alternating, joint   ours, by update rule
   published            PyTorch, eager: G, then S, then D, each on a sample of its own; backward
                        passes fill the gradients of every network in their graph, so G's those of S
@@ -45,7 +45,8 @@ def main(argv=None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(values.cache or temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        specifications = [_specification(name, settings, plan, values) for name in names]
+        labels = plans.write_labels(plan, plan["batch"], folder / "labels.npy")
+        specifications = [_specification(name, settings, plan, labels, values) for name in names]
         with turns.started(specifications, folder, not values.cache, say) as (alive, reports, bad):
             measured = measure(alive, values.rounds, plan["r1_interval"], say)
             parts = measure_parts(alive, values.parts, say)
@@ -85,16 +86,17 @@ def _arguments(argv):
     return values
 
 
-def _specification(name, settings, plan, values) -> dict:
+def _specification(name, settings, plan, labels, values) -> dict:
     """Arguments of turns.Contender."""
     if name in OURS:
         own = settings_lib.to_json(dataclasses.replace(settings, update=name))
         return {"name": name, "python": sys.executable, "module": "benchmarks.jax_worker",
                 "compiles": True, "arguments": {
-                    "settings": own, "classes": plan["classes"], "void": plan["void"]}}
+                    "settings": own, "classes": plan["classes"], "void": plan["void"],
+                    "labels": labels}}
     return {"name": name, "python": values.torch_python, "compiles": "compiled" in name,
             "module": "benchmarks.pytorch_baseline.worker",
-            "arguments": {"plan": plan, "contender": name}}
+            "arguments": {"plan": plan, "contender": name, "labels": labels}}
 
 
 def measure(contenders: list, rounds: int, interval: int, say) -> dict:

@@ -50,16 +50,17 @@ class Painting:
     Args:
       plan: see benchmarks.plans.
       contender: a name of CONTENDERS.
+      labels: file of label maps, int32 [B or more, H, W].
       batches: batch sizes that will be asked for.
       began: time at which the process was started.
     """
 
-    def __init__(self, plan: dict, contender: str, batches: list[int], began: float):
+    def __init__(self, plan: dict, contender: str, labels: str, batches: list[int], began: float):
         imported = time.time()
         options = CONTENDERS[contender]
         torch.manual_seed(0)
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-        self.plan, self.format = plan | {"batch": max(batches)}, torch.contiguous_format
+        self.plan, self.format = plan, torch.contiguous_format
         self.mode = torch.inference_mode if options.get("tuned") else torch.no_grad
         g = plan["generator"]
         network = SpadeGenerator(plan["classes"], g["width"], g["multipliers"], g["z_dim"],
@@ -75,7 +76,7 @@ class Painting:
 
             config.freezing = True
             network = torch.compile(network, dynamic=False)
-        self.network, (_, self.label) = network, worker.batch(self.plan)
+        self.network, self.label = network, worker.load_labels(labels)
         created = time.time()
         firsts = {}
         for batch in batches:

@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -26,10 +27,11 @@ class Training:
     Args:
       plan: see benchmarks.plans.
       contender: a name of CONTENDERS.
+      labels: file of label maps, int32 [B or more, H, W].
       began: time at which the process was started.
     """
 
-    def __init__(self, plan: dict, contender: str, began: float):
+    def __init__(self, plan: dict, contender: str, labels: str, began: float):
         self.plan = plan
         imported = time.time()
         torch.manual_seed(0)
@@ -38,7 +40,8 @@ class Training:
             torch.set_flush_denormal(True)
         kind, options = CONTENDERS[contender]
         self.procedure = kind(plan, procedures.build(plan), **options)
-        self.photo, self.label = batch(plan)
+        self.photo = torch.rand(plan["batch"], 3, plan["height"], plan["width"]) * 2 - 1
+        self.label = load_labels(labels)[:plan["batch"]]
         created = time.time()
         self.step(penalise=True)
         self.start = {"imports": imported - began, "state": created - imported,
@@ -70,13 +73,9 @@ class Training:
         return statistics.median(seconds[1:])
 
 
-def batch(plan: dict, device: str = "cpu"):
-    """Photos [B, 3, H, W] in [-1, 1] and label maps of 8x8 blocks, int64 [B, H, W]."""
-    sizes = plan["height"], plan["width"]
-    photo = torch.rand(plan["batch"], 3, *sizes, device=device) * 2 - 1
-    label = torch.randint(0, plan["classes"], (plan["batch"], sizes[0] // 8, sizes[1] // 8),
-                          device=device)
-    return photo, label.repeat_interleave(8, 1).repeat_interleave(8, 2)
+def load_labels(path: str) -> torch.Tensor:
+    """Label maps of a file, int64 [B, H, W]."""
+    return torch.from_numpy(np.load(path).astype(np.int64))
 
 
 def parts(procedure: procedures.Procedure, photo, label) -> dict:
