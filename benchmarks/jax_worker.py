@@ -50,14 +50,15 @@ class Training:
                       "both_kinds": time.time() - began}
 
     def step(self, penalise: bool, count: int = 1) -> dict:
-        """Runs steps; returns seconds of each and the last one's metrics."""
-        seconds = []
+        """Runs steps; returns seconds of each, processor seconds and the last one's metrics."""
+        seconds, used = [], time.process_time()
         for _ in range(count):
             began = time.perf_counter()
             self.state, metrics = self.compiled[penalise](self.state, self.batch)
             jax.block_until_ready((self.state, metrics))
             seconds.append(time.perf_counter() - began)
-        return {"seconds": seconds, "metrics": {k: float(v) for k, v in metrics.items()}}
+        return {"seconds": seconds, "processor_seconds": (time.process_time() - used) / count,
+                "metrics": {k: float(v) for k, v in metrics.items()}}
 
     def report(self) -> dict:
         """What is known after compiling: times, FLOPs and memory by XLA's count."""
@@ -79,7 +80,7 @@ class Training:
         options = self.settings.generator
         z = noise.draw(keys, *label.shape[1:], options.z_dim, options.noise)
         arguments = (self.state.params, self.state.collections, photo, label, z)
-        functions = _parts(self.plain, self.settings, self.void)
+        functions = part_functions(self.plain, self.void)
         made = {}
         for name, function in functions.items():
             compiled = jax.jit(function).lower(*arguments).compile()
@@ -98,8 +99,12 @@ class Training:
         return statistics.median(seconds)
 
 
-def _parts(networks, settings, void) -> dict:
-    """Part -> function of (params, collections, photo, label, z); see PARTS of benchmarks.step."""
+def part_functions(networks, void) -> dict:
+    """Part of the step -> function of (params, collections, photo, label, z) that runs it alone.
+
+    A network's forward and backward pass, with gradients for its weights, its input or (no comma)
+    both; the same names as in benchmarks.pytorch_baseline.worker.
+    """
     def paint(own, collections, label, z):
         return networks.generator.apply(
             {"params": own, **collections["generator"]}, label, z, train=True,

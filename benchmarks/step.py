@@ -109,9 +109,10 @@ def measure(contenders: list, rounds: int, interval: int, say) -> dict:
       say: function that takes a line for the user.
 
     Returns:
-      name -> {"seconds": {"plain", "r1", "amortised"}, "players", "peak_mib", "metrics"}.
+      name -> {"seconds": {"plain", "r1", "amortised"}, "processor_seconds" (of a plain step, all
+      threads), "players", "peak_mib", "metrics"}.
     """
-    plain, penalised, players, made, counts = {}, {}, {}, {}, {}
+    plain, penalised, used, players, made, counts = {}, {}, {}, {}, {}, {}
     for contender in contenders if rounds else ():
         first = contender.take("step", penalise=False)  # wakes it up, and says how long it takes
         counts[contender.name] = turns.in_a_turn(first["seconds"][0])
@@ -120,6 +121,7 @@ def measure(contenders: list, rounds: int, interval: int, say) -> dict:
             name = contender.name
             steps = contender.take("step", penalise=False, count=counts[name])
             plain.setdefault(name, []).extend(steps["seconds"])
+            used.setdefault(name, []).append(steps["processor_seconds"])
             if steps.get("players"):
                 players.setdefault(name, []).append({
                     player: value / counts[name] for player, value in steps["players"].items()})
@@ -135,7 +137,8 @@ def measure(contenders: list, rounds: int, interval: int, say) -> dict:
         own["amortised"] = {
             key: own["plain"][key] + (own["r1"][key] - own["plain"][key]) / interval
             for key in ("median", "min")}
-        result[name] = {"seconds": own, "peak_mib": contender.take("peak"), "metrics": made[name]}
+        result[name] = {"seconds": own, "processor_seconds": turns.summary(used[name]),
+                        "peak_mib": contender.take("peak"), "metrics": made[name]}
         if name in players:
             result[name]["players"] = {player: turns.summary([one[player] for one in players[name]])
                                        for player in players[name][0]}

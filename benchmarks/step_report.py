@@ -59,13 +59,14 @@ def text(result: dict) -> str:
             f"{'yes' if plan['decoder'] else 'no'}; {machine_['processor']}, "
             f"{machine_['cores']} cores",
             f"{'seconds a step':30s}{'median':>9s}{'min':>9s}{'with R1':>9s}{'amortised':>11s}"
-            f"{'peak MiB':>10s}{'idle':>7s}"]
+            f"{'processor':>11s}{'peak MiB':>10s}{'idle':>7s}"]
     for name, own in result["contenders"].items():
         if "seconds" not in own:
             continue
         plain, penalised = own["seconds"]["plain"], own["seconds"]["r1"]
         rows.append(f"  {name:28s}{plain['median']:9.3f}{plain['min']:9.3f}"
                     f"{penalised['median']:9.3f}{own['seconds']['amortised']['median']:11.3f}"
+                    f"{own['processor_seconds']['median']:11.3f}"
                     f"{own['peak_mib']:10.0f}{own['idle_processor_share']:7.1%}")
     rows += [f"{name}: {reason}" for name, reason in result["failed"].items()]
     rows += _ratio_rows(result) + _start_rows(result) + _flop_rows(result) + _part_rows(result)

@@ -49,13 +49,14 @@ class Training:
         self.step(penalise=False)  # compiles what the first step did not need
 
     def step(self, penalise: bool, count: int = 1) -> dict:
-        """Runs steps; returns seconds of each, seconds of parts and the last one's losses."""
-        seconds, self.procedure.seconds = [], {}
+        """Runs steps; returns seconds of each and of its parts, processor seconds and losses."""
+        seconds, self.procedure.seconds, used = [], {}, time.process_time()
         for _ in range(count):
             began = time.perf_counter()
             metrics = self.procedure.step(self.photo, self.label, penalise)
             seconds.append(time.perf_counter() - began)
-        return {"seconds": seconds, "players": self.procedure.seconds,
+        return {"seconds": seconds, "processor_seconds": (time.process_time() - used) / count,
+                "players": self.procedure.seconds,
                 "metrics": {name: value.item() for name, value in metrics.items()}}
 
     def report(self) -> dict:
@@ -64,7 +65,7 @@ class Training:
                 "versions": {"torch": torch.__version__}}
 
     def part(self, name: str, count: int) -> float:
-        """Median seconds of a part; see PARTS of benchmarks.step."""
+        """Median seconds of a part; see `parts`."""
         seconds, function = [], parts(self.procedure, self.photo, self.label)[name]
         for _ in range(count + 1):
             began = time.perf_counter()
