@@ -44,6 +44,9 @@ def get_config() -> ml_collections.ConfigDict:
             "eval_interval": 5000,
             # Latest checkpoints kept, besides the best one.
             "keep_checkpoints": 3,
+            # Times that a run whose loss is not finite goes back to its last checkpoint and on with
+            # another order of the data; 0 = it stops.
+            "rollbacks": 0,
             # Steps between two gradient penalties on real photos (lazy R1); 0 = none.
             "r1_interval": 16,
             # Weight of the R1 penalty; it counts r1_gamma / 2 * r1_interval each time.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_run
 
-from usis_jax import checkpoint, trees, workdirs
+from usis_jax import checkpoint, checkpoint_meta, storage, trees, workdirs
 from usis_jax import settings as settings_lib
 
 
@@ -69,8 +69,63 @@ def test_generator_comes_back_with_its_own_statistics_config_and_label_spec(tmp_
     assert _equal(variables, {"params": _state(2).ema_params, **own})
     assert _equal(state.ema_collections, _state(2).ema_collections)
     assert settings_lib.from_json(meta["settings"]) == tiny_run.settings()
-    assert checkpoint.restore_spec(meta) == tiny_run.SPEC
+    assert checkpoint_meta.restore_spec(meta) == tiny_run.SPEC
     assert (meta["step"], meta["metrics"]) == (2, {"swd": 3.0, "swd/16": 4.0})
+
+
+def _spoil(path, random):
+    """Cuts a file short, changes a bit of it, or takes it away."""
+    data = bytearray(path.read_bytes())
+    kind = random.integers(3)
+    if kind == 0:
+        path.unlink()
+    elif kind == 1 or not data:
+        path.write_bytes(data[: random.integers(len(data) + 1)])
+    else:
+        data[random.integers(len(data))] ^= 1 << random.integers(8)
+        path.write_bytes(data)
+
+
+def test_damage_anywhere_is_found_or_does_no_harm(tmp_path):
+    with checkpoint.Checkpoints(tmp_path / "good") as checkpoints:
+        _save(checkpoints, 4, metrics={"swd": 1.0})
+        _save(checkpoints, 5, metrics={"swd": 2.0})
+    with checkpoint.Checkpoints(tmp_path / "good", read_only=True) as checkpoints:
+        meta = checkpoints.meta(5)
+    random, found = np.random.default_rng(0), 0
+    for trial in range(40):
+        folder = tmp_path / str(trial)
+        shutil.copytree(tmp_path / "good", folder)
+        files = sorted(path for path in (folder / "checkpoints/5").rglob("*") if path.is_file())
+        _spoil(files[random.integers(len(files))], random)
+        with checkpoint.Checkpoints(folder, read_only=True) as checkpoints:
+            try:
+                assert checkpoints.meta(5) == meta
+                assert _equal(checkpoints.restore(_state(0), 5), _state(5))
+            except storage.DamagedError as error:
+                assert error.step == 5 and "checkpoint 5 of " in str(error)
+                found += 1
+            assert _equal(checkpoints.restore(_state(0), 4), _state(4))
+            assert checkpoints.best_step() in (4, 5)
+    assert found >= 5
+
+
+def test_changed_values_are_found(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 5)
+        checkpoints.wait()
+        read = checkpoints._manager.restore
+
+        def flipping(step, args):
+            items = read(step, args=args)
+            if "state" in items:
+                items.state["params/generator/b"][1] *= 1.0000001
+            return items
+
+        checkpoints._manager.restore = flipping
+        words = r"damaged \(params/generator/b has another checksum in state\)"
+        with pytest.raises(storage.DamagedError, match=words):
+            checkpoints.restore(_state(0))
 
 
 def test_imported_generator_is_step_0_without_a_training_state(tmp_path):
@@ -82,13 +137,10 @@ def test_imported_generator_is_step_0_without_a_training_state(tmp_path):
         restored, meta = checkpoints.restore_generator()
         assert _equal(restored, variables)
         assert (meta["step"], meta["imported"]) == (0, origin)
-        again, file = checkpoints.restore_imported()
-        assert _equal(again, variables) and file == "best_EMA.pth"
         with pytest.raises(ValueError, match="holds a generator that was imported, and nothing"):
             checkpoints.restore(_state(0))
         _save(checkpoints, 1)
         checkpoints.wait()
-        assert checkpoints.restore_imported() is None
         assert _equal(checkpoints.restore(_state(0)), _state(1))
 
 
@@ -167,7 +219,7 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
 
 def test_format_of_a_newer_version_is_refused():
     with pytest.raises(ValueError, match="has format 99"):
-        checkpoint.checked_meta({"format_version": 99}, "run")
+        checkpoint_meta.checked({"format_version": 99}, "run")
 
 
 def test_config_file_restores_settings(tmp_path):

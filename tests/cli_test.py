@@ -230,6 +230,18 @@ def test_train_gets_the_overridden_settings_and_writes_json(tmp_path, trained):
     assert json.loads(result.read_text()) == {"command": "train", "workdir": "w", "step": 5}
 
 
+@pytest.mark.parametrize(
+    ("interrupted", "code"),
+    [(None, 0), ("SIGTERM", 75), ("SIGUSR1", 75), ("preemption", 75), ("SIGINT", 130)],
+)
+def test_exit_code_of_train_says_whether_to_start_it_again(monkeypatch, interrupted, code):
+    def train(*_, **__):
+        return {"step": 3, "interrupted": interrupted}
+
+    fake_module(monkeypatch, "usis_jax.train", train=train)
+    assert run_in_process("train", "--config=base", "--workdir=w") == code
+
+
 def test_train_without_config_goes_on_with_the_one_in_the_workdir(tmp_path, trained, monkeypatch):
     old = settings.load({"steps": 9, "batch_size": 2})
     fake_module(monkeypatch, "usis_jax.workdirs", load_settings=lambda workdir: old)
@@ -291,12 +303,13 @@ def test_value_error_of_another_library_keeps_its_traceback(monkeypatch):
         run_in_process("train", "--config=base", "--workdir=w")
 
 
-def test_non_finite_loss_and_interrupt_exit_1_with_one_line(monkeypatch, capsys):
-    for error in (FloatingPointError("loss is nan at step 3"), KeyboardInterrupt()):
+def test_non_finite_loss_and_interrupt_are_one_line(monkeypatch, capsys):
+    endings = ((FloatingPointError("loss is nan at step 3"), 1), (KeyboardInterrupt(), 130))
+    for error, code in endings:
 
         def train(*_, error=error, **__):
             raise error
 
         fake_module(monkeypatch, "usis_jax.train", train=train)
-        assert run_in_process("train", "--config=base", "--workdir=w") == 1
+        assert run_in_process("train", "--config=base", "--workdir=w") == code
     assert capsys.readouterr().err == "usis: loss is nan at step 3\nusis: interrupted\n"

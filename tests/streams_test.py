@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -299,3 +300,22 @@ def test_reading_does_not_import_tensorflow(out):
     )
     root = pathlib.Path(settings_lib.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_damaged_shard_is_named(out, tmp_path, damage):
+    shutil.copytree(out, tmp_path / "prepared")
+    folder = tmp_path / "prepared/yard/photos_8x16"
+    [shard] = folder.rglob("*-train.array_record*")
+    data = bytearray(shard.read_bytes())
+    if damage == "gone":
+        shard.unlink()
+    elif damage == "cut":
+        shard.write_bytes(data[: len(data) // 2])
+    else:
+        used = np.flatnonzero(np.frombuffer(data, np.uint8))
+        data[used[len(used) // 2]] ^= 1
+        shard.write_bytes(data)
+    words = rf"{folder}/1\.0\.0.*: record \d+ cannot be read|record \d+ of a prepared data set"
+    with pytest.raises(ValueError, match=words):
+        _take(tiny_data.settings(tmp_path / "prepared"), COUNT)

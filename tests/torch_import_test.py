@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import usis_jax
-from usis_jax import checkpoint, cli, sampling, workdirs
+from usis_jax import checkpoint, checkpoint_meta, cli, sampling, workdirs
 from usis_jax.commands import export_torch, import_torch
 from usis_jax.data import builtin_specs
 from usis_jax.data.label_spec import LabelSpec
@@ -77,7 +77,7 @@ def test_data_set_decides_classes_and_size(tmp_path, dataset, size, num_classes)
         "spade", 1, 64, "image")
     with checkpoint.Checkpoints(out, read_only=True) as checkpoints:
         meta = checkpoints.meta()
-    assert checkpoint.restore_spec(meta) == builtin_specs.SPECS[dataset]
+    assert checkpoint_meta.restore_spec(meta) == builtin_specs.SPECS[dataset]
     result = json.loads((tmp_path / "a.json").read_text())
     assert result["num_classes"] == num_classes and result["z_dim"] == 64
     assert meta["imported"] == {key: result[key] for key in ("arch", "file", "sha256")}

@@ -4,25 +4,19 @@ Each checkpoint holds three items: `state` (everything training needs except the
 `generator` (EMA weights and their own statistics: all that sampling needs) and `meta` (format
 version, config, label spec, metrics). Arrays are stored under flat names such as
 "params/generator/head/kernel", as NumPy arrays, so a checkpoint written on eight devices is
-restored on one.
+restored on one. `meta` has the checksums of all arrays and its own: a damaged checkpoint is found
+when it is read.
 """
 
-import contextlib
-import errno
 import math
-import shutil
 from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
-from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from usis_jax import sections, trees
-from usis_jax import settings as settings_lib
-from usis_jax.data import label_spec
+from usis_jax import checkpoint_meta, checksums, sections, storage, trees
 
-FORMAT_VERSION = 1
 # What decided the best checkpoint before the config said it.
 _FORMER_BEST = "swd"
 _SIGNS = {"lower": 1, "higher": -1}
@@ -58,7 +52,7 @@ class Checkpoints:
                 ),
             ]
         )
-        with _quiet():
+        with storage.quiet():
             options = ocp.CheckpointManagerOptions(
                 best_fn=self._loss,
                 best_mode="min",
@@ -66,6 +60,7 @@ class Checkpoints:
                 create=not read_only,
                 read_only=read_only,
                 cleanup_tmp_directories=not read_only,
+                multiprocessing_options=_hosts(read_only),
             )
             self._manager = ocp.CheckpointManager(directory, options=options)
         self.best = best or next(iter(self._newest_metrics()), _FORMER_BEST)
@@ -98,16 +93,11 @@ class Checkpoints:
 
     def check_space(self, state):
         """Raises OSError (no space left) when the disk cannot hold one more checkpoint."""
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20
-        free = shutil.disk_usage(self.workdir).free
-        if free < needed:
-            raise OSError(
-                errno.ENOSPC,
-                f"no space left for a checkpoint in {self.workdir}: it needs "
-                f"{needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free",
-            )
+        storage.check_space(self.workdir, state)
 
-    def save(self, step, state, settings, spec, ema_collections=None, metrics=None):
+    def save(
+        self, step, state, settings, spec, ema_collections=None, metrics=None, progress=None
+    ):
         """Starts writing one checkpoint; returns before the disk has it.
 
         Args:
@@ -117,6 +107,7 @@ class Checkpoints:
             spec: LabelSpec of its label maps.
             ema_collections: the EMA generator's re-estimated statistics; None keeps the state's.
             metrics: dict of floats, with the one named `best` if this step was measured.
+            progress: dict of JSON values of the training loop beside its state.
         Returns:
             False if that step is already saved.
         Raises:
@@ -133,8 +124,10 @@ class Checkpoints:
         items = {"state": rest, "generator": generator}
         metrics = metrics or {}
         measured = {self.best: float(metrics[self.best])} if self.best in metrics else None
-        meta = _meta(step, settings, spec, metrics) | {
-            "best": {"measure": self.best, "better": _direction(self.best)}}
+        meta = checkpoint_meta.described(step, settings, spec, metrics) | {
+            "best": {"measure": self.best, "better": _direction(self.best)},
+            "progress": progress or {},
+        }
         return self._write(items, meta, measured)
 
     def save_imported(self, variables, settings, spec, origin):
@@ -149,13 +142,15 @@ class Checkpoints:
             OSError: no space left.
         """
         self.check_space(variables)
-        meta = _meta(0, settings, spec, {}) | {"imported": origin}
+        meta = checkpoint_meta.described(0, settings, spec, {}) | {"imported": origin}
         self._write({"generator": trees.flatten(variables)}, meta, None)
 
     def _write(self, items, meta, measured):
+        meta["checksums"] = {name: checksums.of_arrays(flat) for name, flat in items.items()}
+        meta["checksum"] = checksums.of_json(meta)
         arrays = {name: ocp.args.StandardSave(flat) for name, flat in items.items()}
         composite = ocp.args.Composite(**arrays, meta=ocp.args.JsonSave(meta))
-        with _quiet(), self._clear_errors():
+        with storage.quiet(), storage.naming_faults(self.workdir):
             return self._manager.save(meta["step"], args=composite, metrics=measured)
 
     def restore(self, template, step=None, best=False):
@@ -169,14 +164,13 @@ class Checkpoints:
             TrainState of NumPy arrays.
         Raises:
             FileNotFoundError: there is no such checkpoint.
+            DamagedError: it is damaged.
             ValueError: arrays of the checkpoint do not fit the template, or it was imported.
         """
         step = self._choose(step, best)
         flat = self.restore_arrays(step)
-        items = self._manager.restore(
-            step, args=ocp.args.Composite(generator=ocp.args.StandardRestore())
-        )
-        for name, value in items.generator.items():
+        (generator,) = self._read(step, "generator")
+        for name, value in generator.items():
             if name.startswith("params/"):
                 flat[f"ema_{name}"] = value
         return trees.unflatten(template, flat, f"checkpoint {step} of {self.workdir}")
@@ -188,6 +182,7 @@ class Checkpoints:
             dict of NumPy arrays by flat name, such as "params/segmenter/to_logits/bias".
         Raises:
             FileNotFoundError: there is no such checkpoint.
+            DamagedError: it is damaged.
             ValueError: the checkpoint was imported and has no training state.
         """
         step = self._choose(step, best)
@@ -195,21 +190,8 @@ class Checkpoints:
             raise ValueError(
                 f"{self.workdir} holds a generator that was imported, and nothing else"
             )
-        items = self._manager.restore(step, args=ocp.args.Composite(
-            state=ocp.args.StandardRestore()))
-        return dict(items.state)
-
-    def restore_imported(self):
-        """Restores the imported generator from which training starts.
-
-        Returns:
-            (variables, file) as of `restore_generator` and the name of the file it comes from, or
-            None if training has begun or there is no imported generator.
-        """
-        if self.latest_step() != 0:
-            return None
-        variables, meta = self.restore_generator(0)
-        return variables, meta["imported"]["file"]
+        (flat,) = self._read(step, "state")
+        return flat
 
     def restore_generator(self, step=None, best=False):
         """Restores only what painting needs.
@@ -217,30 +199,56 @@ class Checkpoints:
         Returns:
             (variables, meta): nested dicts {"params": ..., "batch_stats": ...} of NumPy arrays,
             and the dict of `meta`.
+        Raises:
+            DamagedError: it is damaged.
         """
         step = self._choose(step, best)
-        items = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                generator=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore()
-            ),
-        )
-        return trees.nest(items.generator), checked_meta(items.meta, self.workdir)
+        (generator,) = self._read(step, "generator")
+        return trees.nest(generator), self.meta(step)
 
     def meta(self, step=None, best=False):
-        """Returns the dict of `meta` of a checkpoint."""
+        """Returns the dict of `meta` of a checkpoint.
+
+        Raises:
+            DamagedError: it is damaged.
+            ValueError: another version wrote it.
+        """
         step = self._choose(step, best)
-        items = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        return checked_meta(items.meta, self.workdir)
+        with storage.finding_damage(self.workdir, step):
+            meta = self._manager.restore(
+                step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+            ).meta
+        if "checksum" in meta:
+            rest = {name: value for name, value in meta.items() if name != "checksum"}
+            if checksums.of_json(rest) != meta["checksum"]:
+                raise storage.DamagedError(self.workdir, step, "meta has another checksum")
+        return checkpoint_meta.checked(meta, self.workdir)
+
+    def _read(self, step, *names):
+        """Items of a checkpoint, {flat name: NumPy array} each, held against their checksums."""
+        expected = self.meta(step).get("checksums")
+        arrays = {name: ocp.args.StandardRestore() for name in names}
+        with storage.finding_damage(self.workdir, step):
+            items = self._manager.restore(step, args=ocp.args.Composite(**arrays))
+            items = [dict(items[name]) for name in names]
+        # Checkpoints written before there were checksums have none.
+        for name, flat in zip(names, items, strict=True) if expected else ():
+            if reason := checksums.damaged(flat, expected[name]):
+                raise storage.DamagedError(self.workdir, step, f"{reason} in {name}")
+        return items
+
+    def all_steps(self):
+        """Returns the saved steps, in order."""
+        return sorted(self._manager.all_steps())
 
     def wait(self):
         """Waits until every checkpoint begun is on the disk."""
-        with self._clear_errors():
+        with storage.naming_faults(self.workdir):
             self._manager.wait_until_finished()
 
     def close(self):
         """Waits for what is being written and releases the threads."""
-        with self._clear_errors():
+        with storage.naming_faults(self.workdir):
             self._manager.close()
 
     def __enter__(self):
@@ -254,18 +262,6 @@ class Checkpoints:
             if kind is None:
                 raise
 
-    @contextlib.contextmanager
-    def _clear_errors(self):
-        """Turns the storage library's report of a full disk into Python's own."""
-        try:
-            yield
-        except Exception as error:
-            text = str(error)
-            if "RESOURCE_EXHAUSTED" in text or "No space left" in text:
-                message = f"no space left for a checkpoint in {self.workdir}"
-                raise OSError(errno.ENOSPC, message) from None
-            raise
-
     def _choose(self, step, best):
         if step is None:
             step = self.best_step() if best else self.latest_step()
@@ -278,43 +274,17 @@ class Checkpoints:
         return step
 
 
-def _meta(step, settings, spec, metrics):
-    """What a checkpoint says about itself."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "step": int(step),
-        "settings": settings_lib.to_json(settings),
-        "label_spec": spec.to_dict(),
-        "metrics": {k: float(v) for k, v in metrics.items()},
-    }
+def _hosts(read_only):
+    """All write together; each reads by itself, since what they find may differ."""
+    if not read_only:
+        return ocp.options.MultiprocessingOptions()
+    index = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"reader{index}"
+    )
+
 
 
 def _direction(name):
     """Whether lower or higher values of a name are better."""
     return next(values[name] for values in sections.MEASURES.values() if name in values)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Hides Orbax's warnings that a step has no metric and that a directory is read only."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-
-
-def checked_meta(meta, workdir):
-    """Returns meta, or raises ValueError when a newer usis_jax wrote it."""
-    version = meta.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}"
-        )
-    return meta
-
-
-def restore_spec(meta):
-    """Returns the LabelSpec that travels in a checkpoint's meta."""
-    return label_spec.LabelSpec.from_dict(meta["label_spec"])

@@ -1,6 +1,8 @@
 """Command line: `usis COMMAND`, each command with `--help`.
 
-Exit codes: 0 done; 2 bad use or bad input, with one line that says what to change; 1 anything else.
+Exit codes: 0 done; 2 bad use or bad input, with one line that says what to change; 75 training was
+stopped by SIGTERM, SIGUSR1 or a preemption notice, saved, and goes on with the same command; 130
+interrupted by Ctrl-C, after which training is saved too; 1 anything else.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import re
 import sys
 import traceback
 
-from usis_jax import __version__
+from usis_jax import __version__, peers, signals
 from usis_jax.commands import (
     compile,
     demo,
@@ -31,7 +33,8 @@ COMMANDS = (prepare, inspect, train, sample, demo, evaluate, compile, import_tor
             train_judge, get_weights)
 
 _LONGEST = 8000
-_EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
+_EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG,
+                   errno.EIO, errno.ESTALE)
 _EXPECTED_OS_ERRORS = (
     FileNotFoundError,
     PermissionError,
@@ -48,8 +51,8 @@ def main(argv: list[str] | None = None) -> int:
       argv: arguments after the program's name; None = those of the process.
 
     Returns:
-      Exit code: 0 done, 2 bad use or bad input, 1 interrupted. Other errors are raised, so that
-      Python shows their traceback and exits 1.
+      Exit code: 0 done, 2 bad use or bad input, 75 or 130 stopped by a signal, 1 a value that is
+      not finite. Other errors are raised, so that Python shows their traceback and exits 1.
     """
     # TensorFlow only writes files here; without these two it fills the screen with notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -68,21 +71,22 @@ def main(argv: list[str] | None = None) -> int:
         # Of several processes that work on one command the first one writes.
         if result is not None:
             _write_json(arguments.json, result)
-        return 0
+        return signals.exit_code((result or {}).get("interrupted"))
     except KeyboardInterrupt:
-        print("usis: interrupted", file=sys.stderr)
-        return 1
+        return _end(signals.INTERRUPTED, "interrupted")
     except MemoryError:
-        print("usis: there is not enough memory for this", file=sys.stderr)
-        return 1
+        return _end(1, "there is not enough memory for this")
     except FloatingPointError as error:
-        print(f"usis: {_one_line(error)}", file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        if not is_bad_input(error):
-            raise
-        print(f"usis: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return _end(1, _one_line(error))
+    except Exception as error:
+        if isinstance(error, (ValueError, OSError)) and is_bad_input(error):
+            return _end(2, _one_line(error))
+        if text := peers.cause():
+            return _end(signals.STOPPED, text)
+        if peers.watching():
+            traceback.print_exc()
+            peers.leave(1, f"{type(error).__name__}: {_one_line(error)}")
+        raise
 
 
 def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -153,6 +157,13 @@ def _one_line(error):
     # Names in files may hold what terminals take for commands.
     text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return text[:_LONGEST] or type(error).__name__
+
+
+def _end(code, text):
+    """Says why the command ends, here and to the other processes of a run; returns the code."""
+    print(f"usis: {text}", file=sys.stderr)
+    peers.leave(code, text)
+    return code
 
 
 def _check_writable(file):

@@ -8,10 +8,9 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
 import tqdm
 
-from usis_jax import atomic, plots
+from usis_jax import atomic, event_files, plots
 
 
 class JsonLines:
@@ -37,8 +36,9 @@ class JsonLines:
     write_texts = write_histograms = write_hparams = _leave_out
 
     def flush(self):
-        """Hands written lines to the system."""
+        """Brings written lines to the disk."""
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self):
         """Closes the file."""
@@ -48,7 +48,7 @@ class JsonLines:
 def create_writer(workdir, start_step):
     """Creates the writer of a run: clu's TensorBoard writer and the JSON-lines file.
 
-    Lines later than `start_step`, which a resumed run writes again, are dropped.
+    Lines and events later than `start_step`, which a resumed run writes again, are dropped.
 
     Args:
         workdir: directory of the run.
@@ -66,7 +66,9 @@ def create_writer(workdir, start_step):
     except ImportError as error:
         logging.warning("no TensorBoard log, only %s: %s", path.name, error)
         return lines
-    board = metric_writers.SummaryWriter(str(Path(workdir) / "tensorboard"))
+    folder = Path(workdir) / "tensorboard"
+    event_files.cut(folder, start_step)
+    board = metric_writers.SummaryWriter(str(folder))
     return metric_writers.MultiWriter([lines, metric_writers.AsyncWriter(board)])
 
 
@@ -83,10 +85,18 @@ def drop_lines_after(path, step):
 
 
 class Means:
-    """Means of step metrics over a logging interval; finds values that are not finite."""
+    """Means of step metrics over a logging interval; finds values that are not finite.
 
-    def __init__(self):
-        self._values = {}
+    Args:
+        state: from `get_state`, to go on with an interval that was begun.
+    """
+
+    def __init__(self, state=None):
+        self._sums = {name: tuple(pair) for name, pair in (state or {}).items()}
+
+    def get_state(self):
+        """Returns {name: (sum, count)} of the interval so far."""
+        return dict(self._sums)
 
     def add(self, step, metrics):
         """Adds one step's metrics.
@@ -102,12 +112,13 @@ class Means:
             values = ", ".join(f"{name} = {float(metrics[name])}" for name in sorted(bad))
             raise FloatingPointError(f"step {step}: {values}")
         for name, value in metrics.items():
-            self._values.setdefault(name, []).append(float(value))
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + float(value), count + 1
 
     def take(self):
         """Returns the mean of each metric over the steps that had it, and starts anew."""
-        means = {name: float(np.mean(values)) for name, values in self._values.items()}
-        self._values = {}
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        self._sums = {}
         return means
 
 

@@ -8,35 +8,103 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+
+from usis_jax import peers
 
 AXIS = "batch"
 
 
-def initialize() -> None:
-    """Join the other processes of a pod, where the environment describes one.
+def initialize(
+    address: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    join_seconds: int = 300,
+    lost_seconds: int = 60,
+) -> None:
+    """Join the other processes of a run, where there are some.
 
-    Reads COORDINATOR_ADDRESS, NUM_PROCESSES and PROCESS_ID, or, with USIS_DISTRIBUTED=1, what JAX
-    finds out about the cluster by itself (TPU pods, Slurm). Does nothing otherwise.
+    What is not given is read from COORDINATOR_ADDRESS, NUM_PROCESSES and PROCESS_ID (or, for the
+    last, Kubernetes' JOB_COMPLETION_INDEX). With the address "auto", or USIS_DISTRIBUTED=1, JAX
+    finds all three itself (TPU pods, Slurm, Open MPI). Does nothing where there is no address, or
+    when called again.
+
+    Args:
+      address: HOST:PORT of process 0, or "auto".
+      num_processes: number of processes.
+      process_id: this process, from 0.
+      join_seconds: how long to wait for the others at the start.
+      lost_seconds: silence after which another process is taken for gone, which ends this one.
 
     Raises:
-      ValueError: only some of the three variables are set.
+      ValueError: only some of the three are given, they are no numbers, or joining failed.
 
     Source: JAX's own jax.distributed.
     """
     if jax.distributed.is_initialized():
         return
-    names = ("COORDINATOR_ADDRESS", "NUM_PROCESSES", "PROCESS_ID")
-    given = [name for name in names if os.environ.get(name)]
-    if len(given) == len(names):
-        jax.distributed.initialize(os.environ[names[0]], int(os.environ[names[1]]),
-                                   int(os.environ[names[2]]))
-    elif given:
-        missing = ", ".join(name for name in names if name not in given)
-        raise ValueError(f"{', '.join(given)} set but not {missing}: set all three or none")
-    elif os.environ.get("USIS_DISTRIBUTED") == "1":
-        jax.distributed.initialize()
+    given = {"COORDINATOR_ADDRESS": address, "NUM_PROCESSES": num_processes,
+             "PROCESS_ID": process_id}
+    given = {name: str(os.environ.get(name, "") if value is None else value)
+             for name, value in given.items()}
+    if given["COORDINATOR_ADDRESS"] and not given["PROCESS_ID"]:
+        given["PROCESS_ID"] = os.environ.get("JOB_COMPLETION_INDEX", "")
+    if address == "auto" or (os.environ.get("USIS_DISTRIBUTED") == "1" and not any(given.values())):
+        _join({}, join_seconds, lost_seconds)
+        return
+    missing = [name for name, value in given.items() if not value]
+    if len(missing) == len(given):
+        return
+    if missing:
+        names = ", ".join(name for name in given if name not in missing)
+        raise ValueError(f"{names} set but not {', '.join(missing)}: set all three or none (or "
+                         "--coordinator_address, --num_processes, --process_id)")
+    _join(_checked(*given.values()), join_seconds, lost_seconds)
+
+
+def _checked(address: str, count: str, index: str) -> dict:
+    """Arguments of jax.distributed.initialize."""
+    if not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
+        raise ValueError(f"NUM_PROCESSES is {count!r} and PROCESS_ID {index!r}; they must be whole "
+                         "numbers, the second from 0 to the first less 1")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"COORDINATOR_ADDRESS is {address!r}; it must be HOST:PORT of process 0, "
+                         "for example 10.0.0.1:1234")
+    values = {"coordinator_address": address, "num_processes": int(count), "process_id": int(index)}
+    if host in ("127.0.0.1", "localhost"):  # listen where asked, not on every network
+        values["coordinator_bind_address"] = address
+    return values
+
+
+def _join(values: dict, join_seconds: int, lost_seconds: int) -> None:
+    """Join, and watch the others from then on."""
+    count = values.get("num_processes", "all")
+    where = values.get("coordinator_address", "the address that JAX found")
+    peers.say_at_abort(
+        f"not all of the {count} processes came together at {where} within {join_seconds} s: start "
+        "the same command on every host, with process ids from 0 and an address they all reach")
+    try:
+        jax.distributed.initialize(
+            **values, initialization_timeout=join_seconds,
+            # The watch of our own comes first, with a line that names who is gone.
+            heartbeat_timeout_seconds=3 * lost_seconds, shutdown_timeout_seconds=lost_seconds)
+    except (RuntimeError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise ValueError(f"cannot join the other processes at {where}: {first}") from None
+    state = distributed.global_state
+    if state.num_processes > 1:
+        peers.watch(state.client, state.process_id, state.num_processes, lost_seconds)
+
+
+def smallest(value: int) -> int:
+    """The smallest of the values that the processes give; all must call it."""
+    if jax.process_count() == 1:
+        return value
+    return int(np.min(multihost_utils.process_allgather(np.asarray(value))))
 
 
 def is_first() -> bool:

@@ -10,7 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax import atomic, batching, checkpoint, grids, noise, spreading, workdirs
+from usis_jax import (
+    atomic,
+    batching,
+    checkpoint,
+    checkpoint_meta,
+    grids,
+    noise,
+    spreading,
+    workdirs,
+)
 from usis_jax import photos as photos_lib
 from usis_jax import settings as settings_lib
 from usis_jax.data import preprocess
@@ -60,7 +69,7 @@ class Generator:
         """Loads the EMA generator from open Checkpoints; otherwise as `load`."""
         variables, meta = checkpoints.restore_generator(step, best)
         settings = settings_lib.from_json(meta["settings"])
-        spec = checkpoint.restore_spec(meta)
+        spec = checkpoint_meta.restore_spec(meta)
         network = registry.build(settings, spec.num_classes, axis_name=None).generator
         return cls(network, variables, settings, spec, meta["step"])
 

@@ -41,6 +41,7 @@ class Settings(Section):
     checkpoint_interval: int = limited(1000, at_least=0)
     eval_interval: int = limited(5000, at_least=0)
     keep_checkpoints: int = limited(3, at_least=1)
+    rollbacks: int = limited(0, at_least=0)
     r1_interval: int = limited(16, at_least=0)
     r1_gamma: float = limited(10.0, at_least=0)
     ema_decay: float = limited(0.9999, at_least=0, below=1)

@@ -37,6 +37,14 @@ def unflatten(template, flat, source="checkpoint"):
     return jax.tree_util.tree_unflatten(structure, values)
 
 
+def first_not_finite(tree):
+    """Name of the first array with a value that is not finite, or None."""
+    for name, value in flatten(tree).items():
+        if value.dtype.kind not in "iub" and not np.isfinite(value).all():
+            return name
+    return None
+
+
 def nest(flat):
     """Turns {"a/b/c": array} into nested dicts."""
     tree = {}

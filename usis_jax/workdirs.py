@@ -1,11 +1,13 @@
 """The directory of a run: its config, and whether another one may use it."""
 
+import shutil
 from pathlib import Path
 
 from usis_jax import atomic
 from usis_jax import settings as settings_lib
 
 CONFIG_FILE = "config.json"
+DAMAGED_FOLDER = "damaged"
 
 # Fields that a resumed run may change: none of them touches what the state means.
 FREE_FIELDS = (
@@ -15,6 +17,7 @@ FREE_FIELDS = (
     "checkpoint_interval",
     "eval_interval",
     "keep_checkpoints",
+    "rollbacks",
     "mapping",
     "compilation_cache",
     "data.threads",
@@ -85,3 +88,11 @@ def load_settings(workdir):
 def save_settings(workdir, settings):
     """Writes the config of a run to `config.json`, whole or not at all."""
     atomic.write_text(Path(workdir) / CONFIG_FILE, settings_lib.to_json(settings) + "\n")
+
+
+def set_aside(workdir, step):
+    """Moves a damaged checkpoint to the folder `damaged`, in the place of an older one there."""
+    folder = Path(workdir) / DAMAGED_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (Path(workdir) / "checkpoints" / str(step)).rename(folder / str(step))

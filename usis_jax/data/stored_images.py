@@ -57,7 +57,10 @@ class Encoded:
 
     def __getitem__(self, index) -> np.ndarray:
         try:
-            return png.decode(self._source[index][self._field])
+            content = self._source[index][self._field]
+            if content is None:  # what some files that were cut short read as
+                raise OSError("it is empty")
+            return png.decode(content)
         except OSError as error:
             raise ValueError(
                 f"record {index} of a prepared data set is no image ({error}); prepare it again "

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from usis_jax import checkpoint, sections, trees
+from usis_jax import checkpoint, checkpoint_meta, sections, trees
 from usis_jax import settings as settings_lib
 from usis_jax.interop import files, torch
 
@@ -55,7 +55,7 @@ def export_checkpoint(workdir, path, network: str = "generator", best: bool = Fa
         "file": str(path), "network": network, "kind": kind, "step": meta["step"],
         "tensors": len(arrays), "parameters": sum(
             np.size(leaf) for leaf in jax.tree.leaves(variables["params"])),
-        "num_classes": checkpoint.restore_spec(meta).num_classes,
+        "num_classes": checkpoint_meta.restore_spec(meta).num_classes,
     }  # fmt: skip
 
 

@@ -1,0 +1,121 @@
+"""What a disk and the storage library report while checkpoints are written and read, in words."""
+
+import contextlib
+import errno
+import shutil
+from pathlib import Path
+
+import jax
+from absl import logging
+
+_REST = "checkpoints already written are as they were, and the same command goes on from the last"
+_FAULTS = {
+    errno.ENOSPC: ("No space left", "no space left"),
+    errno.EDQUOT: ("Disk quota exceeded",),
+    errno.EROFS: ("Read-only file system",),
+    errno.EIO: ("Input/output error",),
+    errno.ESTALE: ("Stale file handle",),
+    errno.EACCES: ("PERMISSION_DENIED", "Permission denied"),
+}
+
+
+class DamagedError(ValueError):
+    """A checkpoint that cannot be read, or is not what was written.
+
+    Args:
+        workdir: directory of the run.
+        step: int, the checkpoint's.
+        reason: what is wrong, in a few words.
+    """
+
+    def __init__(self, workdir, step, reason):
+        super().__init__(
+            f"checkpoint {step} of {workdir} is damaged ({reason}); move its folder "
+            f"checkpoints/{step} away to use the one before, as usis train does by itself"
+        )
+        self.step, self.reason = step, reason
+
+
+def check_space(workdir, tree):
+    """Raises OSError (no space left) when the disk cannot hold the arrays of a pytree."""
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + 2**20
+    free = shutil.disk_usage(workdir).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"no space left for a checkpoint in {workdir}: it needs {needed / 2**20:.0f} MiB and "
+            f"{free / 2**20:.0f} MiB are free",
+        )
+
+
+@contextlib.contextmanager
+def finding_damage(workdir, step):
+    """Turns whatever a damaged file makes the storage library raise into DamagedError."""
+    try:
+        yield
+    except (PermissionError, MemoryError, DamagedError):
+        raise
+    except Exception as error:
+        if "PERMISSION_DENIED" in str(error):
+            message = f"checkpoint {step} of {workdir} may not be read"
+            raise PermissionError(errno.EACCES, message) from None
+        first = (str(error).strip().splitlines() or [""])[0][:200]
+        raise DamagedError(workdir, step, f"{type(error).__name__}: {first}") from None
+
+
+@contextlib.contextmanager
+def naming_faults(workdir, running=False):
+    """Turns what a full, read-only, broken or vanished work directory raises into one line.
+
+    Writers of checkpoints and logs each have errors of their own for it, some raised in a thread.
+
+    Args:
+        workdir: directory of a run.
+        running: whether its config.json was there at the start, so that it is missed.
+    """
+    try:
+        yield
+    except Exception as error:
+        fault = _fault(error, Path(workdir))
+        if running and fault is None:
+            check_present(workdir)
+        if fault is None:
+            raise
+        raise fault from None
+
+
+def check_present(workdir):
+    """Raises FileNotFoundError when the directory of a run that is going on is not there."""
+    if not (Path(workdir) / "config.json").is_file():
+        raise FileNotFoundError(
+            errno.ENOENT, f"--workdir {workdir} or its config.json vanished while training; {_REST}"
+        ) from None
+
+
+def _fault(error, workdir):
+    """The error to raise instead, or None if it is not the directory's fault."""
+    texts, codes, seen = [], set(), error
+    while seen is not None:
+        texts.append(str(seen))
+        codes.add(getattr(seen, "errno", None))
+        seen = seen.__cause__ or seen.__context__
+    named = getattr(error, "filename", None)
+    elsewhere = named and workdir.absolute() not in Path(str(named)).absolute().parents
+    if elsewhere or f"in {workdir}" in texts[0] or f"--workdir {workdir}" in texts[0]:
+        return None
+    for code, words in _FAULTS.items():
+        if code in codes or any(word in text for word in words for text in texts):
+            kind = PermissionError if code == errno.EACCES else OSError
+            return kind(code, f"{words[-1]} in --workdir {workdir}: training stopped; {_REST}")
+    return None
+
+
+@contextlib.contextmanager
+def quiet():
+    """Hides what Orbax logs: warnings, and stack traces of errors that it raises as well."""
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
