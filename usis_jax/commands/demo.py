@@ -13,9 +13,8 @@ def add(commands) -> None:
         "--workdir", metavar="DIR", required=True, help="folder that usis train wrote"
     )
     parser.add_argument(
-        "--step", metavar="STEP", type=_step, default="best",
-        help="checkpoint: best (default; the latest of a run that was never measured), latest, "
-        "or its number",
+        "--step", metavar="STEP", type=_step, default="latest",
+        help="checkpoint: latest (default), best (by evaluation.best) or its number",
     )  # fmt: skip
     parser.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1",

@@ -18,8 +18,8 @@ def add(commands) -> None:
         "--compare", metavar="DIR", nargs="+", help="several such folders, side by side"
     )
     parser.add_argument(
-        "--step", metavar="N", default="best",
-        help='checkpoint: best, latest or its step (default best; latest if none was measured)',
+        "--step", metavar="N", default="latest",
+        help='checkpoint: latest (default), best (by evaluation.best) or its step',
     )  # fmt: skip
     parser.add_argument(
         "--labels", metavar="DIR", help="label maps to paint (default: the run's validation data)"
