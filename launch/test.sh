@@ -10,5 +10,5 @@ say "Linting"
 failed=0
 ruff check . || failed=1
 say "Testing"
-python -m pytest "$@" || failed=1
+python -m pytest -n 2 --dist loadfile "$@" || failed=1
 exit $failed

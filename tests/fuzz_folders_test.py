@@ -1,4 +1,4 @@
-"""Damaged prepared data, judges and imported networks; see damages.py."""
+"""Damaged prepared data, judges, checkpoints and imported networks; see damages.py."""
 
 import itertools
 import json
@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_data
+import tiny_run
 
 from tests import damages, own_files, published_files
 from tests.damages import Kind
-from usis_jax import cli, trees
+from usis_jax import checkpoint, cli, state, trees
 from usis_jax.data import builder, label_spec, prepare, prepared, stored_images
 from usis_jax.evaluation import judge
 from usis_jax.interop import recognise, torch, torch_import
@@ -72,6 +73,32 @@ def _read_judge(path):
 
 def test_damaged_judge_is_an_error_or_read_right(tmp_path):
     damages.fuzz("judge", Kind(_judge, _read_judge), tmp_path)
+
+
+def _saved(folder):
+    """The checkpoint of a run that has taken no step."""
+    settings = tiny_run.settings()
+    shapes = state.shapes(settings, tiny_run.SPEC.num_classes)
+    random = np.random.default_rng(0)
+    made = jax.tree.map(lambda leaf: random.standard_normal(leaf.shape).astype(leaf.dtype), shapes)
+    with checkpoint.Checkpoints(folder / "run") as checkpoints:
+        checkpoints.save(3, made.replace(step=np.int32(3)), settings, tiny_run.SPEC)
+        checkpoints.wait()
+    return folder / "run"
+
+
+def _read_checkpoint(path):
+    with checkpoint.Checkpoints(path, read_only=True) as checkpoints:
+        variables, meta = checkpoints.restore_generator()
+        return {
+            "generator": trees.flatten(variables),
+            "state": {k: np.asarray(v) for k, v in checkpoints.restore_arrays().items()},
+            "meta": meta,
+        }
+
+
+def test_damaged_checkpoint_is_an_error_or_read_right(tmp_path):
+    damages.fuzz("checkpoint", Kind(_saved, _read_checkpoint, True), tmp_path)
 
 
 def _change(arrays, random):

@@ -32,12 +32,12 @@ def check_four_devices_step_as_one(whole, divided, penalties):
         np.testing.assert_allclose([*a.values()], [b[name] for name in a], atol=1e-5)
 
 
-@pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
-@pytest.mark.parametrize("update", ["joint", "alternating"])
-def test_four_devices_step_as_one_device_does(update, mapping):
+@pytest.mark.parametrize(("update", "mapping", "penalties"), [
+    ("joint", "shard_map", (True, False, True)), ("alternating", "shard_map", (True, True)),
+    ("joint", "pmap", (True, True))])
+def test_four_devices_step_as_one_device_does(update, mapping, penalties):
     check_four_devices_step_as_one(tiny_step.settings(update),
-                                   tiny_step.settings(update, mapping=mapping),
-                                   (True, False, True))  # with and without R1
+                                   tiny_step.settings(update, mapping=mapping), penalties)
 
 
 @pytest.mark.parametrize("networks", [

@@ -1,6 +1,7 @@
 """`usis` on the stand-in data of tiny_run, for tests that run it in several processes.
 
-SEND=P:N:SIGNAL has process P send itself a signal when it reads batch N.
+SEND=P:N:SIGNAL has process P send itself a signal when it reads batch N, and AFTER=P:N:SIGNAL when
+the numbers of step N are known: by then the checkpoint before the last is whole.
 """
 
 import atexit
@@ -75,24 +76,33 @@ def run(folder, words, count=1, timeout=240, **variables):
 
 def main():
     """Puts the stand-ins in place and runs the command."""
+    import jax
     import pytest
     import tiny_run
 
-    from usis_jax import cli
+    from usis_jax import cli, logs
     from usis_jax.data import streams
 
     tiny_run.install(pytest.MonkeyPatch())
     training = streams.training
-    process, number, name = os.environ.get("SEND", "-1:-1:SIGKILL").split(":")
+    add = logs.Means.add
+
+    def send(variable, process_index, step):
+        process, number, name = os.environ.get(variable, "-1:-1:SIGKILL").split(":")
+        if (process_index, step) == (int(process), int(number)):
+            os.kill(os.getpid(), signal.Signals[name])
 
     def sending(settings, start_step=0, process_index=0, process_count=1):
         batches = training(settings, start_step, process_index, process_count)
         for step, batch in enumerate(batches, start_step):
-            if (process_index, step) == (int(process), int(number)):
-                os.kill(os.getpid(), signal.Signals[name])
+            send("SEND", process_index, step)
             yield batch
 
-    streams.training = sending
+    def adding(self, step, metrics):
+        add(self, step, metrics)
+        send("AFTER", jax.process_index(), step)
+
+    streams.training, logs.Means.add = sending, adding
     return cli.main()
 
 

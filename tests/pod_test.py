@@ -43,7 +43,7 @@ def test_two_processes_train_as_one(two, tmp_path):
 
 
 def test_survivor_of_a_killed_process_ends_and_all_go_on_exactly(two, tmp_path):
-    codes, said = _train(tmp_path, tmp_path / "run", 2, SEND="1:5:SIGKILL")
+    codes, said = _train(tmp_path, tmp_path / "run", 2, AFTER="1:5:SIGKILL")
     assert codes == [signals.STOPPED, -signal.SIGKILL], said
     last = said[0].strip().splitlines()[-1]
     assert last.startswith("usis: process 1 of 2 (") and "start all of them again" in last

@@ -102,7 +102,7 @@ def test_only_what_is_asked_for_is_measured_in_the_stated_direction(tmp_path, mo
     rows = own.measure(initial(), initial().collections["generator"], begin=begun.append)
     assert set(validation.values(rows)) == {
         "fid", "miou", "pixel_accuracy", "fd_judge", "kd_judge", "swd"}
-    assert begun == ["inception", "judge", "sliced wasserstein"]
+    assert begun == ["inception", "judge distances", "judge scores", "sliced wasserstein"]
     rows += measured(settings("spectrum,consistency,ms_ssim,kid"))
     found = {protocol.value_name(row): row.better for row in rows}
     assert found == {k: v for values in sections.MEASURES.values() for k, v in values.items()}

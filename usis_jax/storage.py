@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -106,7 +107,8 @@ def _fault(error, workdir):
     for code, words in _FAULTS.items():
         if code in codes or any(word in text for word in words for text in texts):
             kind = PermissionError if code == errno.EACCES else OSError
-            return kind(code, f"{words[-1]} in --workdir {workdir}: training stopped; {_REST}")
+            words = os.strerror(code)
+            return kind(code, f"{words} in --workdir {workdir}: training stopped; {_REST}")
     return None
 
 
