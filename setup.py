@@ -51,6 +51,9 @@ setuptools.setup(
         "pyyaml>=6",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        # `usis completion` writes with it what shells read; `usis doctor` compares versions.
+        "shtab>=1.13",
+        "packaging>=23",
         # clu writes its summaries with it, and TensorFlow does not bring it any more.
         "tensorboard>=2.18",
     ],

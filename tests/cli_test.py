@@ -189,6 +189,16 @@ def test_help_exits_0_and_names_every_option(capsys, command):
         assert option in text
 
 
+def test_help_fits_a_screen_and_shows_the_path(capsys):
+    assert run_in_process("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 23 and max(map(len, lines)) <= 80  # a line is left for the prompt
+    words = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert words[:5] == ["prepare", "train", "evaluate", "sample", "demo"]
+    known = {name.replace("_", "-") for name in (m.__name__.split(".")[-1] for m in cli.COMMANDS)}
+    assert set(words) == known and all(line.split()[1:] for line in lines if line[:2] == "  ")
+
+
 def test_help_imports_neither_jax_nor_tensorflow():
     code = (
         "import sys, usis_jax, usis_jax.cli\n"

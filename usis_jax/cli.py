@@ -14,10 +14,12 @@ import re
 import sys
 import traceback
 
-from usis_jax import __version__, peers, signals
+from usis_jax import __version__, peers, signals, terminal
 from usis_jax.commands import (
     compile,
+    completion,
     demo,
+    doctor,
     evaluate,
     export_torch,
     get_weights,
@@ -29,8 +31,11 @@ from usis_jax.commands import (
     train_judge,
 )
 
-COMMANDS = (prepare, inspect, train, sample, demo, evaluate, compile, import_torch, export_torch,
-            train_judge, get_weights)
+# In the order of `usis --help`: first the path from data to photos, then what stands beside it.
+PATH = (prepare, train, evaluate, sample, demo)
+OTHERS = (doctor, inspect, compile, train_judge, get_weights, import_torch, export_torch,
+          completion)
+COMMANDS = (*PATH, *OTHERS)
 
 _LONGEST = 8000
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG,
@@ -52,14 +57,15 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
       Exit code: 0 done, 2 bad use or bad input, 75 or 130 stopped by a signal, 1 a value that is
-      not finite. Other errors are raised, so that Python shows their traceback and exits 1.
+      not finite, or what a command says with `exit_code` in its result. Other errors are raised,
+      so that Python shows their traceback and exits 1.
     """
     # TensorFlow only writes files here; without these two it fills the screen with notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         words, overrides = split_overrides(sys.argv[1:] if argv is None else argv)
-        arguments = _parser().parse_args(words)
+        arguments = parser().parse_args(words)
         if overrides and not hasattr(arguments, "config"):
             raise ValueError(
                 f"--config.{overrides[0][0]} has no effect in usis {arguments.command}, which uses "
@@ -71,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
         # Of several processes that work on one command the first one writes.
         if result is not None:
             _write_json(arguments.json, result)
-        return signals.exit_code((result or {}).get("interrupted"))
+        result = result or {}
+        return result.get("exit_code") or signals.exit_code(result.get("interrupted"))
     except KeyboardInterrupt:
         return _end(signals.INTERRUPTED, "interrupted")
     except MemoryError:
@@ -135,19 +142,38 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message):
-        print(f"usis: {message}; see {self.prog} --help", file=sys.stderr)
+        _complain(f"{message}; see {self.prog} --help")
         self.exit(2)
 
 
-def _parser():
-    parser = _Parser(prog="usis", description="Photos from label maps, learned without pairs.")
-    parser.add_argument("--version", action="version", version=f"usis_jax {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    commands.required = True
+class _TopParser(_Parser):
+    """Its help fits a screen of 80x24 and shows the path that one takes."""
 
+    def format_help(self):
+        [commands] = [action for action in self._actions if action.dest == "command"]
+        about = {choice.dest: choice.help for choice in commands._choices_actions}
+        path = len(PATH)
+        lines = [f"{self.description}", ""]
+        for title, names in (("The path from data to photos", list(about)[:path]),
+                             ("Beside it", list(about)[path:])):
+            lines.append(terminal.paint(title, "bold"))
+            lines += [f"  {terminal.paint(f'{name:<13}', 'cyan')} {about[name]}" for name in names]
+            lines.append("")
+        lines.append("usis COMMAND --help tells more; usis --version says which one this is.")
+        return "\n".join(lines) + "\n"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of `usis` with all commands."""
+    top = _TopParser(
+        prog="usis", description="usis COMMAND [OPTIONS]: photos from label maps, without pairs."
+    )
+    top.add_argument("--version", action="version", version=f"usis_jax {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands.required = True
     for module in COMMANDS:
         module.add(commands)
-    return parser
+    return top
 
 
 def _one_line(error):
@@ -161,9 +187,13 @@ def _one_line(error):
 
 def _end(code, text):
     """Says why the command ends, here and to the other processes of a run; returns the code."""
-    print(f"usis: {text}", file=sys.stderr)
+    _complain(text)
     peers.leave(code, text)
     return code
+
+
+def _complain(text):
+    print(f"{terminal.paint('usis:', 'bold', 'red', stream=sys.stderr)} {text}", file=sys.stderr)
 
 
 def _check_writable(file):

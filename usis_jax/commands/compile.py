@@ -11,7 +11,7 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "compile", run,
-        "compile training and painting, and say what each device needs for them",
+        "compile for devices here or elsewhere; memory and time there",
         arguments.fields_help(),
     )  # fmt: skip
     arguments.add_config(parser)

@@ -8,7 +8,9 @@ from usis_jax.commands import arguments
 
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
-    parser = arguments.command(commands, "demo", run, "paint in the browser with a trained run")
+    parser = arguments.command(
+        commands, "demo", run, "paint in the browser with a trained generator"
+    )
     parser.add_argument(
         "--workdir", metavar="DIR", required=True, help="folder that usis train wrote"
     )

@@ -11,7 +11,7 @@ _PRESETS = ("fid-published", "fid-clean")
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "evaluate", run, "measure painted photos, with the same of real photos beside it"
+        commands, "evaluate", run, "measure painted photos, with real ones beside them"
     )
     parser.add_argument("--workdir", metavar="DIR", help="folder that usis train wrote")
     parser.add_argument(

@@ -9,7 +9,7 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "export-torch", run,
-        "write a network of a run as a state dict of the published code",
+        "write a network of a run with the published code's keys",
         "PyTorch is not needed. In PyTorch: network.load_state_dict(torch.load(FILE)).",
     )
     parser.add_argument("workdir", metavar="WORKDIR", help="folder that usis train wrote")

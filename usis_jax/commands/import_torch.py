@@ -10,7 +10,7 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "import-torch", run,
-        "make a work directory of a generator that the published USIS or OASIS code trained",
+        "make a work directory of a published USIS or OASIS checkpoint",
         "Files are read without running code in them, and without PyTorch.",
     )
     parser.add_argument(

@@ -10,7 +10,7 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "inspect", run,
-        "look at your own files, or at the networks and the data of a configuration",
+        "look at your own files, or at what a configuration means",
         arguments.fields_help(),
     )
     parser.add_argument(

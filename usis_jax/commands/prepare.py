@@ -10,7 +10,7 @@ _OWN_CONFIG = "configs/folder.py"
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "prepare", run, "build the data to train on",
+        commands, "prepare", run, "build the data to train on, of your own folders too",
         arguments.fields_help(),
     )
     arguments.add_config(parser, f"; with --photos and --labels it may be left out: {_OWN_CONFIG}")

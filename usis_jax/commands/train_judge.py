@@ -9,7 +9,7 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands, "train-judge", run,
-        "train a small segmenter on real photos with their label maps, for judging only",
+        "train a segmenter on real photos with their maps, as a judge",
         "Without --config give --pairs, --measure, --height and --width.\n\n"
         + arguments.fields_help(),
     )
