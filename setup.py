@@ -62,6 +62,15 @@ setuptools.setup(
         "cuda": ["jax[cuda12]>=0.10"],
         "torch": ["torch>=2.4"],
         "demo": [],
+        # launch/docs.sh. MkDocs 2 has no plugins, and Material's successor (Zensical) is
+        # young: both are left where they are known to work.
+        "docs": [
+            "mkdocs>=1.6,<2",
+            "mkdocs-material>=9.7,<10",
+            "mkdocstrings>=1.0,<2",
+            "mkdocstrings-python>=2.0,<3",
+            "ruff>=0.8",
+        ],
         # tfds.testing imports dill; scikit-image and scikit-learn are oracles of the measures.
         "test": [
             "dill>=0.3",

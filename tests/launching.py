@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAUNCH = ROOT / "launch"
-SCRIPTS = ("quickstart.sh", "test.sh", "local.sh", "slurm.sbatch", "tpu_pod.sh")
+SCRIPTS = ("quickstart.sh", "test.sh", "docs.sh", "local.sh", "slurm.sbatch", "tpu_pod.sh")
 NEW = ("local.sh", "slurm.sbatch", "tpu_pod.sh")
 TPU = ("--name=usis", "--zone=us-east5-a")
 
