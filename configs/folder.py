@@ -5,7 +5,7 @@ Command: usis inspect DIR
          and the `usis train` command that it prints; or, with this configuration's own names,
          usis prepare --config=configs/folder.py --data_dir=DIR
          usis train --config=configs/folder.py --workdir=runs/folder
-  DIR has photos/ and labels/, and label_spec.toml (README, "Your own data in ten lines"); for
+  DIR has photos/ and labels/, and label_spec.toml (docs/own_data.md); for
   --data_dir photos/ and labels/ have train/ and validation/ in them.
 Hardware: GPU or TPU. For a CPU give usis prepare --config=configs/small.py --height=64 --width=96.
 Time and result: your data's; not measured.

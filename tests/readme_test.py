@@ -11,15 +11,17 @@ from tests import own_files
 from usis_jax import cli, overrides
 from usis_jax.data import label_spec
 
-README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = ("inspect", "prepare", "train", "sample", "demo", "import-torch", "export-torch",
          "get-weights")
 COMMANDS = re.findall(rf"^usis (?:{'|'.join(NAMES)}) .*$", README, re.M)
 
 
-def test_readme_label_spec_is_read(tmp_path):
+def test_label_spec_of_the_page_on_own_data_is_read(tmp_path):
+    page = (ROOT / "docs/own_data.md").read_text(encoding="utf-8")
     file = tmp_path / "label_spec.toml"
-    file.write_text(re.search(r"```toml\n(.*?)```", README, re.S).group(1), encoding="utf-8")
+    file.write_text(re.search(r"```toml\n(.*?)```", page, re.S).group(1), encoding="utf-8")
     spec = label_spec.LabelSpec.load(file)
     assert (spec.classes, spec.void) == (("sky", "ground", "unknown"), 2)
     assert dict(spec.file_ids) == {0: 0, 1: 1, 2: 1, 255: 2}
