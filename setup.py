@@ -28,7 +28,10 @@ setuptools.setup(
         "usis_jax.configs": "configs",
         "usis_jax.configs.released": "configs/released",
     },
-    package_data={"usis_jax.demo": ["page/*"]},
+    package_data={
+        "usis_jax.demo": ["page/*"],
+        "usis_jax.pretrained": ["*.safetensors", "*.json", "*.md"],
+    },
     entry_points={"console_scripts": ["usis = usis_jax.cli:main"]},
     install_requires=[
         "jax>=0.10",
@@ -71,9 +74,19 @@ setuptools.setup(
             "mkdocstrings-python>=2.0,<3",
             "ruff>=0.8",
         ],
+        # TensorFlow, which SavedModels need, is there already; onnxruntime tries what was written.
+        "export": ["flatbuffers>=24", "onnx>=1.17", "onnxruntime>=1.20"],
+        "notebook": ["ipykernel>=6.29", "notebook>=7"],
         # tfds.testing imports dill; scikit-image and scikit-learn are oracles of the measures.
         "test": [
             "dill>=0.3",
+            # Exports are tried in their runtimes, the notebook is executed.
+            "flatbuffers>=24",
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
+            "safetensors>=0.4",
+            "nbclient>=0.10",
+            "ipykernel>=6.29",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.8",

@@ -279,7 +279,9 @@ def test_prepare_and_sample_pass_their_options_on(monkeypatch):
         def load(workdir, best=False):
             return workdir, best
 
-    fake_module(monkeypatch, "usis_jax.sampling", Generator=Loader, sample_folder=sample_folder)
+    fake_module(monkeypatch, "usis_jax.sampling", Generator=Loader)
+    fake_module(monkeypatch, "usis_jax.label_folders", sample_folder=sample_folder)
+    fake_module(monkeypatch, "usis_jax.demo.examples")
     arguments = ["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=3", "--best"]
     assert run_in_process(*arguments) == 0
     options = {"overwrite": True, "own": None, "skip_bad": False, "allow_partial": False}

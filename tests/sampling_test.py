@@ -10,7 +10,7 @@ import tiny_run
 from PIL import Image
 
 import usis_jax
-from usis_jax import checkpoint, sampling, state, workdirs
+from usis_jax import checkpoint, label_folders, sampling, state, workdirs
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +138,14 @@ def _write_labels(folder, number=3, size=(20, 12), value=None):
 def test_folder_of_label_maps_becomes_photos_and_a_contact_sheet(generator, tmp_path):
     labels = _write_labels(tmp_path / "labels")
     out = tmp_path / "new" / "out"
-    result = sampling.sample_folder(generator, labels, out, num_samples=2, batch_size=2)
+    result = label_folders.sample_folder(generator, labels, out, num_samples=2, batch_size=2)
     names = [f"map{i}_{n}.png" for i in range(3) for n in range(2)]
     assert sorted(p.name for p in out.iterdir()) == ["contact_sheet.png", *names]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels", "new"]
     assert (result["labels"], result["photos"], result["step"]) == (3, 6, 7)
     photo = Image.open(out / "map2_1.png")
     assert (photo.size, photo.mode) == ((16, 16), "RGB")
-    whole = sampling.sample_folder(generator, labels, tmp_path / "whole", 2, batch_size=8)
+    whole = label_folders.sample_folder(generator, labels, tmp_path / "whole", 2, batch_size=8)
     assert whole["files"] == result["files"]
     for name in names:
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -154,7 +154,7 @@ def test_folder_of_label_maps_becomes_photos_and_a_contact_sheet(generator, tmp_
 def test_id_outside_the_spec_names_file_and_id_and_writes_nothing(generator, tmp_path):
     labels = _write_labels(tmp_path / "labels", value=77)
     with pytest.raises(ValueError, match=r"map0.png: label id 77 on 2 pixels"):
-        sampling.sample_folder(generator, labels, tmp_path / "out")
+        label_folders.sample_folder(generator, labels, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -164,9 +164,9 @@ def test_failure_while_painting_leaves_nothing_behind(generator, tmp_path, monke
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sampling.grids, "grid", full)
+    monkeypatch.setattr(label_folders.grids, "grid", full)
     with pytest.raises(OSError, match="No space left"):
-        sampling.sample_folder(generator, labels, tmp_path / "out", num_samples=1)
+        label_folders.sample_folder(generator, labels, tmp_path / "out", num_samples=1)
     assert [p.name for p in tmp_path.iterdir()] == ["labels"]
 
 
@@ -174,25 +174,25 @@ def test_folder_that_cannot_be_written_is_named(generator, tmp_path, monkeypatch
     def denied(**kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(sampling.tempfile, "mkdtemp", denied)
+    monkeypatch.setattr(label_folders.tempfile, "mkdtemp", denied)
     labels = _write_labels(tmp_path / "labels", number=1)
     with pytest.raises(PermissionError, match=r"cannot write to --out .*/out: no permission in"):
-        sampling.sample_folder(generator, labels, tmp_path / "out")
+        label_folders.sample_folder(generator, labels, tmp_path / "out")
 
 
 def test_missing_and_empty_folders_are_refused(generator, tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        sampling.sample_folder(generator, tmp_path / "no", tmp_path / "out")
+        label_folders.sample_folder(generator, tmp_path / "no", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="has no label map"):
-        sampling.sample_folder(generator, tmp_path / "empty", tmp_path / "out")
+        label_folders.sample_folder(generator, tmp_path / "empty", tmp_path / "out")
     labels = _write_labels(tmp_path / "labels", number=1)
     (tmp_path / "out").write_text("x")
     with pytest.raises(ValueError, match="is a file; it must be a folder"):
-        sampling.sample_folder(generator, labels, tmp_path / "out")
+        label_folders.sample_folder(generator, labels, tmp_path / "out")
     (labels / "map0.bmp").write_bytes((labels / "map0.png").read_bytes())
     with pytest.raises(ValueError, match="same name"):
-        sampling.sample_folder(generator, labels, tmp_path / "other")
+        label_folders.sample_folder(generator, labels, tmp_path / "other")
 
 
 def test_workdir_without_a_checkpoint_is_refused(tmp_path):

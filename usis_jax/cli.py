@@ -21,6 +21,7 @@ from usis_jax.commands import (
     demo,
     doctor,
     evaluate,
+    export,
     export_torch,
     get_weights,
     import_torch,
@@ -33,7 +34,7 @@ from usis_jax.commands import (
 
 # In the order of `usis --help`: first the path from data to photos, then what stands beside it.
 PATH = (prepare, train, evaluate, sample, demo)
-OTHERS = (doctor, inspect, compile, train_judge, get_weights, import_torch, export_torch,
+OTHERS = (export, doctor, inspect, compile, train_judge, get_weights, import_torch, export_torch,
           completion)
 COMMANDS = (*PATH, *OTHERS)
 

@@ -72,9 +72,17 @@ def own_name():
 
 
 def use_of_run(workdir):
-    """As `use`, if the run in a work directory has it switched on and this user may write there."""
-    from usis_jax import workdirs
+    """As `use`, if the run in a work directory has it switched on and this user may write there.
 
+    For a generator in a file, or the one that comes with the package, they lie in the user's
+    folder of caches.
+    """
+    from usis_jax import workdirs
+    from usis_jax.exports.weights import is_file
+
+    if is_file(workdir):
+        use(weights.directory())
+        return
     if os.access(workdir, os.W_OK):
         use(workdir, workdirs.load_settings(workdir).compilation_cache)
 

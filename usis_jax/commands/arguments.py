@@ -6,6 +6,9 @@ import re
 
 from usis_jax import settings
 
+WORKDIR = ("folder that usis train wrote, or a .safetensors file of usis export (default: the "
+           "small generator of street scenes that comes with usis)")
+
 
 def command(commands, name, run, summary, epilog=None):
     """Adds a parser for `usis name`, with --json, that calls `run(values)`; returns the parser."""

@@ -11,9 +11,7 @@ def add(commands) -> None:
     parser = arguments.command(
         commands, "demo", run, "paint in the browser with a trained generator"
     )
-    parser.add_argument(
-        "--workdir", metavar="DIR", required=True, help="folder that usis train wrote"
-    )
+    parser.add_argument("--workdir", metavar="DIR", help=arguments.WORKDIR)
     parser.add_argument(
         "--step", metavar="STEP", type=_step, default="latest",
         help="checkpoint: latest (default), best (by evaluation.best) or its number",
@@ -43,7 +41,7 @@ def run(values) -> dict:
     served = serving.serve(
         generator, values.host, values.port, tuple(values.allow_host), values.open
     )
-    return {"command": "demo", "workdir": str(values.workdir), **served}
+    return {"command": "demo", "workdir": values.workdir and str(values.workdir), **served}
 
 
 def _step(text):

@@ -6,11 +6,10 @@ from usis_jax.commands import arguments
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(commands, "sample", run, "paint photos from a folder of label maps")
+    parser.add_argument("--workdir", metavar="DIR", help=arguments.WORKDIR)
     parser.add_argument(
-        "--workdir", metavar="DIR", required=True, help="folder that usis train wrote"
-    )
-    parser.add_argument(
-        "--labels", metavar="DIR", required=True, help="folder of label maps (PNG of class ids)"
+        "--labels", metavar="DIR", help="folder of label maps (PNG of class ids); default: the "
+        "maps that usis demo begins with, written into OUT/labels",
     )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write photos into")
     parser.add_argument(
@@ -28,12 +27,14 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Paints photos; returns what is written as JSON."""
-    from usis_jax import compilation_cache, sampling
+    from usis_jax import compilation_cache, label_folders, sampling
+    from usis_jax.demo import examples
 
     compilation_cache.use_of_run(values.workdir)
     generator = sampling.Generator.load(values.workdir, best=values.best)
-    result = sampling.sample_folder(
-        generator, values.labels, values.out, values.num_samples, values.seed
+    labels = values.labels or examples.write(generator, values.out)
+    result = label_folders.sample_folder(
+        generator, labels, values.out, values.num_samples, values.seed
     )
     print(
         f"{result['photos']} photos of {result['labels']} label maps; all together in "

@@ -1,7 +1,12 @@
 """Label maps that the page starts with."""
 
-import numpy as np
+import re
+from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from usis_jax import atomic
 from usis_jax.data import scene_draw, streams
 
 _SEEDS = (7, 21, 35, 4, 12, 28)
@@ -20,6 +25,37 @@ def label_maps(generator, number=6):
         list of (name, int [H, W] train ids) at the size of training; at least one.
     """
     return _held_out(generator, number) or _drawn(generator, number)
+
+
+def write(generator, out):
+    """Writes label maps to begin with as files that `Generator.read` reads.
+
+    Args:
+        generator: Generator.
+        out: folder; they lie in its folder `labels`, in the palette's colours.
+    Returns:
+        Path of that folder.
+    Raises:
+        ValueError: no map has only classes that files can name.
+        PermissionError: it cannot be written.
+    """
+    spec, folder = generator.spec, Path(out) / "labels"
+    ids = [[a for a, b in spec.file_ids if b == k and 0 <= a < 256]
+           for k in range(spec.num_classes)]
+    table = np.array([min(own, default=-1) for own in ids])
+    palette = np.zeros((256, 3), np.uint8)
+    palette[table[table >= 0]] = spec.colours[table >= 0]
+    maps = [(name, table[label]) for name, label in label_maps(generator)]
+    maps = [(name, label) for name, label in maps if label.min() >= 0]
+    if not maps:
+        raise ValueError("no label map can be drawn for this generator; give --labels=DIR")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, label in maps:
+        picture = Image.fromarray(label.astype(np.uint8), "L")
+        picture.putpalette(palette.tobytes())
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
+        atomic.write_with(folder / f"{stem}.png", lambda file, p=picture: p.save(file, "PNG"))
+    return folder
 
 
 def _held_out(generator, number):

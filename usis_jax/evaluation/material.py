@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usis_jax import checkpoint, sampling, trees, workdirs
+from usis_jax import checkpoint, label_folders, sampling, trees, workdirs
 from usis_jax.data import layout, preprocess, streams
 from usis_jax.models import registry
 
@@ -185,7 +185,7 @@ def _validation(generator, labels, photos, number):
     examples = streams.validation(settings, number) if labels is None or photos is None else None
     paired = examples is not None and labels is None and photos is None and examples.paired
     if labels is not None:
-        files = _spread(sampling.list_labels(labels), number)
+        files = _spread(label_folders.list_labels(labels), number)
         maps = np.stack([preprocess.load_label(f, *size, generator.spec) for f in files])
     else:
         maps = examples.labels

@@ -15,6 +15,7 @@ _DTYPES = {
     "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 _LARGEST_HEADER = 100_000_000
+METADATA = "__metadata__"
 
 
 def read(file: BinaryIO, name, size: int) -> dict[str, np.ndarray]:
@@ -34,16 +35,11 @@ def read(file: BinaryIO, name, size: int) -> dict[str, np.ndarray]:
 
     Source: the safetensors format.
     """
-    start = file.read(8)
-    length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-    if length > min(size - 8, _LARGEST_HEADER):
-        raise BadFile(f"{name} is no safetensors file: its header of {length} bytes is larger "
-                         "than the file or than the format allows")
+    header, length = _header(file, name, size)
     try:
-        header = json.loads(file.read(length))
         entries = {key: (entry["dtype"], tuple(entry["shape"]), *entry["data_offsets"])
-                   for key, entry in header.items() if key != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                   for key, entry in header.items() if key != METADATA}
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise BadFile(f"{name} is no safetensors file: its header cannot be read") from None
     begun = 0
     for _, _, begin, end in sorted(entries.values(), key=lambda entry: _place(entry, name)):
@@ -52,6 +48,30 @@ def read(file: BinaryIO, name, size: int) -> dict[str, np.ndarray]:
         begun = end
     return {key: _array(file, f"{name}: {key}", 8 + length, size, *entry)
             for key, entry in entries.items()}
+
+
+def metadata(file: BinaryIO, name, size: int) -> dict[str, str]:
+    """Texts that a .safetensors file has beside its arrays; arguments and errors as of `read`."""
+    found = _header(file, name, size)[0].get(METADATA, {})
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise BadFile(f"{name} is no safetensors file: its metadata are no texts")
+    return found
+
+
+def _header(file, name, size) -> tuple[dict, int]:
+    """What the file says of its arrays, and how many bytes it takes for that."""
+    start = file.read(8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+    if length > min(size - 8, _LARGEST_HEADER):
+        raise BadFile(f"{name} is no safetensors file: its header of {length} bytes is larger "
+                         "than the file or than the format allows")
+    try:
+        header = json.loads(file.read(length))
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise BadFile(f"{name} is no safetensors file: its header cannot be read")
+    return header, length
 
 
 def _place(entry, name) -> tuple[int, int]:
@@ -73,17 +93,19 @@ def _array(file, name, start, size, kind, shape, begin, end):
     return np.frombuffer(file.read(end - begin), dtype).reshape(shape)
 
 
-def write(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+def write(file: BinaryIO, arrays: Mapping[str, np.ndarray],
+          metadata: Mapping[str, str] | None = None) -> None:
     """Write arrays as safetensors.
 
     Args:
       file: open for writing.
       arrays: key -> array of a dtype that the format knows.
+      metadata: texts beside them.
 
     Source: the safetensors format; the header is padded to 8 bytes as it advises.
     """
     names = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
-    header, end = {}, 0
+    header, end = {METADATA: dict(metadata)} if metadata else {}, 0
     for key, array in arrays.items():
         begin, end = end, end + array.nbytes
         header[key] = {"dtype": names[array.dtype], "shape": list(array.shape),
