@@ -42,6 +42,17 @@ def test_two_processes_train_as_one(two, tmp_path):
         assert (folder / "metrics.jsonl").read_text().count("\n") == 6
 
 
+def test_run_of_two_processes_goes_on_in_one(two, tmp_path):
+    codes, said = _train(tmp_path, tmp_path / "run", 2, SEND="1:3:SIGTERM")
+    assert codes == [signals.STOPPED] * 2, said
+    step = _arrays(tmp_path / "run")[0]
+    codes, said = _train(tmp_path, tmp_path / "run")
+    assert codes == [0] and 0 < step < 6 and f"training from step {step}" in said[0], said
+    expected, found = _arrays(two)[1], _arrays(tmp_path / "run")[1]
+    names = [name for name in expected if name.startswith(("params/", "ema_params/"))]
+    assert max(np.abs(expected[name] - found[name]).max() for name in names) < 1e-5
+
+
 def test_survivor_of_a_killed_process_ends_and_all_go_on_exactly(two, tmp_path):
     codes, said = _train(tmp_path, tmp_path / "run", 2, AFTER="1:5:SIGKILL")
     assert codes == [signals.STOPPED, -signal.SIGKILL], said
