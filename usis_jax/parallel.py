@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from usis_jax import peers
+from usis_jax import memory, peers
 
 AXIS = "batch"
 
@@ -153,7 +153,16 @@ class Runner:
                             devices=self.devices, donate_argnums=donated)
         mapped = jax.shard_map(step, mesh=self.mesh, in_specs=(P(), P(AXIS)),
                                out_specs=(P(), P()), check_vma=False)
-        return jax.jit(mapped, donate_argnums=donated)
+        return jax.jit(mapped, donate_argnums=donated, compiler_options=self._compiler_options)
+
+    @property
+    def _compiler_options(self) -> dict:
+        """On CPUs: what can run at once is not spread, for half of the temporary memory (measured).
+
+        It is as fast: the operations themselves use all cores.
+        """
+        on_cpu = self.devices[0].platform == "cpu"
+        return {"xla_cpu_enable_concurrency_optimized_scheduler": False} if on_cpu else {}
 
     def compile_all(self, steps: dict, state: Any, batch: Any, first: Any = None) -> Mapping:
         """Compile several mapped steps one after the other while the caller goes on.
@@ -172,8 +181,14 @@ class Runner:
         state, batch = jax.tree.map(_abstract, (state, batch))
         order = sorted(steps, key=lambda name: name != first)
         pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compile")
-        made = {name: pool.submit(lambda step: step.lower(state, batch).compile(), steps[name])
-                for name in order}
+
+        def compiled(step):
+            try:
+                return step.lower(state, batch).compile()
+            finally:
+                memory.give_back()
+
+        made = {name: pool.submit(compiled, steps[name]) for name in order}
         pool.shutdown(wait=False)
         return _Programs(made)
 
@@ -182,8 +197,14 @@ class Runner:
         if self.mapping == "pmap":
             return jax.tree.map(jax.numpy.array, tree)
         sharding = NamedSharding(self.mesh, P())
-        return jax.tree.map(
-            lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
+        local = [device for device in self.devices if device.process_index == self.process_index]
+
+        def copied(x):
+            x = np.asarray(x)  # memory that is not shared can be donated
+            copies = [jax.device_put(x, device, may_alias=False) for device in local]
+            return jax.make_array_from_single_device_arrays(x.shape, sharding, copies)
+
+        return jax.tree.map(copied, tree)
 
     def put(self, batch: Any) -> Any:
         """Split this process's part of a batch (NumPy, [b, ...]) over its devices.

@@ -12,6 +12,7 @@ from usis_jax import (
     locks,
     logs,
     loop,
+    memory,
     parallel,
     resumption,
     signals,
@@ -110,7 +111,10 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
         try:
             run.announce(start, rollbacks)
             checkpoints.check_space(start.state)
-            return run.run(runner.place(start.state), stream, start.step)
+            state, step = runner.place(start.state), start.step
+            del start  # the host's copy of the state
+            memory.give_back()
+            return run.run(state, stream, step)
         finally:
             run.close()
 
