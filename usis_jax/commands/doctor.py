@@ -140,7 +140,7 @@ def _without_fault(part, look):
     except Exception as error:  # whatever is broken, the doctor goes on with the next part
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return [Finding(part, "doctor", WRONG, f"could not look ({said})",
-                        "pip install --force-reinstall usis_jax, if nothing below explains it")]
+                        "if nothing else here explains it, in the clone: pip install -e .")]
 
 
 def _printable(line):

@@ -94,7 +94,7 @@ def _extra(name, requirements):
     if not missing:
         return Finding("extras", name, OK, f"installed: {_EXTRAS[name]}")
     return Finding("extras", name, NOTE, f"not installed ({', '.join(missing)}): {_EXTRAS[name]}",
-                   f"pip install 'usis_jax[{name}]', in a clone pip install -e '.[{name}]'")
+                   f"in the clone: pip install -e '.[{name}]'")
 
 
 def _is_installed(name):
