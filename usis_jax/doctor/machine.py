@@ -101,7 +101,7 @@ def _described(listed, chosen):
     for kind in accelerators_of_host() if on_cpu and not chosen else ():
         found.append(Finding("devices", kind, WRONG,
                              "the machine has one, and JAX does not use it",
-                             f"in the clone: pip install -e '.[{kind}]'; JAX_PLATFORMS=cpu does without"))
+                             f"pip install -e '.[{kind}]' in the clone; or JAX_PLATFORMS=cpu"))
     if on_cpu:
         found.append(Finding("devices", "accelerator", NOTE,
                              "none: small presets only (quickstart, camvid, faces)", ""))
