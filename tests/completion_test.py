@@ -45,10 +45,10 @@ def in_fish(scripts, line):
 
 def in_zsh(scripts, line, wanted):
     """What zsh shows for a line after Tab, typed at a real prompt; waits until `wanted` came."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.environ["TERM"] = "dumb"
-        os.execvp("zsh", ["zsh", "-f", "-i"])
+    terminal, other = pty.openpty()
+    shell = subprocess.Popen(["zsh", "-f", "-i", "+m"], stdin=other, stdout=other, stderr=other,
+                             start_new_session=True, env=os.environ | {"TERM": "dumb"})
+    os.close(other)
     try:
         os.write(terminal, b"PS1=; stty cols 100 rows 100; autoload -U compinit; compinit -u -D; "
                  b"LISTMAX=1000; eval \"$(cat %s)\"; printf 're%%s\\n' ady\n"
@@ -57,8 +57,9 @@ def in_zsh(scripts, line, wanted):
         os.write(terminal, line.encode() + b"\t\t")
         return _read(terminal, wanted)
     finally:
+        shell.kill()
+        shell.wait()
         os.close(terminal)
-        os.waitpid(process, 0)
 
 
 def _read(terminal, until):
