@@ -30,6 +30,7 @@ setuptools.setup(
     },
     package_data={
         "usis_jax.demo": ["page/*"],
+        "usis_jax.report": ["page/*"],
         "usis_jax.pretrained": ["*.safetensors", "*.json", "*.md"],
     },
     entry_points={"console_scripts": ["usis = usis_jax.cli:main"]},
@@ -77,6 +78,7 @@ setuptools.setup(
         # TensorFlow, which SavedModels need, is there already; onnxruntime tries what was written.
         "export": ["flatbuffers>=24", "onnx>=1.17", "onnxruntime>=1.20"],
         "notebook": ["ipykernel>=6.29", "notebook>=7"],
+        "wandb": ["wandb>=0.17"],
         # tfds.testing imports dill; scikit-image and scikit-learn are oracles of the measures.
         "test": [
             "dill>=0.3",

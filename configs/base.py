@@ -74,6 +74,11 @@ def get_config() -> ml_collections.ConfigDict:
                 "beta2": 0.999,
             },
             "evaluation": _evaluation(),
+            "wandb": {
+                # Project of Weights & Biases that gets the numbers and sample grids, too (needs
+                # `pip install wandb`); empty = none.
+                "project": "",
+            },
         }
     )
 

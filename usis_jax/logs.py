@@ -5,12 +5,24 @@ import json
 import logging
 import math
 import os
+import sys
 import time
 from pathlib import Path
 
 import tqdm
 
-from usis_jax import atomic, event_files, plots
+from usis_jax import atomic, boards, event_files, plots
+
+
+_LOSSES = ("generator", "segmentation", "real", "fake", "reconstruction")
+_SHOWN = {
+    "class_accuracy": "S reads {:.0%} of a class",
+    "right_real": "D right on {:.0%} of real",
+    "right_fake": "{:.0%} of painted",
+    "speed/images_per_second": "{:.3g} photos/s",
+    "speed/memory_gib": "{:.1f} GiB",
+    "speed/device_memory_gib": "{:.1f} GiB of the device",
+}
 
 
 class JsonLines:
@@ -45,31 +57,60 @@ class JsonLines:
         self._file.close()
 
 
-def create_writer(workdir, start_step):
-    """Creates the writer of a run: clu's TensorBoard writer and the JSON-lines file.
+def create_writer(workdir, start_step, settings=None):
+    """Creates the writer of a run: the JSON-lines file, TensorBoard, Weights & Biases if asked for.
 
-    Lines and events later than `start_step`, which a resumed run writes again, are dropped.
+    Lines and events later than `start_step`, which a resumed run writes again, are dropped. Boards
+    show the numbers under the names of `boards.grouped`.
 
     Args:
         workdir: directory of the run.
         start_step: int, step at which training goes on.
+        settings: Settings, for Weights & Biases; None without it.
     Returns:
         a clu MetricWriter; without TensorFlow it writes the JSON lines only.
+    Raises:
+        ValueError: Weights & Biases is asked for and no run can be started there.
     """
     path = Path(workdir) / plots.METRICS_FILE
     drop_lines_after(path, start_step)
-    lines = JsonLines(path)
+    writers = [JsonLines(path)]
+    if settings is not None and settings.wandb.project:
+        writers.append(boards.Wandb(settings, workdir))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         # clu's TensorBoard writer brings in TensorFlow; reading data and training never do.
         from clu import metric_writers
     except ImportError as error:
         logging.warning("no TensorBoard log, only %s: %s", path.name, error)
-        return lines
+        return _All(writers)
     folder = Path(workdir) / "tensorboard"
     event_files.cut(folder, start_step)
-    board = metric_writers.SummaryWriter(str(folder))
-    return metric_writers.MultiWriter([lines, metric_writers.AsyncWriter(board)])
+    board = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
+    return _All([*writers, boards.Grouped(board)])
+
+
+class _All:
+    """Several MetricWriters as one, each call to all of them in their order."""
+
+    def __init__(self, writers):
+        self._writers = writers
+
+    def write_scalars(self, step, scalars):
+        for writer in self._writers:
+            writer.write_scalars(step, scalars)
+
+    def write_images(self, step, images):
+        for writer in self._writers:
+            writer.write_images(step, images)
+
+    def flush(self):
+        for writer in self._writers:
+            writer.flush()
+
+    def close(self):
+        for writer in self._writers:
+            writer.close()
 
 
 def drop_lines_after(path, step):
@@ -123,21 +164,23 @@ class Means:
 
 
 class Progress:
-    """Progress bar with rate, time left and the last losses.
+    """What a person sees of a run: a line an interval, and on a terminal a bar below.
 
     Args:
         start: int, step at which the bar begins.
         steps: int, step at which it ends.
         batch_size: int, photos a step, for the rate.
         shown: False shows nothing.
+        terminal: whether there is one, for bars; None asks the system.
     """
 
-    def __init__(self, start, steps, batch_size, shown=True):
-        self._batch_size = batch_size
+    def __init__(self, start, steps, batch_size, shown=True, terminal=None):
+        self._batch_size, self._end, self._shown = batch_size, steps, shown
+        terminal = sys.stderr.isatty() if terminal is None else terminal
         self._bar = tqdm.tqdm(
             total=steps,
             initial=start,
-            disable=not shown,
+            disable=not (shown and terminal),
             unit="step",
             dynamic_ncols=True,
             mininterval=0.5,
@@ -146,8 +189,8 @@ class Progress:
         self.restart(start)
 
     def restart(self, step):
-        """Starts the clock of the rate at a step, leaving out what came before."""
-        self._step, self._time = step, time.perf_counter()
+        """Starts the clocks at a step, leaving out what came before."""
+        self._first = self._last = (step, time.perf_counter())
 
     def advance(self):
         """Moves the bar by one step."""
@@ -158,13 +201,14 @@ class Progress:
 
         Empty when the clock was started at this step or later.
         """
-        if step <= self._step:
+        last, began = self._last
+        if step <= last:
             return {}
-        self._steps += step - self._step
-        elapsed = time.perf_counter() - self._time
+        self._last = (step, time.perf_counter())
+        self._steps += step - last
+        elapsed = self._last[1] - began
         self._seconds += elapsed
-        rate = (step - self._step) / max(elapsed, 1e-9)
-        self.restart(step)
+        rate = (step - last) / max(elapsed, 1e-9)
         return {
             "speed/steps_per_second": rate,
             "speed/images_per_second": rate * self._batch_size,
@@ -175,7 +219,8 @@ class Progress:
         """Stops the clock of the rate, while grids are painted and states saved."""
         begun = time.perf_counter()
         yield
-        self._time += time.perf_counter() - begun
+        step, last = self._last
+        self._last = (step, last + time.perf_counter() - begun)
 
     def inner(self, total, what):
         """Returns a bar of its own for work between two steps, shown if it takes a while.
@@ -195,18 +240,33 @@ class Progress:
         photos = None if rate is None else rate * self._batch_size
         return {"steps_per_second": rate, "images_per_second": photos}
 
-    def show(self, means, rates):
-        """Writes losses and the rate of photos behind the bar."""
-        losses = {k.removeprefix("loss_"): v for k, v in means.items() if k.startswith("loss_")}
-        texts = [f"{name} {value:.3g}" for name, value in (losses or means).items()]
-        if rates:
-            texts.append(f"{rates['speed/images_per_second']:.3g} img/s")
-        self._bar.set_postfix_str(" ".join(texts))
+    def left(self, step):
+        """Seconds to the last step at the pace since the start, evaluations and all; or None."""
+        first, began = self._first
+        if step <= first:
+            return None
+        return (self._end - step) * (time.perf_counter() - began) / (step - first)
+
+    def show(self, step, values):
+        """Prints one line: losses, signs, rate, time left and memory.
+
+        Args:
+            step: int.
+            values: dict of floats: means over the interval, rates and memory.
+        """
+        losses = [f"{name} {values[f'loss_{name}']:.3g}" for name in _LOSSES
+                  if f"loss_{name}" in values]  # fmt: skip
+        texts = [f"step {step:,}/{self._end:,}", ", ".join(losses)]
+        texts += [text.format(values[name]) for name, text in _SHOWN.items() if name in values]
+        left = self.left(step)
+        if left is not None:
+            texts.append(f"{tqdm.tqdm.format_interval(left)} left")
+        self.say(" | ".join(filter(None, texts)))
 
     def say(self, text):
-        """Prints one line above the bar."""
-        if not self._bar.disable:
-            self._bar.write(text, file=self._bar.fp)
+        """Prints one line, above the bar if there is one."""
+        if self._shown:
+            tqdm.tqdm.write(text, file=sys.stderr)
 
     def close(self):
         """Ends the bar."""

@@ -10,7 +10,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from usis_jax import atomic, logs, parallel, plots, storage, trees, validation, workdirs
+from usis_jax import (
+    atomic,
+    environment,
+    evaluations,
+    logs,
+    parallel,
+    plots,
+    storage,
+    trees,
+    validation,
+    workdirs,
+)
 
 
 class NotFiniteError(FloatingPointError):
@@ -33,6 +44,7 @@ class Loop:
         stop: signals.StopSignals.
         order: number of the data's order, see `settings.rollbacks`.
         step_functions: {False: without R1, True: with R1 if it is on} -> mapped step.
+        report: reporting.Background, None in all processes but the first.
         means: logs.Means of the logging interval so far.
     """
 
@@ -47,6 +59,7 @@ class Loop:
     stop: Any
     order: int
     step_functions: dict
+    report: Any = None
     pending: Any = None
     last_means: dict = dataclasses.field(default_factory=dict)
     means: Any = dataclasses.field(default_factory=logs.Means)
@@ -108,9 +121,10 @@ class Loop:
         means = self.means.take()
         self.last_means = means or self.last_means
         rates = self.progress.rates(step)
-        self.progress.show(means, rates)
+        values = means | rates | environment.memory()
+        self.progress.show(step, values)
         if self.writer:
-            self.writer.write_scalars(step, means | rates)
+            self.writer.write_scalars(step, values)
 
     def attend(self, state, step, stopping):
         """Does what is due at a step: sample grid, measurement, checkpoint."""
@@ -135,6 +149,8 @@ class Loop:
                     self.show(step, self.validation.grid(host, collections))
             if save:
                 self.save(step, host, collections, metrics)
+            if measure and self.report:
+                self.report.begin(self.progress.say)
 
     def save(self, step, host, collections, metrics):
         """Starts a checkpoint, once the log files hold all that came before it."""
@@ -154,11 +170,12 @@ class Loop:
     def measure(self, step, host, collections):
         """Takes the measures, logs them, and returns them by name."""
         with self.progress.inner(self.validation.painted, "evaluate") as bar:
-            rows = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
+            found = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
         if self.writer:
-            self.writer.write_scalars(step, validation.scalars(rows))
-        self.progress.say(f"step {step}: {validation.text(rows)}")
-        return validation.values(rows)
+            self.writer.write_scalars(step, validation.scalars(found.rows) | found.signs)
+            evaluations.keep(self.workdir, self.validation.record(step, found))
+        self.progress.say(f"step {step:,}: {validation.text(found.rows)}")
+        return validation.values(found.rows)
 
     def show(self, step, picture):
         """Writes a sample grid and the loss plot."""
@@ -222,11 +239,13 @@ class Loop:
         }
 
     def close(self):
-        """Writes what is left and draws the loss plot."""
+        """Writes what is left, draws the loss plot and writes the report."""
         self.progress.close()
         if self.writer:
             self.writer.close()
             plots.plot_losses(self.workdir)
+        if self.report:
+            self.report.end(self.progress.say)
 
 
 def _due(step, interval, last):

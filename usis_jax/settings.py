@@ -20,6 +20,7 @@ from usis_jax.sections import (
     Loss,
     Optimizer,
     Segmenter,
+    Wandb,
 )
 
 
@@ -53,6 +54,7 @@ class Settings(Section):
     loss: Loss = dataclasses.field(default_factory=Loss)
     optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
+    wandb: Wandb = dataclasses.field(default_factory=Wandb)
 
     def __post_init__(self):
         super().__post_init__()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from usis_jax import losses, noise, optim
+from usis_jax import losses, noise, optim, signs
 from usis_jax.models.registry import Networks
 from usis_jax.ops.augment import augment
 from usis_jax.parallel import AXIS
@@ -61,14 +61,16 @@ class _Step:
         return self.networks.generator.apply(
             variables, self.label, z, train=True, mutable=list(self.collections["generator"]))
 
-    def segment(self, params: Any, photo: Array) -> tuple[Array, Any, Array]:
-        """L_seg of photos, S's new collections and the share of pixels S reads right."""
+    def segment(self, params: Any, photo: Array) -> tuple[Array, Any, dict[str, Array]]:
+        """L_seg of photos, S's new collections, and how much of the photos S reads right."""
         variables = {"params": params, **self.collections["segmenter"]}
         logits, updates = self.networks.segmenter.apply(
             variables, photo, train=True, mutable=list(self.collections["segmenter"]))
         loss = losses.balanced_cross_entropy(logits, self.label, void=self.void, axis_name=AXIS)
-        right = logits[..., 1:].argmax(-1) == self.label
-        return loss, updates, right.mean()
+        read = logits[..., 1:].argmax(-1)
+        accuracy = signs.class_accuracy(read, self.label, logits.shape[-1] - 1, self.void, AXIS)
+        right = (read == self.label).mean()
+        return loss, updates, {"pixel_accuracy": right, "class_accuracy": accuracy}
 
     def augment(self, photo: Array, purpose: int) -> Array:
         """The photos as D sees them."""
@@ -85,7 +87,8 @@ class _Step:
         photo = self.augment(self.photo, 0)
         score, features = self.judge(params["discriminator"], photo)
         loss = self.settings.loss.adversarial * losses.nonsaturating_real(score)
-        metrics = {"loss_real": loss, "score_real": score.mean()}
+        metrics = {"loss_real": loss, "score_real": score.mean(),
+                   "right_real": signs.share_right(score, True)}
         if self.networks.decoder is not None:
             decoded = self.networks.decoder.apply({"params": params["decoder"]}, features)
             metrics["loss_reconstruction"] = losses.reconstruction(photo, decoded)
@@ -148,7 +151,9 @@ def _discriminator_gradients(step: _Step, params: dict, fake: Array, penalise: b
         real, metrics = step.real_loss(own, penalise)
         score, _ = step.judge(own["discriminator"], step.augment(fake, 1))
         fake_loss = step.settings.loss.adversarial * losses.nonsaturating_fake(score)
-        return real + fake_loss, metrics | {"loss_fake": fake_loss, "score_fake": score.mean()}
+        return real + fake_loss, metrics | {
+            "loss_fake": fake_loss, "score_fake": score.mean(),
+            "right_fake": signs.share_right(score, False)}
 
     return jax.grad(loss, has_aux=True)(players(params, "discriminator"))
 
@@ -159,11 +164,10 @@ def _alternating(step: _Step, state: TrainState, penalise: bool):
 
     def generator_loss(own):
         photo, updates = step.generate(own["generator"], "generator")
-        loss_seg, _, right = step.segment(params["segmenter"], photo)
+        loss_seg, _, read = step.segment(params["segmenter"], photo)
         score, _ = step.judge(params["discriminator"], step.augment(photo, 2))
         adversarial = losses.nonsaturating_generator(score)
-        metrics = {"loss_segmentation": loss_seg, "loss_generator": adversarial,
-                   "pixel_accuracy": right}
+        metrics = {"loss_segmentation": loss_seg, "loss_generator": adversarial, **read}
         total = weights.segmentation * loss_seg + weights.adversarial * adversarial
         return total, (updates, metrics)
 
@@ -197,10 +201,10 @@ def _joint(step: _Step, state: TrainState, penalise: bool):
         lambda own: step.generate(own, "generator"), params["generator"], has_aux=True)
 
     def segment(own, x):
-        loss, updates, right = step.segment(own, x)
-        return loss, (updates, right)
+        loss, updates, read = step.segment(own, x)
+        return loss, (updates, read)
 
-    loss_seg, segment_pullback, (segmenter_updates, right) = jax.vjp(
+    loss_seg, segment_pullback, (segmenter_updates, read) = jax.vjp(
         segment, params["segmenter"], photo, has_aux=True)
     score, judge_pullback = jax.vjp(
         lambda own, x: step.judge(own, step.augment(x, 1))[0], params["discriminator"], photo)
@@ -222,8 +226,9 @@ def _joint(step: _Step, state: TrainState, penalise: bool):
     _update(step, "segmenter", {"segmenter": segmenter_gradients}, params, opt_state)
     _update(step, "discriminator", gradients, params, opt_state)
     return params, opt_state, metrics | {
-        "loss_segmentation": loss_seg, "loss_generator": adversarial, "pixel_accuracy": right,
-        "loss_fake": weights.adversarial * fake_loss, "score_fake": score.mean()}
+        "loss_segmentation": loss_seg, "loss_generator": adversarial, **read,
+        "loss_fake": weights.adversarial * fake_loss, "score_fake": score.mean(),
+        "right_fake": signs.share_right(score, False)}
 
 
 def estimate_statistics(generator, params: Any, collections: Any, labels: Array, z: Array) -> Any:

@@ -7,8 +7,11 @@ import itertools
 from pathlib import Path
 
 from usis_jax import (
+    boards,
     checkpoint,
     compilation_cache,
+    environment,
+    evaluations,
     locks,
     logs,
     loop,
@@ -24,6 +27,7 @@ from usis_jax import (
 from usis_jax import settings as settings_lib
 from usis_jax.data import streams
 from usis_jax.models import registry
+from usis_jax.report import reporting
 
 
 def train(settings, workdir, accept_config_change=False, progress=True):
@@ -54,6 +58,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
     parallel.initialize()
     runner = parallel.Runner(settings.mapping)
     settings_lib.check_devices(settings, runner.num_devices)
+    boards.check_wandb(settings)
     with locks.Lock(workdir) if runner.process_index == 0 else contextlib.nullcontext():
         workdirs.check(settings, workdir, accept_config_change)
         compilation_cache.use(workdir, settings.compilation_cache)
@@ -81,6 +86,8 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
         workdirs.create(workdir, settings)
         for step in start.damaged:
             workdirs.set_aside(workdir, step)
+        evaluations.drop_after(workdir, start.step)
+        environment.note_start(workdir, start.step)
     if parallel.smallest(start.step) != start.step:
         raise ValueError(
             f"the processes do not see the same checkpoints in {workdir}: process "
@@ -99,10 +106,11 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             spec=spec,
             checkpoints=checkpoints,
             validation=watch,
-            writer=logs.create_writer(workdir, start.step) if main else None,
+            writer=logs.create_writer(workdir, start.step, settings) if main else None,
             progress=logs.Progress(
                 start.step, settings.steps, settings.batch_size, progress and main
             ),
+            report=reporting.Background(workdir) if main else None,
             means=logs.Means(start.progress.get("means")),
             stop=stop,
             order=order,

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from usis_jax import grids, sampling, spreading, steps
+from usis_jax import evaluations, grids, sampling, spreading, steps
 from usis_jax.data import streams
 from usis_jax.evaluation import (
     diversity,
     features,
+    health,
     protocol,
     sliced_wasserstein,
     spectrum,
@@ -35,6 +36,18 @@ class _Origin(NamedTuple):
     spec: Any
 
 
+class Measured(NamedTuple):
+    """What was measured at one step.
+
+    Attributes:
+        rows: list of protocol.Row.
+        signs: dict of floats by name, from health.measure.
+    """
+
+    rows: list
+    signs: dict
+
+
 class Validation:
     """Fixed label maps and noise, so that grids and values of different steps can be compared.
 
@@ -57,7 +70,7 @@ class Validation:
         _check_sizes(settings, self._measured)
         self._judge, self._inception = _networks(settings, spec, self._measured)
         networks = registry.build(settings, spec.num_classes, axis_name=None)
-        self._segmenter = networks.segmenter
+        self._networks = networks
         examples = streams.validation(settings, settings.evaluation.photos)
         if len(examples.photos) < 2 and {"fid", "kid", "judge"} & set(self._measured):
             raise ValueError(
@@ -133,11 +146,11 @@ class Validation:
     @property
     def painted(self):
         """Photos that `measure` paints."""
-        chosen = len(self._diversity_maps())
-        return len(self._labels) + self._settings.evaluation.samples * chosen
+        maps, samples = self._noise_maps()
+        return len(self._labels) + len(maps) * len(samples)
 
     def measure(self, state, ema_collections, advance=None, begin=None):
-        """Takes the measures of `evaluation.measures` of EMA photos.
+        """Takes the measures of `evaluation.measures` and the signs of health of EMA photos.
 
         Args:
             state: TrainState of NumPy arrays.
@@ -145,33 +158,50 @@ class Validation:
             advance: called with the number of photos each time some are painted, or None.
             begin: called with the name of each measure before it is taken, or None.
         Returns:
-            list of protocol.Row, the same on every host.
+            Measured, the same on every host.
         """
         ema = self._paint.place({"params": state.ema_params, **ema_collections})
-        chosen, samples = self._diversity_maps(), range(1, self._settings.evaluation.samples + 1)
+        maps, samples = self._noise_maps()
         (painted,) = self._paint(ema, self._labels, advance=advance)
-        more = self._paint(ema, self._labels[chosen], 0, samples, advance) if chosen else None
-        segmenter = {"params": state.params["segmenter"], **state.collections["segmenter"]}
         found = materials.Material(
             name="", step=int(state.step), generator=_Origin(self._settings, self._spec),
             labels=self._labels, painted=painted, real=self._photos, paired=self._paired,
-            other=self._training_photos(), samples=more,
-            segmenter=(self._segmenter, segmenter), sizes=materials.Sizes(),
-            kept=self._of_real_photos,
+            other=self._training_photos(),
+            samples=self._paint(ema, self._labels[maps], 0, samples, advance),
+            segmenter=self._player(state, "segmenter"), sizes=materials.Sizes(),
+            kept=self._of_real_photos, discriminator=self._player(state, "discriminator"),
         )  # fmt: skip
         rows, _ = protocol.rows_of(
             found, self._judge, self._inception, measures=self._measured, begin=begin
         )
+        if begin:
+            begin("signs of health")
+        signs = health.measure(found, rows)
         values = spreading.agreed([row.value for row in rows])
-        return [
+        rows = [
             dataclasses.replace(row, value=value)
             for row, value in zip(rows, values, strict=True)
         ]
+        return Measured(rows, signs)
 
-    def _diversity_maps(self):
-        if "ms_ssim" not in self._measured:
-            return []
-        return self._spread_out(min(materials.Sizes().diversity_maps, len(self._labels))).tolist()
+    def record(self, step, measured):
+        """What is kept of a Measured in the work directory: a dict of `evaluations.record`."""
+        real = {"number": len(self._photos), "hash": materials.digest(self._photos)}
+        return evaluations.record(
+            evaluations.TRAINING, step, self._spec, len(self._labels), measured.rows,
+            measured.signs, real_photos=real,
+        )  # fmt: skip
+
+    def _player(self, state, name):
+        """A network and its variables in a state."""
+        variables = {"params": state.params[name], **state.collections.get(name, {})}
+        return getattr(self._networks, name), variables
+
+    def _noise_maps(self):
+        """Label maps, and numbers of samples, of which several photos are painted."""
+        number = self._settings.evaluation.samples if "ms_ssim" in self._measured else 2
+        few = min(materials.Sizes().diversity_maps, len(self._labels))
+        return self._spread_out(few).tolist(), range(1, number + 1)
 
     def _training_photos(self):
         if "training" not in self._of_real_photos:

@@ -24,6 +24,7 @@ FREE_FIELDS = (
     "data.prepared_dir",
     "evaluation.measures",
     "evaluation.inception",
+    "wandb.project",
 )
 
 

@@ -57,6 +57,7 @@ class Material:
         folders: whether label maps or photos came from folders.
         kept: what measures found in the real photos, for `once`; may be shared by Materials of the
             same real photos.
+        discriminator: (network, variables) of the run's discriminator, or None.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Material:
     sizes: Sizes
     folders: bool = False
     kept: dict = dataclasses.field(default_factory=dict, compare=False)
+    discriminator: tuple | None = None
 
     def once(self, name, make):
         """Returns `make()`, of real photos only, from the first call with that name."""
@@ -97,7 +99,7 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
         FileNotFoundError: no such run, checkpoint, folder or prepared data.
         ValueError: a file cannot be used.
     """
-    generator, segmenter = _networks(workdir, step)
+    generator, segmenter, discriminator = _networks(workdir, step)
     real, maps, paired = _validation(generator, labels, photos, sizes.photos)
     both = labels is not None and photos is not None
     other = None if both else streams.first_photos(generator.settings, len(maps))
@@ -106,6 +108,7 @@ def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progr
         name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
         labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
         segmenter=segmenter, sizes=sizes, folders=labels is not None or photos is not None,
+        discriminator=discriminator,
     )
 
 
@@ -160,22 +163,28 @@ def paint(generator, labels, seed=0, samples=(0,), advance=None):
 
 
 def _networks(workdir, step):
-    """The generator of a checkpoint, and the segmenter with its variables or None."""
+    """The generator of a checkpoint; S and D with their variables, or None for each."""
     workdirs.load_settings(workdir)
     checkpoint_step, best = (None, step == "best") if step in ("best", "latest") else (step, False)
     with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
         best = best and checkpoints.best_step() is not None
         generator = sampling.Generator.of(checkpoints, best, checkpoint_step)
         if "imported" in checkpoints.meta(checkpoint_step, best):
-            return generator, None
+            return generator, None, None
         flat = checkpoints.restore_arrays(checkpoint_step, best)
+    networks = registry.build(generator.settings, generator.spec.num_classes, None)
+    players = (networks.segmenter, "segmenter"), (networks.discriminator, "discriminator")
+    return generator, *((network, _variables(flat, name)) for network, name in players)
+
+
+def _variables(flat, player):
+    """A network's variables among the flat names of a checkpoint's state."""
     found = {}
     for kind in ("params", "collections"):
-        start = f"{kind}/segmenter/"
+        start = f"{kind}/{player}/"
         inside = {k.removeprefix(start): v for k, v in flat.items() if k.startswith(start)}
         found |= {"params": trees.nest(inside)} if kind == "params" else trees.nest(inside)
-    network = registry.build(generator.settings, generator.spec.num_classes, None).segmenter
-    return generator, (network, found)
+    return found
 
 
 def _validation(generator, labels, photos, number):

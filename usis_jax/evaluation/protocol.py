@@ -205,7 +205,8 @@ def _spectrum(material, **_):
     floor = spectrum.compare(found["training"], real) if "training" in found else None
     protocol = (f"root mean square ratio in decibels, {painted.number} painted against "
                 f"{real.number} validation photos{_of(material)}")
-    details = dataclasses.asdict(d)
+    details = dataclasses.asdict(d) | {"spectra": spectrum.curves(found)}
+    details |= {"high_of_training": floor.high} if floor else {}
     return [
         Row("spectral distance", d.spectral_distance, floor and floor.spectral_distance, LOWER,
             f"radially averaged power; {protocol}", None, details),
@@ -249,7 +250,7 @@ def _distances(name, kernel_name, network, material, painted, real, other):
 
 def _segmentation_rows(prefix, scores, bound, protocol):
     bound = bound or {}
-    details = dataclasses.asdict(scores)
+    details = dataclasses.asdict(scores) | {"iou_of_real": bound.get("iou")}
     return [
         Row(f"{prefix}mIoU", scores.miou, bound.get("miou"), HIGHER, protocol, None, details),
         Row(f"{prefix}pixel accuracy", scores.accuracy, bound.get("accuracy"), HIGHER, protocol),

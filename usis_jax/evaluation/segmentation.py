@@ -24,6 +24,9 @@ class SegmentationScores:
         num_classes: classes that the mean is over.
         pixels: pixels counted, void excluded.
         images: label maps counted, or None if not told.
+        recall: share of each class's pixels that is right, K floats; None where it does not
+            occur, and for void.
+        shares: share of each class among the pixels counted, K floats.
     """
 
     miou: float
@@ -33,6 +36,8 @@ class SegmentationScores:
     num_classes: int
     pixels: int
     images: int | None
+    recall: tuple[float | None, ...] = ()
+    shares: tuple[float, ...] = ()
 
 
 def confusion(labels, predictions, num_classes, void=None):
@@ -133,8 +138,7 @@ def class_accuracy(matrix, void=None):
     Raises:
         ValueError: the matrix is not square.
     """
-    matrix = _check_matrix(matrix)
-    return _mean(_without_void(_ratio(np.diagonal(matrix), matrix.sum(axis=1)), void))
+    return _mean(_recall(_check_matrix(matrix), void))
 
 
 def scores(matrix, void=None, images=None):
@@ -157,11 +161,23 @@ def scores(matrix, void=None, images=None):
         miou=_mean(each),
         accuracy=accuracy(matrix),
         class_accuracy=class_accuracy(matrix, void),
-        iou=tuple(None if np.isnan(value) else float(value) for value in each),
+        iou=_or_none(each),
         num_classes=int(np.isfinite(each).sum()),
         pixels=int(matrix.sum()),
         images=images,
+        recall=_or_none(_recall(matrix, void)),
+        shares=tuple((matrix.sum(axis=1) / matrix.sum()).tolist()),
     )
+
+
+def _recall(matrix, void):
+    """Share of each class's pixels that is right; NaN where it does not occur, and for void."""
+    return _without_void(_ratio(np.diagonal(matrix), matrix.sum(axis=1)), void)
+
+
+def _or_none(values):
+    """Floats, None in the place of NaN."""
+    return tuple(None if np.isnan(value) else float(value) for value in values)
 
 
 def _check_ids(ids, name, num_classes, void):

@@ -180,6 +180,19 @@ def plot(path, spectra):
     atomic.write_png(path, np.asarray(canvas.buffer_rgba())[..., :3])
 
 
+def curves(spectra):
+    """Power by radius as short JSON numbers, for charts.
+
+    Args:
+        spectra: dict of name -> Spectrum, at least one, all of photos of one size.
+    Returns:
+        dict of lists of floats: "frequencies", and the power by each name.
+    """
+    values = {"frequencies": next(iter(spectra.values())).frequencies}
+    values |= {name: one.power for name, one in spectra.items()}
+    return {name: [float(f"{x:.5g}") for x in each] for name, each in values.items()}
+
+
 def _power(photos):
     """Windowed periodograms summed over photos, mean over channels: float64 [H, W // 2 + 1]."""
     height, width = photos.shape[1:3]

@@ -1,0 +1,291 @@
+"""What the signs of health say, in words: each with a sentence, a verdict and its rule of thumb.
+
+Thresholds are rules of thumb: they show where to look, they prove nothing.
+"""
+
+import dataclasses
+
+FINE, LOOK, BAD, UNKNOWN = "fine", "look at it", "bad", "not known yet"
+# Classes whose IoU is below it count as not painted.
+NOT_PAINTED = 0.02
+_RECENT = 0.1
+_FEW_MAPS = 0.0001
+
+
+@dataclasses.dataclass(frozen=True)
+class Sign:
+    """One sign of health.
+
+    Args:
+        name: what it is called.
+        value: the latest value in words.
+        verdict: FINE, LOOK, BAD or UNKNOWN.
+        meaning: one sentence on what it tells.
+        rule: the thresholds.
+        advice: what to try when it is not fine.
+        series: names of the logged numbers that show it over time.
+    """
+
+    name: str
+    value: str
+    verdict: str
+    meaning: str
+    rule: str
+    advice: str
+    series: tuple[str, ...] = ()
+
+
+def judge(series, evaluation=None, best="swd", better="lower"):
+    """Judges all signs.
+
+    Args:
+        series: dict of name -> (steps, values), from plots.read_metrics.
+        evaluation: the newest dict of evaluations.record, or None.
+        best: value that decides the best checkpoint, such as "swd".
+        better: "lower" or "higher".
+    Returns:
+        list of Sign, always the same ones in the same order.
+    """
+    rows = {row["measure"]: row for row in (evaluation or {}).get("rows", ())}
+    signs = (evaluation or {}).get("signs", {})
+    classes = (evaluation or {}).get("classes", ())
+    return [
+        _discriminator(series),
+        _overfitting(signs),
+        _segmenter(series, classes),
+        _ignored(rows, classes),
+        _frequencies(signs, rows),
+        _variety(signs),
+        _noise(signs),
+        _getting_better(series, best, better),
+        _finite(series),
+    ]
+
+
+def ignored_classes(row, classes):
+    """Classes of the label maps that a segmenter hardly finds in painted photos.
+
+    Args:
+        row: dict of protocol.Row with "iou" and "shares" of the classes in its details.
+        classes: list of {"name"} in the order of their ids.
+    Returns:
+        (names of those with an IoU below NOT_PAINTED though they have 0.01% of the pixels or more,
+        and a segmenter finds them in real photos where that is known; number of classes there).
+    """
+    details = row.get("details", {})
+    found, present = [], 0
+    real = details.get("iou_of_real")
+    real = real if isinstance(real, list | tuple) else []
+    for index, (name, iou, share) in enumerate(zip(
+            (one["name"] for one in classes), details.get("iou") or (),
+            details.get("shares") or (), strict=False)):
+        if not isinstance(share, float) or share < _FEW_MAPS or iou is None:
+            continue
+        present += 1
+        bound = real[index] if index < len(real) else None
+        if iou < NOT_PAINTED and not (bound is not None and bound < 2 * NOT_PAINTED):
+            found.append(name)
+    return found, present
+
+
+def _discriminator(series):
+    shares = [_recent(series, f"right_{kind}") for kind in ("real", "fake")]
+    scores = [_recent(series, f"score_{kind}") for kind in ("real", "fake")]
+    gap = None if None in scores else scores[0] - scores[1]
+    rule, verdict, value = "fine while D is right on 55 to 95% of the photos, bad above 99%", (
+        UNKNOWN), "not logged"
+    if None not in shares:
+        share = sum(shares) / 2
+        verdict = _level(share, LOOK if share < 0.55 else FINE, (0.95, LOOK), (0.99, BAD))
+        value = f"right on {shares[0]:.0%} of real and {shares[1]:.0%} of painted photos"
+        value += "" if gap is None else f"; scores {gap:.2f} apart"
+    elif gap is not None:
+        verdict = _level(gap, LOOK if gap < 0.1 else FINE, (6, LOOK), (12, BAD))
+        value = f"scores {gap:.2f} apart"
+        rule = "fine while mean scores are 0.1 to 6 apart, bad above 12"
+    return Sign(
+        "D tells real from painted", value, verdict,
+        "How well the discriminator separates the photos it trains on: near guessing it teaches "
+        "the generator nothing, and when it is always right its gradient vanishes.",
+        rule, "D wins: raise r1_gamma, lower optimizer.discriminator_rate or add "
+        "discriminator.augment; D guesses: the opposite, or give D more channels.",
+        ("score_real", "score_fake", "right_real", "right_fake"),
+    )  # fmt: skip
+
+
+def _overfitting(signs):
+    value, verdict = signs.get("signs/overfitting"), UNKNOWN
+    text = "not measured" if "signs/score_training" not in signs else (
+        "D does not tell training photos from painted ones, so there is no scale")
+    if value is not None:
+        verdict = _level(value, FINE, (0.4, LOOK), (0.8, BAD))
+        text = (f"{value:.2f}; held-out real photos judged real: "
+                f"{signs.get('signs/right_validation', 0):.0%}, training photos: "
+                f"{signs.get('signs/right_training', 0):.0%}")
+    return Sign(
+        "D overfits", text, verdict,
+        "Where the score of real photos that D never saw lies between that of its training photos "
+        "(0) and that of painted ones (1): towards 1 it knows its photos by heart.",
+        "fine below 0.4, bad above 0.8 (r_v of Karras et al. 2020)",
+        "Use discriminator.augment, more photos, a larger r1_gamma, or stop earlier. It also "
+        "rises where the held-out photos are of other places than the training photos.",
+        ("signs/overfitting", "signs/score_training", "signs/score_validation",
+         "signs/score_painted"),
+    )  # fmt: skip
+
+
+def _segmenter(series, classes):
+    number = sum(not one.get("void") for one in classes) or 10
+    value, verdict, text = _recent(series, "class_accuracy"), UNKNOWN, "not logged"
+    name = "class_accuracy"
+    if value is None and _recent(series, "pixel_accuracy") is not None:
+        name, value = "pixel_accuracy", _recent(series, "pixel_accuracy")
+    if value is not None:
+        most = max(_smooth(series[name][1]))
+        kind = "the pixels of a class, mean over classes" if name == "class_accuracy" else "pixels"
+        text = f"reads {value:.0%} of {kind}"
+        chance = 1 / number
+        verdict = BAD if value < 1.5 * chance else LOOK if value < 3 * chance else FINE
+        if value < 0.7 * most:
+            verdict, text = max(verdict, LOOK, key=_RANKS.index), f"{text}, {most:.0%} before"
+    return Sign(
+        "S reads painted photos", text, verdict,
+        "How much of the label map the segmenter finds again in what the generator has just "
+        "painted: if it stays near chance, the generator has lost the map.",
+        f"fine above 3 times chance (here {3 / number:.0%}), bad below 1.5 times, look where it "
+        "fell below 70% of its best",
+        "In the first hundreds of steps low is normal. Later: optimizer.discriminator_warmup, a "
+        "larger loss.segmentation, or a lower rate.",
+        ("class_accuracy", "pixel_accuracy", "loss_segmentation"),
+    )  # fmt: skip
+
+
+def _ignored(rows, classes):
+    texts, verdict = [], UNKNOWN
+    for measure, who in (("consistency mIoU", "S"), ("mIoU", "the judge")):
+        names, present = ignored_classes(rows.get(measure, {}), classes)
+        if not present:
+            continue
+        level = FINE if not names else BAD if len(names) > present / 4 else LOOK
+        verdict = level if verdict == UNKNOWN else max(verdict, level, key=_RANKS.index)
+        listed = ", ".join(names) if names else "none"
+        texts.append(f"{listed} of {present} classes, as {who} reads")
+    return Sign(
+        "Classes not painted", "; ".join(texts) or "not measured", verdict,
+        "Classes in the label maps that a segmenter does not find in the painted photos: the "
+        "generator paints something else there.",
+        f"IoU below {NOT_PAINTED:.0%}: look where there is one, bad where it is more than a "
+        "quarter of the classes",
+        "Rare classes come last: train longer, or set data.class_balance; tiny ones may need "
+        "larger photos.",
+        ("evaluation/consistency_mIoU", "signs/segmenter_class_accuracy"),
+    )  # fmt: skip
+
+
+def _frequencies(signs, rows):
+    value, verdict, text = signs.get("signs/high_frequencies_db"), UNKNOWN, "not measured"
+    if value is not None:
+        verdict = _level(abs(value), FINE, (3, LOOK), (6, BAD))
+        text = f"{10 ** (value / 10):.0%} of the power of real photos ({value:+.1f} dB)"
+        floor = rows.get("spectral distance", {}).get("details", {}).get("high_of_training")
+        if isinstance(floor, float):
+            text += f"; real training photos: {10 ** (floor / 10):.0%}"
+    return Sign(
+        "High frequencies", text, verdict,
+        "Fine detail (from a quarter cycle a pixel on) in painted photos against real ones: less "
+        "is blur, more is noise or a grid.",
+        "fine within 3 dB (50 to 200%), bad beyond 6 dB (25 to 400%)",
+        "Blur often goes with longer training; a grid that stays speaks for another "
+        "discriminator.name or decoder.weight.",
+        ("signs/high_frequencies_db",),
+    )  # fmt: skip
+
+
+def _variety(signs):
+    value, verdict, text = signs.get("signs/spread"), UNKNOWN, "not measured"
+    if value is not None:
+        verdict = BAD if value < 0.35 else LOOK if value < 0.6 else FINE
+        text = f"{value:.0%} of what real photos differ by"
+    return Sign(
+        "Photos differ from each other", text, verdict,
+        "How far painted photos of different label maps differ in each pixel, against real ones: "
+        "if they become alike, the generator has collapsed.",
+        "fine from 60% on, bad below 35%",
+        "Go back to an earlier checkpoint; raise r1_gamma or lower the rates.",
+        ("signs/spread",),
+    )  # fmt: skip
+
+
+def _noise(signs):
+    value, verdict, text = signs.get("signs/noise_difference"), UNKNOWN, "not measured"
+    if value is not None:
+        verdict = BAD if value < 0.5 else LOOK if value < 3 else FINE
+        text = f"other noise changes a pixel by {value:.1f} of 255 grey levels"
+    return Sign(
+        "Noise changes the photo", text, verdict,
+        "How far two photos of one label map differ: near 0 there is only one photo for each map.",
+        "fine from 3 grey levels on, bad below 0.5",
+        "generator.noise=mixed or pixel gives the noise more to do.",
+        ("signs/noise_difference",),
+    )  # fmt: skip
+
+
+def _getting_better(series, best, better):
+    steps, values = next(
+        (pair for name, pair in series.items() if name.lower() == f"evaluation/{best}"),
+        series.get(best, ([], [])))  # fmt: skip
+    verdict, text = UNKNOWN, f"{len(values)} measurements of {best}"
+    if len(values) >= 3:
+        sign = 1 if better == "lower" else -1
+        place = min(range(len(values)), key=lambda i: sign * values[i])
+        ratio = values[-1] / values[place] if values[place] else 1.0
+        worse = ratio if better == "lower" else 1 / ratio if ratio else float("inf")
+        late = steps[place] >= 0.7 * steps[-1]
+        verdict = BAD if worse > 1.5 else FINE if late or worse < 1.1 else LOOK
+        text = f"best {best} {values[place]:.4g} at step {steps[place]:,}, now {values[-1]:.4g}"
+    return Sign(
+        "Still getting better", text, verdict,
+        "Whether the measure that chooses the best checkpoint still falls or rises as it should; "
+        "it is only as good as that measure (docs/evaluation.md).",
+        "fine if the best is among the last 30% of the steps or now within 10% of it, bad if now "
+        "more than 1.5 times worse",
+        "Look at the sample grids of both steps; stop, or lower the rates.",
+        (f"evaluation/{best}",),
+    )  # fmt: skip
+
+
+def _finite(series):
+    times = len(series.get("data_order", ([], []))[1])
+    known = any(name.startswith("loss_") for name in series)
+    return Sign(
+        "Losses are finite",
+        f"went back {times} times" if times else "yes" if known else "nothing logged",
+        UNKNOWN if not known else FINE if not times else LOOK if times < 3 else BAD,
+        "How often the run went back to a checkpoint because a loss was not finite.",
+        "look from once on, bad from 3 times on",
+        "Lower the rates, or use compute_dtype=float32.",
+        ("data_order",),
+    )
+
+
+_RANKS = (UNKNOWN, FINE, LOOK, BAD)
+
+
+def _level(value, verdict, *limits):
+    """The verdict, or that of the last limit which the value is above."""
+    for limit, above in limits:
+        verdict = above if value > limit else verdict
+    return verdict
+
+
+def _recent(series, name):
+    """Mean of the last tenth of what was logged, of 5 to 50 values; None where nothing was."""
+    values = series.get(name, ([], []))[1]
+    number = min(50, max(5, int(_RECENT * len(values))))
+    return sum(values[-number:]) / len(values[-number:]) if values else None
+
+
+def _smooth(values):
+    """Running means over as many values as `_recent` takes."""
+    number = min(len(values), 50, max(5, int(_RECENT * len(values))))
+    return [sum(values[i : i + number]) / number for i in range(len(values) - number + 1)]
