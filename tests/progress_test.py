@@ -27,7 +27,7 @@ def test_time_of_an_evaluation_is_not_counted_in_the_rate(clock):
 
 
 def test_bar_of_an_evaluation_counts_photos_and_vanishes(capsys):
-    progress = logs.Progress(0, 10, 4)
+    progress = logs.Progress(0, 10, 4, terminal=True)
     with progress.inner(20, "evaluate") as bar:
         bar.delay = 0
         bar.update(15)
@@ -44,3 +44,22 @@ def test_hidden_progress_shows_no_bar_of_an_evaluation(capsys):
         bar.delay = 0
         bar.update(15)
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_an_interval_tells_losses_signs_rate_time_left_and_memory(clock, capsys):
+    progress = logs.Progress(100, 1000, 4, terminal=False)
+    clock.time += 50
+    progress.show(200, {
+        "loss_fake": 0.25, "loss_generator": 1.5, "class_accuracy": 0.5, "right_real": 0.75,
+        "speed/images_per_second": 8.0, "speed/memory_gib": 1.25})
+    assert capsys.readouterr().err == (
+        "step 200/1,000 | generator 1.5, fake 0.25 | S reads 50% of a class | "
+        "D right on 75% of real | 8 photos/s | 1.2 GiB | 06:40 left\n")
+
+
+def test_without_a_terminal_there_is_no_bar(capsys):
+    progress = logs.Progress(0, 10, 4, terminal=False)
+    progress.advance()
+    progress.say("done")
+    progress.close()
+    assert capsys.readouterr().err == "done\n"

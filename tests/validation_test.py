@@ -45,7 +45,7 @@ def watch(given, devices=None):
 def measured(given, devices=None):
     """Rows of the untrained state."""
     own = watch(given, devices)
-    return own.measure(initial(), initial().collections["generator"])
+    return own.measure(initial(), initial().collections["generator"]).rows
 
 
 def make_judge(folder, size=(16, 16), spec=tiny_run.SPEC, pairs="scenes:test"):
@@ -99,10 +99,11 @@ def test_only_what_is_asked_for_is_measured_in_the_stated_direction(tmp_path, mo
     given = settings("fid,judge,swd", "kd_judge", evaluation={
         "judge": make_judge(tmp_path / "judge")})
     begun, own = [], watch(given)
-    rows = own.measure(initial(), initial().collections["generator"], begin=begun.append)
+    rows = own.measure(initial(), initial().collections["generator"], begin=begun.append).rows
     assert set(validation.values(rows)) == {
         "fid", "miou", "pixel_accuracy", "fd_judge", "kd_judge", "swd"}
-    assert begun == ["inception", "judge distances", "judge scores", "sliced wasserstein"]
+    assert begun == ["inception", "judge distances", "judge scores", "sliced wasserstein",
+                     "signs of health"]
     rows += measured(settings("spectrum,consistency,ms_ssim,kid"))
     found = {protocol.value_name(row): row.better for row in rows}
     assert found == {k: v for values in sections.MEASURES.values() for k, v in values.items()}

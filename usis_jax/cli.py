@@ -27,6 +27,7 @@ from usis_jax.commands import (
     import_torch,
     inspect,
     prepare,
+    report,
     sample,
     train,
     train_judge,
@@ -34,8 +35,8 @@ from usis_jax.commands import (
 
 # In the order of `usis --help`: first the path from data to photos, then what stands beside it.
 PATH = (prepare, train, evaluate, sample, demo)
-OTHERS = (export, doctor, inspect, compile, train_judge, get_weights, import_torch, export_torch,
-          completion)
+OTHERS = (export, report, doctor, inspect, compile, train_judge, get_weights, import_torch,
+          export_torch, completion)
 COMMANDS = (*PATH, *OTHERS)
 
 _LONGEST = 8000

@@ -106,6 +106,8 @@ def _checked(value):
         raise ValueError("no evaluation")
     good = []
     for row in rows:
+        if not isinstance(row, dict):
+            continue
         named = isinstance(row.get("measure"), str) and _is_number(row.get("value"))
         if named and (row.get("real") is None or _is_number(row["real"])):
             texts = {name: str(row.get(name, "")) for name in ("better", "protocol")}

@@ -13,7 +13,6 @@ import tqdm
 
 from usis_jax import atomic, boards, event_files, plots
 
-
 _LOSSES = ("generator", "segmentation", "real", "fake", "reconstruction")
 _SHOWN = {
     "class_accuracy": "S reads {:.0%} of a class",

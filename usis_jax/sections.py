@@ -258,14 +258,6 @@ class Evaluation(Section):
         return tuple(word.strip() for word in self.measures.split(","))
 
 
-@dataclasses.dataclass(frozen=True)
-class Wandb(Section):
-    """Where the numbers of a run go besides the work directory."""
-
-    prefix: ClassVar[str] = "wandb."
-    project: str = ""
-
-
 def parse_data(spec: str) -> tuple[str, str]:
     """Name and split of one source, as ("camvid", "train[:50%]") of "camvid:train[:50%]".
 

@@ -7,7 +7,7 @@ of classes and the void id are no settings: they come from the label spec of `da
 import dataclasses
 import json
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from usis_jax import fields
 from usis_jax.fields import Section, limited
@@ -20,8 +20,15 @@ from usis_jax.sections import (
     Loss,
     Optimizer,
     Segmenter,
-    Wandb,
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Wandb(Section):
+    """Where the numbers of a run go besides the work directory."""
+
+    prefix: ClassVar[str] = "wandb."
+    project: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,11 +79,11 @@ def ignored_classes(row, classes):
     for index, (name, iou, share) in enumerate(zip(
             (one["name"] for one in classes), details.get("iou") or (),
             details.get("shares") or (), strict=False)):
-        if not isinstance(share, float) or share < _FEW_MAPS or iou is None:
+        if not isinstance(share, float) or share < _FEW_MAPS or not isinstance(iou, float):
             continue
         present += 1
         bound = real[index] if index < len(real) else None
-        if iou < NOT_PAINTED and not (bound is not None and bound < 2 * NOT_PAINTED):
+        if iou < NOT_PAINTED and not (isinstance(bound, float) and bound < 2 * NOT_PAINTED):
             found.append(name)
     return found, present
 

@@ -1,6 +1,5 @@
 """`usis evaluate`: measures photos that runs paint, with real photos beside them."""
 
-import dataclasses
 import sys
 
 from usis_jax.commands import arguments
@@ -97,7 +96,7 @@ def run(values) -> dict | None:
         print(f"  {name}: left out, {why}")
     if values.markdown:
         atomic.write_text(values.markdown, table.markdown(result["rows"]))
-    return {"command": "evaluate", **result}
+    return result
 
 
 def _bar(text):
@@ -148,8 +147,8 @@ def _perceptual(values):
 
 
 def _one(values, folder, step, judge, inception, learned):
-    from usis_jax import parallel
-    from usis_jax.evaluation import controls, material, protocol, spectrum
+    from usis_jax import evaluations, parallel
+    from usis_jax.evaluation import controls, health, material, protocol, spectrum
 
     sizes = material.Sizes(photos=values.num_photos, samples=values.num_samples, seed=values.seed)
     with _bar("paint") as bar:
@@ -165,12 +164,21 @@ def _one(values, folder, step, judge, inception, learned):
             rows = controls.add(rows, found, advance=bar.update, **tools)
     if values.plot and parallel.is_first():
         spectrum.plot(values.plot, protocol.spectra(found))
-    return {
-        "name": found.name,
-        "workdir": str(folder),
-        "step": found.step,
-        "label_maps": len(found.labels),
-        "real_photos": {"number": len(found.real), "hash": material.digest(found.real)},
-        "rows": [dataclasses.asdict(row) for row in rows],
-        "left_out": left_out,
-    }
+    result = evaluations.record(
+        "evaluate", found.step, found.generator.spec, len(found.labels), rows,
+        health.measure(found, rows), left_out, name=found.name, workdir=str(folder),
+        real_photos={"number": len(found.real), "hash": material.digest(found.real)},
+    )  # fmt: skip
+    if parallel.is_first():
+        _keep(folder, result)
+    return result
+
+
+def _keep(folder, result):
+    """Keeps a result in the work directory for reports, if it can be written."""
+    from usis_jax import evaluations
+
+    try:
+        evaluations.keep(folder, result)
+    except OSError as error:
+        print(f"usis: not kept in {folder}/{evaluations.FOLDER}: {error.strerror}", file=sys.stderr)

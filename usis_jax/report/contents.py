@@ -1,0 +1,164 @@
+"""What a report shows, read from a work directory; parts that are missing or damaged are named."""
+
+import json
+import math
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from usis_jax import (
+    __version__,
+    boards,
+    environment,
+    evaluations,
+    plots,
+    sections,
+    verdicts,
+    workdirs,
+)
+from usis_jax import settings as settings_lib
+
+# Points of a curve; more are averaged.
+_MOST_POINTS = 1000
+_NUMBER = re.compile(r"[0-9]{1,15}")
+
+
+def collect(workdir):
+    """Reads everything but the pictures.
+
+    Args:
+        workdir: directory of a run.
+    Returns:
+        dict of JSON values, see `page/report.js`; "notes" says what could not be read.
+    Raises:
+        FileNotFoundError: no run was started there.
+        ValueError: its config cannot be used.
+    """
+    workdir = Path(workdir)
+    settings = workdirs.load_settings(workdir)
+    series, notes = _series(workdir)
+    found, faults = evaluations.read(workdir)
+    starts = environment.read(workdir)
+    if (workdir / environment.FILE).exists() and not starts:
+        faults.append(f"{environment.FILE} cannot be read")
+    if not found:
+        notes.append("No evaluation is kept here yet: class scores, spectra and the table of "
+                     "measures appear after the first one (eval_interval, or usis evaluate).")
+    saved = _checkpoints(workdir)
+    steps = [series[name][0][-1] for name in series] + [one["step"] for one in saved]
+    best, better = settings.evaluation.best, _better(settings.evaluation.best)
+    newest = _with_signs(found)
+    return {
+        "name": workdir.absolute().name,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "step": max(steps, default=0),
+        "steps": settings.steps,
+        "best": _best(series, best, better),
+        "signs": [vars(sign) for sign in verdicts.judge(series, newest, best, better)],
+        "signs_step": newest["step"] if newest else None,
+        "series": {boards.grouped(name): _thinned(*pair) for name, pair in series.items()},
+        "evaluations": [_short(one) for one in found[-30:]],
+        "config": _config(settings),
+        "starts": starts[-20:],
+        "checkpoints": saved,
+        "notes": notes + faults,
+    }
+
+
+def _series(workdir):
+    """Logged numbers by name, and sentences about lines that could not be read."""
+    try:
+        series = plots.read_metrics(workdir)
+    except (OSError, ValueError) as error:
+        return {}, [f"No curves: {error}"]
+    text = (workdir / plots.METRICS_FILE).read_text(encoding="utf-8", errors="replace")
+    damaged = sum(bool(line.strip()) and not plots.logged_row(line) for line in text.splitlines())
+    lines = "1 line" if damaged == 1 else f"{damaged} lines"
+    notes = [f"{lines} of {plots.METRICS_FILE} cannot be read and left out."] if damaged else []
+    merged = {}
+    for name, (steps, values) in series.items():
+        # Runs of earlier versions logged this measure under another name.
+        former = re.fullmatch(r"swd(?:/(\d+))?", name)
+        level = f"_{former[1]}" if former and former[1] else ""
+        own = f"evaluation/SWD{level}" if former else name
+        before = merged.get(own, ([], []))
+        merged[own] = before[0] + steps, before[1] + values
+    return merged, notes
+
+
+def _thinned(steps, values):
+    """Steps and values of a curve, neighbours averaged where there are too many."""
+    each = -(-len(values) // _MOST_POINTS)
+    groups = range(0, len(values), each)
+    means = [sum(values[i : i + each]) / len(values[i : i + each]) for i in groups]
+    return [[steps[min(i + each, len(steps)) - 1] for i in groups],
+            [float(f"{value:.5g}") for value in means]]  # fmt: skip
+
+
+def _with_signs(found):
+    """The newest evaluation; where it lacks signs or S's scores, older ones do not fill in."""
+    return next((one for one in reversed(found) if one["signs"]), found[-1] if found else None)
+
+
+def _short(one):
+    """An evaluation without what no chart shows."""
+    kept = ("iou", "iou_of_real", "recall", "shares", "spectra", "bands", "low", "middle", "high",
+            "high_of_training")  # fmt: skip
+    rows = [{**{name: row.get(name) for name in ("measure", "value", "real", "better", "protocol",
+                                                "warning", "controls")},
+             "details": {k: v for k, v in row["details"].items() if k in kept}}
+            for row in one["rows"]]  # fmt: skip
+    names = ("command", "step", "time", "label_maps", "signs", "left_out", "classes")
+    return {name: one.get(name) for name in names} | {"rows": rows}
+
+
+def _better(best):
+    return next(values[best] for values in sections.MEASURES.values() if best in values)
+
+
+def _best(series, best, better):
+    """Step and value of the best measurement during training, or None."""
+    pair = next((pair for name, pair in series.items() if name.lower() == f"evaluation/{best}"),
+                None)  # fmt: skip
+    if pair is None:
+        return None
+    choose = min if better == "lower" else max
+    place = choose(range(len(pair[1])), key=lambda i: pair[1][i])
+    return {"measure": best, "better": better, "step": pair[0][place], "value": pair[1][place]}
+
+
+def _config(settings):
+    """Every field as [name, value, default], as text."""
+    own, base = settings_lib.flatten(settings), settings_lib.flatten(settings_lib.Settings())
+    return [[name, _text(value), _text(base[name])] for name, value in own.items()]
+
+
+def _text(value):
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _checkpoints(workdir):
+    """Step, time, size in bytes and measured value of each checkpoint on the disk."""
+    folder, found = workdir / "checkpoints", []
+    entries = list(folder.iterdir()) if folder.is_dir() else []
+    for path in entries:
+        if not _NUMBER.fullmatch(path.name) or not path.is_dir():
+            continue
+        try:
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            when = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+        except OSError:  # removed while it was looked at
+            continue
+        found.append({"step": int(path.name), "time": when, "bytes": size,
+                      "metrics": _metrics(path)})  # fmt: skip
+    return sorted(found, key=lambda one: one["step"])
+
+
+def _metrics(path):
+    """What a checkpoint was measured by, {} where it was not."""
+    try:
+        found = json.loads((path / "metrics/metrics").read_text(encoding="utf-8"))
+        return {str(k): float(v) for k, v in found.items() if math.isfinite(float(v))}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}

@@ -1,0 +1,217 @@
+const curve = (name, title, more = {}) => {
+  const [x, y] = data.series[name] || [[], []];
+  return {name: title, x, y, ...more};
+};
+const empty = (id, text) => { if (!at(id).childNodes.length) at(id).append(make("p", {}, text)); };
+const newest = (test) => [...data.evaluations].reverse().find(test);
+const row = (one, measure) => one.rows.find((r) => r.measure === measure);
+
+function header() {
+  document.title = `${data.name} · usis report`;
+  document.querySelector("h1").textContent = data.name;
+  const texts = [`step ${short(data.step)} of ${short(data.steps)}`];
+  if (data.best) texts.push(
+    `best ${data.best.measure} ${short(data.best.value)} at step ${short(data.best.step)}`);
+  const count = (verdict) => data.signs.filter((s) => s.verdict === verdict).length;
+  texts.push(`signs: ${count("fine")} fine, ${count("look at it")} to look at, ` +
+    `${count("bad")} bad`);
+  texts.push(`written ${when(data.made)} by usis_jax ${data.version}`);
+  at("summary").textContent = texts.join(" · ");
+  for (const note of data.notes) at("notes").append(make("p", {class: "note"}, note));
+}
+
+function health() {
+  for (const sign of data.signs) {
+    const kind = {fine: "fine", "look at it": "look", bad: "bad"}[sign.verdict] || "unknown";
+    const card = make("div", {class: `sign ${kind}`},
+      make("b", {}, sign.name, make("span", {class: "verdict"}, sign.verdict)),
+      make("p", {class: "value"}, sign.value), make("p", {}, sign.meaning),
+      make("p", {}, `Rule of thumb: ${sign.rule}.`));
+    if (kind === "look" || kind === "bad") card.append(make("p", {}, `Try: ${sign.advice}`));
+    at("signs").append(card);
+  }
+  const charts = at("sign-charts"), share = (v) => `${Math.round(100 * v)}%`;
+  chart(charts, [curve("signs/score_real", "real"), curve("signs/score_fake", "painted")],
+    {title: "D's mean score in training", x: "step", y: "score (logit)", smooth: true});
+  chart(charts, [curve("signs/right_real", "real photos"),
+    curve("signs/right_fake", "painted photos")],
+    {title: "Share that D judges right", x: "step", y: "share", tick: share, smooth: true});
+  chart(charts, [curve("signs/score_training", "training photos"),
+    curve("signs/score_validation", "held-out photos"), curve("signs/score_painted", "painted")],
+    {title: "D's mean score at evaluations", x: "step", y: "score (logit)"});
+  chart(charts, [curve("signs/overfitting", "D overfits (0 to 1)")],
+    {title: "Does D overfit?", x: "step", y: "r_v", zero: true});
+  chart(charts, [curve("signs/class_accuracy", "mean over classes"),
+    curve("signs/pixel_accuracy", "all pixels")],
+    {title: "What S reads right of painted photos", x: "step", y: "share", tick: share,
+      zero: true, smooth: true});
+  chart(charts, [curve("signs/high_frequencies_db", "painted against real")],
+    {title: "High frequencies", x: "step", y: "decibels"});
+  chart(charts, [curve("signs/spread", "painted against real")],
+    {title: "How far photos differ from each other", x: "step", y: "ratio", zero: true});
+  chart(charts, [curve("signs/noise_difference", "two noises, one label map")],
+    {title: "What the noise changes", x: "step", y: "grey levels of 255", zero: true});
+}
+
+function samples() {
+  const frames = data.frames, slider = at("slider"), image = at("grid");
+  if (!frames.length) return at("player").replaceWith(make("p", {}, "No sample grid yet."));
+  let timer = null;
+  const show = (i) => {
+    slider.value = i;
+    image.src = frames[i].source;
+    image.width = frames[i].width;
+    at("shown-step").textContent = short(frames[i].step);
+    slider.setAttribute("aria-valuetext", `step ${frames[i].step}`);
+  };
+  const stop = () => { clearInterval(timer); timer = null; at("play").textContent = "Play"; };
+  slider.max = frames.length - 1;
+  slider.oninput = () => { stop(); show(+slider.value); };
+  at("play").onclick = () => {
+    if (timer) return stop();
+    let i = +slider.value >= frames.length - 1 ? 0 : +slider.value;
+    show(i);
+    at("play").textContent = "Stop";
+    timer = setInterval(() => { if (++i >= frames.length) stop(); else show(i); }, 500);
+  };
+  show(frames.length - 1);
+}
+
+/* One entry for each measure and protocol, the newest of each. */
+function measures() {
+  const found = new Map();
+  for (const one of data.evaluations) for (const r of one.rows)
+    found.set(`${r.measure}: ${r.protocol}`, {...r, step: one.step});
+  const rows = [...found.values()];
+  const names = [...new Set(rows.flatMap((r) => Object.keys(r.controls || {})))];
+  if (rows.length) at("table").append(table(
+    ["measure", "step", "painted", "real photos", ...names, "better", "how it was measured"],
+    rows.map((r) => [r.measure, short(r.step), short(r.value), short(r.real),
+      ...names.map((name) => short((r.controls || {})[name])), r.better,
+      make("span", {}, r.protocol, r.warning ? make("small", {}, `Note: ${r.warning}`) : "")]),
+    [1, 2, 3, ...names.map((_, i) => 4 + i)]));
+  const logged = Object.keys(data.series).filter((name) => name.startsWith("evaluation/") &&
+    !name.endsWith("_real") && !/_\d+$/.test(name));
+  const key = (measure) => `evaluation/${measure.replaceAll(" ", "_")}`;
+  const all = new Set([...logged, ...rows.map((r) => key(r.measure))]);
+  for (const name of all) {
+    const title = name.split("/")[1].replaceAll("_", " "), same = rows.find((r) =>
+      key(r.measure) === name);
+    const later = data.evaluations.filter((one) => one.command === "evaluate")
+      .flatMap((one) => one.rows.filter((r) => key(r.measure) === name)
+        .map((r) => ({...r, step: one.step})));
+    const curves = [curve(name, "painted"), curve(`${name}_real`, "real photos", {dashed: true})];
+    const bound = later.filter((r) => r.real !== null);
+    curves.push({name: "painted, usis evaluate", points: true, x: later.map((r) => r.step),
+      y: later.map((r) => r.value)});
+    curves.push({name: "real, usis evaluate", points: true, x: bound.map((r) => r.step),
+      y: bound.map((r) => r.real)});
+    chart(at("measure-charts"), curves, {title: title + (same ? ` (${same.better} is better)` : ""),
+      x: "step", y: title});
+  }
+  empty("table", "Nothing was measured yet.");
+}
+
+function classes() {
+  for (const [measure, who] of [["consistency mIoU", "S, the run's own segmenter"],
+    ["mIoU", "the judge, trained on real photos"]]) {
+    const one = newest((e) => e.classes.length && (row(e, measure)?.details.iou || []).length);
+    if (!one) continue;
+    const {iou, iou_of_real: real, recall = [], shares = []} = row(one, measure).details;
+    const bounds = Array.isArray(real) ? real : [];
+    at("bars").append(make("h3", {}, `IoU of each class by ${who}, step ${short(one.step)}`));
+    if (bounds.length) at("bars").append(make("p", {}, "The dark mark is the same on real photos."));
+    const order = iou.map((_, i) => i).filter((i) => iou[i] !== null)
+      .sort((a, b) => (shares[b] || 0) - (shares[a] || 0));
+    for (const i of order) {
+      const fill = make("div", {class: "fill"}), track = make("div", {class: "track"}, fill);
+      fill.style.width = `${100 * iou[i]}%`;
+      fill.style.background = `rgb(${(one.classes[i]?.colour || [90, 120, 150]).map(Number)})`;
+      if (typeof bounds[i] === "number") {
+        const mark = make("div", {class: "real"});
+        mark.style.left = `${100 * bounds[i]}%`;
+        track.append(mark);
+      }
+      const texts = [`IoU ${percent(iou[i])}`];
+      if (typeof recall[i] === "number") texts.push(`read ${percent(recall[i])}`);
+      if (typeof shares[i] === "number") texts.push(`of pixels ${percent(shares[i])}`);
+      at("bars").append(make("div", {class: `class ${iou[i] < 0.02 ? "missed" : ""}`},
+        make("span", {}, one.classes[i]?.name ?? `class ${i}`), track,
+        make("span", {}, texts.join(" · "))));
+    }
+  }
+  empty("bars", "No evaluation with classes yet.");
+}
+
+function spectra() {
+  const one = newest((e) => row(e, "spectral distance")?.details.spectra);
+  if (!one) return empty("spectrum-charts", "No evaluation with spectra yet.");
+  const details = row(one, "spectral distance").details, own = details.spectra;
+  const titles = {painted: "painted", validation: "real, held out", training: "real, training"};
+  chart(at("spectrum-charts"), Object.keys(titles).filter((k) => own[k]).map((k) =>
+    ({name: titles[k], x: own.frequencies, y: own[k], dashed: k !== "painted"})),
+    {title: `Power by frequency, step ${short(one.step)}`, x: "cycles per pixel", y: "power",
+      log: true});
+  const ratio = own.frequencies.map((_, i) => 10 * Math.log10(own.painted[i] / own.validation[i]));
+  chart(at("spectrum-charts"), [{name: "painted / real", x: own.frequencies, y: ratio}],
+    {title: "Too much (+) or too little (-) power", x: "cycles per pixel", y: "decibels"});
+  const bands = Object.entries(details.bands || {});
+  if (bands.length) at("spectrum-charts").append(make("figure", {},
+    make("figcaption", {}, "Haar sub-bands, painted against real (level 1 is the finest)"),
+    table(["level", "horizontal edges", "vertical edges", "diagonals"],
+      [...new Set(bands.map(([name]) => name.split("/")[0]))].map((level) => [level,
+        ...["LH", "HL", "HH"].map((b) => {
+          const db = details.bands[`${level}/${b}`];
+          return `${db > 0 ? "+" : ""}${db.toFixed(1)} dB`;
+        })]), [1, 2, 3])));
+}
+
+function curves() {
+  const losses = at("loss-charts");
+  chart(losses, [curve("losses/generator", "adversarial"),
+    curve("losses/segmentation", "segmentation")], {title: "Generator (and S)", x: "step",
+    y: "loss", zero: true, smooth: true});
+  chart(losses, [curve("losses/real", "real photos"), curve("losses/fake", "painted photos")],
+    {title: "Discriminator (guessing is 0.69)", x: "step", y: "loss", zero: true, smooth: true});
+  chart(losses, [curve("losses/reconstruction", "L1 of real photos")],
+    {title: "Reconstruction by the decoder", x: "step", y: "loss", zero: true, smooth: true});
+  chart(losses, [curve("losses/r1", "R1")], {title: "Gradient penalty", x: "step",
+    y: "squared slope", zero: true, smooth: true});
+  empty("loss-charts", "Nothing was logged yet.");
+  chart(at("speed-charts"), [curve("speed/images_per_second", "photos a second")],
+    {title: "Throughput", x: "step", y: "photos a second", zero: true});
+  chart(at("speed-charts"), [curve("speed/memory_gib", "process"),
+    curve("speed/device_memory_gib", "fullest device")],
+    {title: "Memory", x: "step", y: "GiB", zero: true});
+  empty("speed-charts", "Nothing was logged yet.");
+}
+
+function setup() {
+  const changed = data.config.filter(([, own, base]) => own !== base);
+  at("config").append(changed.length ? table(["field", "here", "base"], changed) :
+    make("p", {}, "None: all fields are as in base."),
+  make("details", {}, make("summary", {}, `All ${data.config.length} fields`),
+    table(["field", "value"], data.config.map((c) => c.slice(0, 2)))));
+  const last = data.starts.at(-1);
+  if (last) {
+    const packages = Object.entries(last.packages || {}).map((pair) => pair.join(" ")).join(", ");
+    at("environment").append(table(["", "last start"], [["command", make("code", {}, last.command)],
+      ["devices", last.devices], ["processes", last.processes], ["processors", last.processors],
+      ["system", `${last.system}, Python ${last.python}`], ["packages", packages]]),
+    make("h3", {}, "Starts"), table(["time", "at step", "devices"],
+      data.starts.map((s) => [when(s.time), short(s.step), s.devices]), [1]));
+  }
+  empty("environment", "Not recorded: the run was started by an earlier version.");
+  if (data.checkpoints.length) at("checkpoints").append(table(
+    ["step", "written", "size", "measured"], data.checkpoints.map((c) => [short(c.step),
+      when(c.time), `${(c.bytes / 2 ** 20).toFixed(1)} MiB`,
+      Object.entries(c.metrics).map(([k, v]) => `${k} ${short(v)}`).join(", ") || "-"]), [0, 2]));
+  empty("checkpoints", "None yet.");
+}
+
+for (const part of [header, health, samples, measures, classes, spectra, curves, setup]) part();
+at("smooth").oninput = () => {
+  at("smooth-value").textContent = at("smooth").value;
+  redraws.forEach((draw) => draw());
+};
+at("smooth-value").textContent = at("smooth").value;
