@@ -231,12 +231,13 @@ def test_two_hosts_measure_together_what_one_does(tmp_path):
     stored = trees.flatten({name: variables[name] for name in collections})
     for name, value in trees.flatten(collections).items():
         np.testing.assert_allclose(stored[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
-    expected = validation.values(own.measure(trained, collections))
+    expected = validation.values(own.measure(trained, collections).rows)
     assert first["evaluation"] == pytest.approx(expected, rel=1e-3) == meta["metrics"]
     evaluated = json.loads((tmp_path / "evaluated.json").read_text())
     found = {row["measure"]: row["value"] for row in evaluated["rows"]}
     assert found["SWD"] == pytest.approx(expected["swd"], rel=1e-3)
     assert found["consistency mIoU"] == pytest.approx(expected["consistency_miou"], rel=1e-3)
+    assert (tmp_path / "run/report.html").is_file()
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1:]
     assert json.loads(line)["evaluation/SWD"] == meta["metrics"]["swd"]
     assert [path.name for path in (tmp_path / "run/samples").iterdir()] == ["step_000001.png"]

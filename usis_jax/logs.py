@@ -13,7 +13,7 @@ import tqdm
 
 from usis_jax import atomic, boards, event_files, plots
 
-_LOSSES = ("generator", "segmentation", "real", "fake", "reconstruction")
+_LOSSES = ("generator", "segmentation", "real", "fake", "reconstruction", "judge")
 _SHOWN = {
     "class_accuracy": "S reads {:.0%} of a class",
     "right_real": "D right on {:.0%} of real",

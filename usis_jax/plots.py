@@ -49,14 +49,17 @@ def logged_row(line: str) -> dict:
 
 
 def plot_losses(workdir):
-    """Draws every logged series into `losses.png`, one panel for each prefix of the names.
+    """Draws the logged series into `losses.png`, one panel for each prefix of the names.
+
+    Rates and signs of health of evaluations are in the report only.
 
     Args:
         workdir: directory of the run.
     Returns:
         Path of the picture, or None if there is nothing to draw yet.
     """
-    series = {k: v for k, v in read_metrics(workdir).items() if not k.startswith("speed/")}
+    series = {k: v for k, v in read_metrics(workdir).items()
+              if not k.startswith(("speed/", "signs/"))}  # fmt: skip
     if not series:
         return None
     panels = {}

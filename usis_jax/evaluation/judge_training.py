@@ -124,7 +124,7 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
     step_function = runner.compile(
         functools.partial(_step, network=network, optimiser=optimiser))
     bar = logs.Progress(0, training.steps, training.batch_size, progress and parallel.is_first())
-    means, interval = logs.Means(), max(1, min(20, training.steps // 10))
+    means, interval = logs.Means(), max(1, training.steps // 20)
     batches = parallel.prefetch(pairs_lib.training(
         pairs, training.batch_size, size, flip, training.seed, runner.process_index,
         runner.process_count), runner)
@@ -136,7 +136,7 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
                 bar.restart(1)
             if step % interval == 0 or step == training.steps:
                 means.add(step, {"loss_judge": float(metrics["loss"])})
-                bar.show(means.take(), bar.rates(step))
+                bar.show(step, means.take() | bar.rates(step))
     finally:
         bar.close()
     return runner.fetch(state[0]), bar.overall()
