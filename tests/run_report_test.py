@@ -9,6 +9,7 @@ import pytest
 import tiny_run
 
 from usis_jax import atomic, cli, environment, evaluations, workdirs
+from usis_jax.data.label_spec import LabelSpec
 from usis_jax.evaluation import protocol
 from usis_jax.report import reporting
 
@@ -137,6 +138,13 @@ def test_evaluations_of_another_kind_stand_beside_each_other(tmp_path):
     assert len(found) == 4 and not faults and found[0]["signs"] == {}
     evaluations.drop_after(tmp_path, 3)
     assert max(one["step"] for one in evaluations.read(tmp_path)[0]) == 3
+
+
+def test_label_spec_without_colours_has_some_in_the_report(tmp_path):
+    spec = LabelSpec("plain", ("a", "b", "c"))
+    found = evaluations.record("train", 1, spec, 3, [], {})
+    assert len({tuple(one["colour"]) for one in found["classes"]}) == 3
+    evaluations.keep(tmp_path, found)
 
 
 def test_many_starts_and_a_damaged_file_do_not_matter(tmp_path):

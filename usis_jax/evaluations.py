@@ -42,7 +42,7 @@ def record(command, step, spec, label_maps, rows, signs, left_out=None, **more):
         "left_out": left_out or {},
         "classes": [
             {"name": name, "colour": [int(part) for part in colour], "void": index == spec.void}
-            for index, (name, colour) in enumerate(zip(spec.classes, spec.palette, strict=True))
+            for index, (name, colour) in enumerate(zip(spec.classes, spec.colours, strict=True))
         ],
     }
 

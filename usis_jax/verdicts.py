@@ -9,6 +9,8 @@ FINE, LOOK, BAD, UNKNOWN = "fine", "look at it", "bad", "not known yet"
 # Classes whose IoU is below it count as not painted.
 NOT_PAINTED = 0.02
 _RECENT = 0.1
+# Logged values below which there is no verdict on them.
+_ENOUGH = 5
 _FEW_MAPS = 0.0001
 
 
@@ -93,7 +95,7 @@ def _discriminator(series):
     scores = [_recent(series, f"score_{kind}") for kind in ("real", "fake")]
     gap = None if None in scores else scores[0] - scores[1]
     rule, verdict, value = "fine while D is right on 55 to 95% of the photos, bad above 99%", (
-        UNKNOWN), "not logged"
+        UNKNOWN), "too little is logged"
     if None not in shares:
         share = sum(shares) / 2
         verdict = _level(share, LOOK if share < 0.55 else FINE, (0.95, LOOK), (0.99, BAD))
@@ -136,7 +138,7 @@ def _overfitting(signs):
 
 def _segmenter(series, classes):
     number = sum(not one.get("void") for one in classes) or 10
-    value, verdict, text = _recent(series, "class_accuracy"), UNKNOWN, "not logged"
+    value, verdict, text = _recent(series, "class_accuracy"), UNKNOWN, "too little is logged"
     name = "class_accuracy"
     if value is None and _recent(series, "pixel_accuracy") is not None:
         name, value = "pixel_accuracy", _recent(series, "pixel_accuracy")
@@ -279,13 +281,13 @@ def _level(value, verdict, *limits):
 
 
 def _recent(series, name):
-    """Mean of the last tenth of what was logged, of 5 to 50 values; None where nothing was."""
+    """Mean of the last tenth of what was logged, of 5 to 50 values; None where there are fewer."""
     values = series.get(name, ([], []))[1]
-    number = min(50, max(5, int(_RECENT * len(values))))
-    return sum(values[-number:]) / len(values[-number:]) if values else None
+    number = min(50, max(_ENOUGH, int(_RECENT * len(values))))
+    return sum(values[-number:]) / number if len(values) >= _ENOUGH else None
 
 
 def _smooth(values):
     """Running means over as many values as `_recent` takes."""
-    number = min(len(values), 50, max(5, int(_RECENT * len(values))))
+    number = min(len(values), 50, max(_ENOUGH, int(_RECENT * len(values))))
     return [sum(values[i : i + number]) / number for i in range(len(values) - number + 1)]
