@@ -110,6 +110,25 @@ def test_damage_anywhere_is_found_or_does_no_harm(tmp_path):
     assert found >= 5
 
 
+def test_damaged_measurement_does_not_make_a_checkpoint_the_best(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 4, metrics={"swd": 1.0})
+        _save(checkpoints, 5, metrics={"swd": 2.0})
+    path = tmp_path / "checkpoints/4/meta/metadata"
+    data, chosen = path.read_bytes(), []
+    places = [data.index(word) + i for word in (b'"swd": 1.0', b'"best"') for i in range(9)]
+    cut = [data[:length] for length in (0, 1, len(data) // 2, len(data) - 1)]
+    flipped = [
+        data[:place] + bytes([data[place] ^ 1 << place % 6]) + data[place + 1 :]
+        for place in places
+    ]
+    for damaged in cut + flipped:
+        path.write_bytes(damaged)
+        with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
+            chosen.append(checkpoints.best_step())
+    assert set(chosen) == {5}
+
+
 def test_changed_values_are_found(tmp_path):
     with checkpoint.Checkpoints(tmp_path) as checkpoints:
         _save(checkpoints, 5)

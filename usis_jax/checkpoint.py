@@ -8,18 +8,14 @@ restored on one. `meta` has the checksums of all arrays and its own: a damaged c
 when it is read.
 """
 
-import math
 from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from usis_jax import checkpoint_meta, checksums, sections, storage, trees
+from usis_jax import checkpoint_meta, checksums, ranking, sections, storage, trees
 
-# What decided the best checkpoint before the config said it.
-_FORMER_BEST = "swd"
-_SIGNS = {"lower": 1, "higher": -1}
 _EMA_FIELDS = ("ema_params",)
 
 
@@ -37,33 +33,28 @@ class Checkpoints:
 
     def __init__(self, workdir, keep=3, read_only=False, best=None):
         self.workdir = Path(workdir).absolute()
-        self.best = best
         directory = self.workdir / "checkpoints"
         if read_only and not directory.is_dir():
             raise FileNotFoundError(f"no checkpoint in {workdir}: run usis train first")
+        self._ranking = ranking.Ranking(self.meta)
         policy = checkpoint_managers.AnyPreservationPolicy(
-            [
-                checkpoint_managers.LatestN(keep),
-                checkpoint_managers.BestN(
-                    get_metric_fn=self._loss,
-                    reverse=True,
-                    n=1,
-                    keep_checkpoints_without_metrics=False,
-                ),
-            ]
+            [checkpoint_managers.LatestN(keep), self._ranking]
         )
         with storage.quiet():
             options = ocp.CheckpointManagerOptions(
-                best_fn=self._loss,
-                best_mode="min",
                 preservation_policy=None if read_only else policy,
                 create=not read_only,
                 read_only=read_only,
                 cleanup_tmp_directories=not read_only,
+                # Only the steps: what they say of themselves is read here, held to its checksum.
+                lightweight_initialize=True,
                 multiprocessing_options=_hosts(read_only),
             )
             self._manager = ocp.CheckpointManager(directory, options=options)
-        self.best = best or next(iter(self._newest_metrics()), _FORMER_BEST)
+        if best:
+            self._ranking.measure = best
+        else:
+            self._ranking.take_measure_of(self.all_steps())
 
     def latest_step(self):
         """Returns the newest saved step, or None."""
@@ -71,21 +62,7 @@ class Checkpoints:
 
     def best_step(self):
         """Returns the step with the best value of `best`, or None if none was measured by it."""
-        losses = {step: self._loss(self._metrics(step)) for step in self._manager.all_steps()}
-        losses = {step: loss for step, loss in losses.items() if loss < math.inf}
-        return min(sorted(losses, reverse=True), key=losses.get, default=None)
-
-    def _metrics(self, step):
-        return self._manager.metrics(step) or {}
-
-    def _newest_metrics(self):
-        measured = map(self._metrics, sorted(self._manager.all_steps(), reverse=True))
-        return next(filter(None, measured), {})
-
-    def _loss(self, metrics):
-        """What is lower the better a checkpoint is; infinite if it was not measured by `best`."""
-        value = metrics.get(self.best, math.nan)
-        return math.inf if math.isnan(value) else _SIGNS[_direction(self.best)] * value
+        return self._ranking.best(self.all_steps())
 
     def reached_preemption(self, step):
         """Returns True when the cluster has announced that all hosts must stop at `step`."""
@@ -122,13 +99,12 @@ class Checkpoints:
         generator = {f"params/{k}": v for k, v in trees.flatten(state.ema_params).items()}
         generator |= trees.flatten(collections)
         items = {"state": rest, "generator": generator}
-        metrics = metrics or {}
-        measured = {self.best: float(metrics[self.best])} if self.best in metrics else None
-        meta = checkpoint_meta.described(step, settings, spec, metrics) | {
-            "best": {"measure": self.best, "better": _direction(self.best)},
+        measure = self._ranking.measure
+        meta = checkpoint_meta.described(step, settings, spec, metrics or {}) | {
+            "best": {"measure": measure, "better": sections.BETTER[measure]},
             "progress": progress or {},
         }
-        return self._write(items, meta, measured)
+        return self._write(items, meta)
 
     def save_imported(self, variables, settings, spec, origin):
         """Writes a generator that other code trained, as step 0, without a training state.
@@ -143,15 +119,16 @@ class Checkpoints:
         """
         self.check_space(variables)
         meta = checkpoint_meta.described(0, settings, spec, {}) | {"imported": origin}
-        self._write({"generator": trees.flatten(variables)}, meta, None)
+        self._write({"generator": trees.flatten(variables)}, meta)
 
-    def _write(self, items, meta, measured):
+    def _write(self, items, meta):
         meta["checksums"] = {name: checksums.of_arrays(flat) for name, flat in items.items()}
         meta["checksum"] = checksums.of_json(meta)
+        self._ranking.note(meta["step"], meta["metrics"])
         arrays = {name: ocp.args.StandardSave(flat) for name, flat in items.items()}
         composite = ocp.args.Composite(**arrays, meta=ocp.args.JsonSave(meta))
         with storage.quiet(), storage.naming_faults(self.workdir):
-            return self._manager.save(meta["step"], args=composite, metrics=measured)
+            return self._manager.save(meta["step"], args=composite)
 
     def restore(self, template, step=None, best=False):
         """Restores a training state.
@@ -215,9 +192,9 @@ class Checkpoints:
         """
         step = self._choose(step, best)
         with storage.finding_damage(self.workdir, step):
-            meta = self._manager.restore(
-                step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-            ).meta
+            # By each process alone: they need not ask for it at the same time.
+            folder = self.workdir / "checkpoints" / str(step) / "meta"
+            meta = ocp.JsonCheckpointHandler().restore(folder)
         if "checksum" in meta:
             rest = {name: value for name, value in meta.items() if name != "checksum"}
             if checksums.of_json(rest) != meta["checksum"]:
@@ -282,9 +259,3 @@ def _hosts(read_only):
     return ocp.options.MultiprocessingOptions(
         primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"reader{index}"
     )
-
-
-
-def _direction(name):
-    """Whether lower or higher values of a name are better."""
-    return next(values[name] for values in sections.MEASURES.values() if name in values)

@@ -25,6 +25,8 @@ MEASURES = {
     "judge": {"miou": _HIGHER, "pixel_accuracy": _HIGHER, "fd_judge": _LOWER, "kd_judge": _LOWER},
 }
 """Measures of an evaluation during training -> the values of each -> which of them are better."""
+BETTER = {name: better for values in MEASURES.values() for name, better in values.items()}
+"""The same for a value's name alone: "lower" or "higher"."""
 
 
 @dataclasses.dataclass(frozen=True)

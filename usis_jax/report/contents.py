@@ -46,7 +46,7 @@ def collect(workdir):
                      "measures appear after the first one (eval_interval, or usis evaluate).")
     saved = _checkpoints(workdir)
     steps = [series[name][0][-1] for name in series] + [one["step"] for one in saved]
-    best, better = settings.evaluation.best, _better(settings.evaluation.best)
+    best, better = settings.evaluation.best, sections.BETTER[settings.evaluation.best]
     newest = _with_signs(found)
     return {
         "name": workdir.absolute().name,
@@ -111,10 +111,6 @@ def _short(one):
             for row in one["rows"]]  # fmt: skip
     names = ("command", "step", "time", "label_maps", "signs", "left_out", "classes")
     return {name: one.get(name) for name in names} | {"rows": rows}
-
-
-def _better(best):
-    return next(values[best] for values in sections.MEASURES.values() if best in values)
 
 
 def _best(series, best, better):
