@@ -147,7 +147,7 @@ def _segmenter(series, classes):
         kind = "the pixels of a class, mean over classes" if name == "class_accuracy" else "pixels"
         text = f"reads {value:.0%} of {kind}"
         chance = 1 / number
-        verdict = BAD if value < 1.5 * chance else LOOK if value < 3 * chance else FINE
+        verdict = _enough(value, 3 * chance, 1.5 * chance)
         if value < 0.7 * most:
             verdict, text = max(verdict, LOOK, key=_RANKS.index), f"{text}, {most:.0%} before"
     return Sign(
@@ -204,12 +204,10 @@ def _frequencies(signs, rows):
 
 
 def _variety(signs):
-    value, verdict, text = signs.get("signs/spread"), UNKNOWN, "not measured"
-    if value is not None:
-        verdict = BAD if value < 0.35 else LOOK if value < 0.6 else FINE
-        text = f"{value:.0%} of what real photos differ by"
+    value = signs.get("signs/spread")
+    text = "not measured" if value is None else f"{value:.0%} of what real photos differ by"
     return Sign(
-        "Photos differ from each other", text, verdict,
+        "Photos differ from each other", text, _enough(value, 0.6, 0.35),
         "How far painted photos of different label maps differ in each pixel, against real ones: "
         "if they become alike, the generator has collapsed.",
         "fine from 60% on, bad below 35%",
@@ -219,12 +217,11 @@ def _variety(signs):
 
 
 def _noise(signs):
-    value, verdict, text = signs.get("signs/noise_difference"), UNKNOWN, "not measured"
+    value, text = signs.get("signs/noise_difference"), "not measured"
     if value is not None:
-        verdict = BAD if value < 0.5 else LOOK if value < 3 else FINE
         text = f"other noise changes a pixel by {value:.1f} of 255 grey levels"
     return Sign(
-        "Noise changes the photo", text, verdict,
+        "Noise changes the photo", text, _enough(value, 3, 0.5),
         "How far two photos of one label map differ: near 0 there is only one photo for each map.",
         "fine from 3 grey levels on, bad below 0.5",
         "generator.noise=mixed or pixel gives the noise more to do.",
@@ -278,6 +275,13 @@ def _level(value, verdict, *limits):
     for limit, above in limits:
         verdict = above if value > limit else verdict
     return verdict
+
+
+def _enough(value, fine, bad):
+    """The verdict on a value of which more is better: fine from one limit on, bad below another."""
+    if value is None:
+        return UNKNOWN
+    return BAD if value < bad else LOOK if value < fine else FINE
 
 
 def _recent(series, name):
