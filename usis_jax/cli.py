@@ -152,6 +152,7 @@ class _TopParser(_Parser):
     """Its help fits a screen of 80x24 and shows the path that one takes."""
 
     def format_help(self):
+        """Returns the help as text."""
         [commands] = [action for action in self._actions if action.dest == "command"]
         about = {choice.dest: choice.help for choice in commands._choices_actions}
         path = len(PATH)

@@ -35,6 +35,14 @@ def add_config(parser, more=""):
     )
 
 
+def add_size(parser, what):
+    """Adds --height and --width; `what` explains them, with {side} for which of the two."""
+    for side in ("height", "width"):
+        parser.add_argument(
+            f"--{side}", metavar="N", type=at_least(1), help=what.format(side=side)
+        )
+
+
 def fields_help():
     """Every field of a configuration with its default, a line each."""
     lines = ["fields (configs/base.py explains each one) and their defaults:"]

@@ -28,11 +28,7 @@ def add(commands) -> None:
         "--step", metavar="STEP", type=_step, default="latest",
         help="checkpoint: latest (default), best (by evaluation.best) or its number",
     )  # fmt: skip
-    for side in ("height", "width"):
-        parser.add_argument(
-            f"--{side}", metavar="N", type=arguments.at_least(1),
-            help=f"{side} of photos (default: that of training)",
-        )  # fmt: skip
+    arguments.add_size(parser, "{side} of photos (default: that of training)")
     parser.add_argument(
         "--input", choices=("noise", "seed"), default="noise",
         help="what is given beside label maps: noise (default), or a seed to draw it from "

@@ -27,11 +27,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--name", metavar="NAME", help="name of the data set of --photos and --labels (default own)"
     )
-    for side in ("height", "width"):
-        parser.add_argument(
-            f"--{side}", metavar="N", type=arguments.at_least(1),
-            help=f"{side} to train at, short for --config.data.{side}",
-        )  # fmt: skip
+    arguments.add_size(parser, "{side} to train at, short for --config.data.{side}")
     parser.add_argument(
         "--data_dir", metavar="DIR",
         help="where the data sets that a configuration names lie, as folders or zip files, in DIR "

@@ -23,11 +23,7 @@ def add(commands) -> None:
         "--measure", metavar="NAME:SPLIT",
         help="others to measure the judge on, short for --config.data.validation",
     )  # fmt: skip
-    for side in ("height", "width"):
-        parser.add_argument(
-            f"--{side}", metavar="N", type=arguments.at_least(1),
-            help=f"{side} of the photos, short for --config.data.{side}",
-        )  # fmt: skip
+    arguments.add_size(parser, "{side} of the photos, short for --config.data.{side}")
     parser.add_argument(
         "--out", metavar="DIR", required=True, help="folder for the judge; it must not exist yet"
     )
