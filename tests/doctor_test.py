@@ -1,7 +1,10 @@
 """`usis doctor`: finds what is there and what is wrong, and never fails itself."""
 
+import ast
 import builtins
 import json
+import pathlib
+import re
 import sys
 
 import pytest
@@ -89,6 +92,12 @@ def test_look_that_fails_is_a_finding_and_the_others_go_on(monkeypatch, capsys):
 def test_version_is_held_against_the_range(asked, state, words):
     found, text = packages.state_of(Requirement(asked))
     assert found == state and words in text
+
+
+def test_every_extra_with_packages_is_looked_at():
+    text = (pathlib.Path(__file__).parents[1] / "setup.py").read_text(encoding="utf-8")
+    extras = ast.literal_eval(re.search(r"extras_require=(\{.*?\n    \})", text, re.S)[1])
+    assert set(packages._EXTRAS) == {name for name, needed in extras.items() if needed}
 
 
 def test_clone_that_is_not_installed_says_so(monkeypatch):

@@ -8,10 +8,13 @@ import sys
 from usis_jax.doctor.finding import NOTE, OK, WRONG, Finding
 
 _PYTHON = ((3, 11), (3, 13))
-# What each extra is for; extras of development are left out.
+# What each extra is for.
 _EXTRAS = {
     "tpu": "TPUs, and usis compile --topology without one",
     "cuda": "NVIDIA GPUs",
+    "export": "usis export to ONNX and StableHLO",
+    "notebook": "notebooks/quickstart.ipynb",
+    "wandb": "--config.wandb.project",
     "torch": "the benchmarks beside PyTorch",
     "test": "launch/test.sh",
     "docs": "launch/docs.sh",

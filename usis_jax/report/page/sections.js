@@ -109,7 +109,7 @@ function measures() {
     chart(at("measure-charts"), curves, {title: title + (same ? ` (${same.better} is better)` : ""),
       x: "step", y: title});
   }
-  empty("table", "Nothing was measured yet.");
+  if (!all.size) empty("table", "Nothing was measured yet.");
 }
 
 function classes() {
