@@ -3,6 +3,7 @@ latter."""
 
 import importlib.util
 import logging
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ class Wandb:
             self._run = wandb.init(
                 project=settings.wandb.project,
                 name=workdir.absolute().name,
-                id=_run_id(workdir, wandb),
+                id=_run_id(workdir),
                 resume="allow",
                 dir=str(workdir),
                 config=settings_lib.flatten(settings),
@@ -126,7 +127,7 @@ class Wandb:
             logging.warning("Weights & Biases did not take everything: %s", error)
 
 
-def _run_id(workdir, library):
+def _run_id(workdir):
     """The id of this work directory's run, made at the first start."""
     path = workdir / _ID_FILE
     try:
@@ -134,6 +135,6 @@ def _run_id(workdir, library):
             return found
     except (OSError, UnicodeDecodeError):
         pass
-    found = library.util.generate_id()
+    found = secrets.token_hex(4)
     atomic.write_text(path, found + "\n")
     return found
