@@ -121,6 +121,7 @@ def test_command_measures_a_run_and_writes_json_and_markdown(workdir, tmp_path, 
     for name, row in rows.items():
         assert name in printed and row["protocol"] in printed
         assert row["protocol"] in (tmp_path / "e.md").read_text()
+        assert row["protocol"] in (workdir / "report.html").read_text()
 
 
 def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypatch, capsys):

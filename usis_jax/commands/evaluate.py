@@ -175,10 +175,16 @@ def _one(values, folder, step, judge, inception, learned):
 
 
 def _keep(folder, result):
-    """Keeps a result in the work directory for reports, if it can be written."""
+    """Keeps a result in the work directory, and writes its report again, if that can be written."""
     from usis_jax import evaluations
+    from usis_jax.report import reporting
 
     try:
         evaluations.keep(folder, result)
     except OSError as error:
         print(f"usis: not kept in {folder}/{evaluations.FOLDER}: {error.strerror}", file=sys.stderr)
+        return
+    try:
+        reporting.write(folder)
+    except (OSError, ValueError) as error:
+        print(f"usis: no {reporting.FILE} written in {folder}: {error}", file=sys.stderr)

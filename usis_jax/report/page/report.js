@@ -51,7 +51,7 @@ function smoothed(values, share) {
   });
 }
 
-/* A line chart. curves: [{name, x, y, dashed, dots}]; options: title, x, y, log, zero, smooth. */
+/* A line chart. curves: [{name, x, y, colour, dashed, points}]; options: title, x, y, log, zero, smooth. */
 function chart(target, curves, options) {
   curves = curves.filter((curve) => curve.x.length);
   if (!curves.length) return;
@@ -60,7 +60,7 @@ function chart(target, curves, options) {
   const figure = make("figure", {}, make("figcaption", {}, options.title), holder, legend);
   const draw = () => holder.replaceChildren(drawing(curves.filter((c) => c.on), options));
   for (const curve of curves) {
-    const mark = make("i", {class: curve.dashed ? "dashed" : ""});
+    const mark = make("i", {class: curve.dashed ? "dashed" : curve.points ? "points" : ""});
     mark.style.background = mark.style.borderColor = curve.colour;
     const button = make("button", {type: "button", "aria-pressed": "true"}, mark, curve.name);
     button.onclick = () => {

@@ -100,12 +100,16 @@ function measures() {
     const later = data.evaluations.filter((one) => one.command === "evaluate")
       .flatMap((one) => one.rows.filter((r) => key(r.measure) === name)
         .map((r) => ({...r, step: one.step})));
-    const curves = [curve(name, "painted"), curve(`${name}_real`, "real photos", {dashed: true})];
+    const [painted, real] = [{colour: COLOURS[0]}, {colour: COLOURS[1]}];
+    const curves = [curve(name, "painted", painted),
+      curve(`${name}_real`, "real photos", {...real, dashed: true})];
     const bound = later.filter((r) => r.real !== null);
     curves.push({name: "painted, usis evaluate", points: true, x: later.map((r) => r.step),
-      y: later.map((r) => r.value)});
+      y: later.map((r) => r.value), ...painted});
     curves.push({name: "real, usis evaluate", points: true, x: bound.map((r) => r.step),
-      y: bound.map((r) => r.real)});
+      y: bound.map((r) => r.real), ...real});
+    // What was measured at one step stands in the table.
+    if (rows.length && new Set(curves.flatMap((c) => c.x)).size < 2) continue;
     chart(at("measure-charts"), curves, {title: title + (same ? ` (${same.better} is better)` : ""),
       x: "step", y: title});
   }
@@ -157,8 +161,8 @@ function spectra() {
     {title: "Too much (+) or too little (-) power", x: "cycles per pixel", y: "decibels"});
   const bands = Object.entries(details.bands || {});
   if (bands.length) at("spectrum-charts").append(make("figure", {},
-    make("figcaption", {}, "Haar sub-bands, painted against real (level 1 is the finest)"),
-    table(["level", "horizontal edges", "vertical edges", "diagonals"],
+    make("figcaption", {}, "Edges in Haar sub-bands, painted against real (level 1 is the finest)"),
+    table(["level", "horizontal", "vertical", "diagonal"],
       [...new Set(bands.map(([name]) => name.split("/")[0]))].map((level) => [level,
         ...["LH", "HL", "HH"].map((b) => {
           const db = details.bands[`${level}/${b}`];
