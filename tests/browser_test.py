@@ -18,7 +18,8 @@ import pytest
 from demo_painting_test import make
 from PIL import Image
 
-from usis_jax.demo import examples, painting, server, serving
+from usis_jax import sampling
+from usis_jax.demo import examples, painting, server
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,7 +35,7 @@ SHOTS = os.environ.get("USIS_BROWSER_SHOTS")
 def running():
     """A server that answers in a thread, every size compiled."""
     if WORKDIR:
-        generator = serving.load(WORKDIR)
+        generator = sampling.Generator.load(WORKDIR)
     else:
         generator = make("mixed", (32, 128), 1)
         to_rgb = generator.variables["params"]["to_rgb"]

@@ -150,6 +150,7 @@ def test_broken_config_file_is_one_line(tmp_path, capsys, source, words):
         (["sample", "--workdir=w", "--labels=l", "--out=o", "--config.steps=1"], "leave it out"),
         (["demo", "--workdir=w"], "w is not a work directory"),
         (["demo", "--workdir=w", "--step=last"], "best, latest or the number"),
+        (["evaluate", "--workdir=w", "--step=-1"], "best, latest or the number"),
         (["demo", "--workdir=w", "--port=70000"], "0 to 65535"),
     ],
 )
@@ -176,7 +177,7 @@ def test_help_exits_0_and_names_every_option(capsys, command):
             "--name", "--height", "--width", "--skip_bad",
         ],
         ("train",): ["--config", "--workdir", "--accept_config_change", "--json"],
-        ("sample",): ["--workdir", "--labels", "--out", "--num_samples", "--seed", "--best"],
+        ("sample",): ["--workdir", "--labels", "--out", "--num_samples", "--seed", "--step"],
         ("demo",): ["--workdir", "--step", "--host", "--port", "--allow_host", "--open", "--json"],
         ("train-judge",): [
             "--config", "--pairs", "--measure", "--height", "--width", "--out", "--steps",
@@ -276,16 +277,16 @@ def test_prepare_and_sample_pass_their_options_on(monkeypatch):
 
     class Loader:
         @staticmethod
-        def load(workdir, best=False):
-            return workdir, best
+        def load(workdir, step, best):
+            return workdir, step, best
 
     fake_module(monkeypatch, "usis_jax.sampling", Generator=Loader)
     fake_module(monkeypatch, "usis_jax.label_folders", sample_folder=sample_folder)
     fake_module(monkeypatch, "usis_jax.demo.examples")
-    arguments = ["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=3", "--best"]
+    arguments = ["sample", "--workdir=w", "--labels=l", "--out=o", "--seed=3", "--step=best"]
     assert run_in_process(*arguments) == 0
     options = {"overwrite": True, "own": None, "skip_bad": False, "allow_partial": False}
-    assert calls == [(100_000, "d", options), (("w", True), "l", "o", 4, 3)]
+    assert calls == [(100_000, "d", options), (("w", None, True), "l", "o", 4, 3)]
 
 
 @pytest.mark.parametrize(

@@ -569,11 +569,16 @@ def test_command_serves_until_it_is_stopped(painter, monkeypatch, tmp_path):
     import signal
     import urllib.request
 
-    from usis_jax import cli
+    from usis_jax import cli, sampling
     from usis_jax.demo import serving
 
     asked, answered = [], []
-    monkeypatch.setattr(serving, "load", lambda *given: asked.append(given) or painter.generator)
+
+    def load(workdir, step, best):
+        asked.append((workdir, step, best))
+        return painter.generator
+
+    monkeypatch.setattr(sampling.Generator, "load", load)
     monkeypatch.setattr(serving.painting, "Painter", lambda generator: painter)
     monkeypatch.setattr(serving.examples, "label_maps", lambda generator: [])
 
@@ -585,25 +590,8 @@ def test_command_serves_until_it_is_stopped(painter, monkeypatch, tmp_path):
     file = tmp_path / "result.json"
     arguments = ["--workdir=w", "--step=7", "--port=0", "--open", f"--json={file}"]
     assert cli.main(["demo", *arguments]) == 0
-    assert (asked, answered) == ([("w", 7)], [200])
+    assert (asked, answered) == ([("w", 7, False)], [200])
     result = json.loads(file.read_text())
     assert result["command"] == "demo" and result["url"].startswith("http://127.0.0.1:")
     with pytest.raises(OSError):
         urllib.request.urlopen(result["url"], timeout=5)
-
-
-def test_best_falls_back_to_the_latest(monkeypatch):
-    from usis_jax import sampling
-    from usis_jax.demo import serving
-
-    calls = []
-
-    def load(workdir, best=False, step=None):
-        calls.append((best, step))
-        if best:
-            raise FileNotFoundError("no measured checkpoint")
-        return "generator"
-
-    monkeypatch.setattr(sampling.Generator, "load", load)
-    assert serving.load("w") == serving.load("w", "latest") == serving.load("w", 3) == "generator"
-    assert calls == [(True, None), (False, None), (False, None), (False, 3)]

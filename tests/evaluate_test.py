@@ -175,7 +175,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
                 0, 256, shape)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / kind / f"{i}.png")
     monkeypatch.setattr(material.streams, "validation", None)
-    found = material.collect(workdir, "latest", tmp_path / "labels", tmp_path / "photos",
+    found = material.collect(workdir, tmp_path / "labels", tmp_path / "photos",
                              material.Sizes(samples=2))
     assert found.painted.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
     assert found.other is None and not found.paired
@@ -187,7 +187,6 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
 @pytest.mark.parametrize(("options", "message"), [
     ([], "--workdir=DIR for one run"),
     (["--workdir=a", "--compare", "b", "c"], "--workdir=DIR for one run"),
-    (["--workdir=a", "--step=last"], "--step is last; it must be best, latest or the number"),
     (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
     (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
     (["--workdir=nowhere"], "nowhere is not a work directory"),

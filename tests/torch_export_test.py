@@ -106,6 +106,7 @@ def test_best_checkpoint_is_exported_when_asked_for(tmp_path):
     export = torch_export.export_checkpoint
     assert export(tmp_path, tmp_path / "a.pth", best=True)["step"] == 1
     assert export(tmp_path, tmp_path / "b.pth")["step"] == 2
+    assert export(tmp_path, tmp_path / "c.pth", step=1)["step"] == 1
 
 
 @pytest.mark.parametrize(("section", "field", "value", "network"), [

@@ -242,9 +242,12 @@ class Checkpoints:
     def _choose(self, step, best):
         if step is None:
             step = self.best_step() if best else self.latest_step()
-            kind = "measured checkpoint" if best else "checkpoint"
+            if step is None and best and self.latest_step() is not None:
+                raise FileNotFoundError(
+                    f"no measured checkpoint in {self.workdir}, so none is best: take the latest"
+                )
             if step is None:
-                raise FileNotFoundError(f"no {kind} in {self.workdir}: run usis train first")
+                raise FileNotFoundError(f"no checkpoint in {self.workdir}: run usis train first")
         elif step not in self._manager.all_steps():
             steps = ", ".join(map(str, sorted(self._manager.all_steps()))) or "none"
             raise FileNotFoundError(f"no checkpoint {step} in {self.workdir}: there are {steps}")

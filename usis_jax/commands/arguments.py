@@ -43,6 +43,30 @@ def add_size(parser, what):
         )
 
 
+def add_step(parser):
+    """Adds --step, which checkpoint; `checkpoint` reads it."""
+    parser.add_argument(
+        "--step", metavar="STEP", type=_step, default="latest",
+        help="checkpoint: latest (default), best (by evaluation.best) or its number",
+    )  # fmt: skip
+
+
+def checkpoint(values):
+    """What --step says, as arguments of `Generator.load` and of Checkpoints."""
+    return {"step": values.step if isinstance(values.step, int) else None,
+            "best": values.step == "best"}  # fmt: skip
+
+
+def _step(text):
+    if text in ("best", "latest"):
+        return text
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed, it must be best, latest or the number of a checkpoint"
+        )
+    return int(text)
+
+
 def fields_help():
     """Every field of a configuration with its default, a line each."""
     lines = ["fields (configs/base.py explains each one) and their defaults:"]

@@ -12,10 +12,7 @@ def add(commands) -> None:
         commands, "demo", run, "paint in the browser with a trained generator"
     )
     parser.add_argument("--workdir", metavar="DIR", help=arguments.WORKDIR)
-    parser.add_argument(
-        "--step", metavar="STEP", type=_step, default="latest",
-        help="checkpoint: latest (default), best (by evaluation.best) or its number",
-    )  # fmt: skip
+    arguments.add_step(parser)
     parser.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1",
         help="address to listen at; 0.0.0.0 lets other machines in (default 127.0.0.1)",
@@ -33,23 +30,15 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Serves the page until Ctrl-C; returns what is written as JSON."""
-    from usis_jax import compilation_cache
+    from usis_jax import compilation_cache, sampling
     from usis_jax.demo import serving
 
     compilation_cache.use_of_run(values.workdir)
-    generator = serving.load(values.workdir, values.step)
+    generator = sampling.Generator.load(values.workdir, **arguments.checkpoint(values))
     served = serving.serve(
         generator, values.host, values.port, tuple(values.allow_host), values.open
     )
     return {"command": "demo", "workdir": values.workdir and str(values.workdir), **served}
-
-
-def _step(text):
-    if text not in ("best", "latest") and not re.fullmatch(r"[0-9]{1,12}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not allowed, it must be best, latest or the number of a checkpoint"
-        )
-    return text if text in ("best", "latest") else int(text)
 
 
 def _port(text):

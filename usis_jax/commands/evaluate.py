@@ -16,10 +16,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--compare", metavar="DIR", nargs="+", help="several such folders, side by side"
     )
-    parser.add_argument(
-        "--step", metavar="N", default="latest",
-        help='checkpoint: latest (default), best (by evaluation.best) or its step',
-    )  # fmt: skip
+    arguments.add_step(parser)
     parser.add_argument(
         "--labels", metavar="DIR", help="label maps to paint (default: the run's validation data)"
     )
@@ -72,7 +69,6 @@ def run(values) -> dict | None:
     for name in ("markdown", "plot", "controls"):
         if getattr(values, name) and values.compare:
             raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
-    step = values.step if values.step in ("best", "latest") else _step(values.step)
     from usis_jax import atomic, compilation_cache, parallel
     from usis_jax.evaluation import table
 
@@ -83,7 +79,7 @@ def run(values) -> dict | None:
         inception = _inception(values, bar.update)
         chosen = _judge(values, judge_bar.update)
         learned = _perceptual(values)
-        results = [_one(values, folder, step, chosen, inception, learned) for folder in folders]
+        results = [_one(values, folder, chosen, inception, learned) for folder in folders]
     if not parallel.is_first():
         return None
     if values.compare:
@@ -108,12 +104,6 @@ def _bar(text):
     return tqdm.tqdm(
         desc=text, unit="photo", file=sys.stderr, delay=1, disable=not parallel.is_first()
     )
-
-
-def _step(text):
-    if not text.isdecimal():
-        raise ValueError(f"--step is {text}; it must be best, latest or the number of a checkpoint")
-    return int(text)
 
 
 def _judge(values, advance):
@@ -146,7 +136,7 @@ def _perceptual(values):
     return [perceptual.load(name) for name in values.perceptual or perceptual.in_cache()]
 
 
-def _one(values, folder, step, judge, inception, learned):
+def _one(values, folder, judge, inception, learned):
     from usis_jax import evaluations, parallel
     from usis_jax.evaluation import controls, health, material, protocol, spectrum
 
@@ -156,7 +146,8 @@ def _one(values, folder, step, judge, inception, learned):
             bar.total = total or bar.total
             bar.update(number)
 
-        found = material.collect(folder, step, values.labels, values.photos, sizes, advance)
+        found = material.collect(
+            folder, values.labels, values.photos, sizes, advance, **arguments.checkpoint(values))
     tools = {"judge": judge, "inception": inception, "perceptual": learned}
     rows, left_out = protocol.rows_of(found, **tools)
     if values.controls:

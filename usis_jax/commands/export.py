@@ -1,8 +1,5 @@
 """`usis export`: writes a generator for use without this package."""
 
-import argparse
-import re
-
 from usis_jax.commands import arguments
 
 _FORMATS = ("stablehlo", "saved_model", "onnx", "safetensors")
@@ -24,10 +21,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--out", metavar="FILE", required=True, help="file to write; for saved_model a folder"
     )
-    parser.add_argument(
-        "--step", metavar="STEP", type=_step, default="latest",
-        help="checkpoint: latest (default), best (by evaluation.best) or its number",
-    )  # fmt: skip
+    arguments.add_step(parser)
     arguments.add_size(parser, "{side} of photos (default: that of training)")
     parser.add_argument(
         "--input", choices=("noise", "seed"), default="noise",
@@ -47,9 +41,8 @@ def run(values) -> dict:
     """Exports; returns what is written as JSON."""
     from usis_jax.exports import export
 
-    step = values.step if isinstance(values.step, int) else None
     result = export.export(
-        values.workdir, values.format, values.out, step=step, best=values.step == "best",
+        values.workdir, values.format, values.out, **arguments.checkpoint(values),
         height=values.height, width=values.width, given=values.input, dtype=values.dtype,
         scores=values.scores,
     )  # fmt: skip
@@ -61,13 +54,3 @@ def run(values) -> dict:
     elif values.format == "onnx":
         print("not tried, as onnxruntime is not installed: pip install 'usis_jax[export]'")
     return {"command": "export", **result}
-
-
-def _step(text):
-    if text in ("best", "latest"):
-        return text
-    if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not allowed, it must be best, latest or the number of a checkpoint"
-        )
-    return int(text)

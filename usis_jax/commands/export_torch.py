@@ -20,9 +20,7 @@ def add(commands) -> None:
         "--network", choices=_NETWORKS, default="generator",
         help="which one (default: generator, its moving average)",
     )
-    parser.add_argument(
-        "--best", action="store_true", help="the best checkpoint instead of the latest"
-    )
+    arguments.add_step(parser)
 
 
 def run(values) -> dict:
@@ -30,7 +28,7 @@ def run(values) -> dict:
     from usis_jax.interop import torch_export
 
     result = torch_export.export_checkpoint(
-        values.workdir, values.file, values.network, best=values.best
+        values.workdir, values.file, values.network, **arguments.checkpoint(values)
     )
     print(
         f"{result['kind'].replace('_', ' ')} of step {result['step']} with "

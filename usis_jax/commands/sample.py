@@ -20,9 +20,7 @@ def add(commands) -> None:
         "--seed", metavar="N", type=arguments.at_least(0), default=0,
         help="decides the noise (default 0)",
     )
-    parser.add_argument(
-        "--best", action="store_true", help="the best checkpoint instead of the latest"
-    )
+    arguments.add_step(parser)
 
 
 def run(values) -> dict:
@@ -31,7 +29,7 @@ def run(values) -> dict:
     from usis_jax.demo import examples
 
     compilation_cache.use_of_run(values.workdir)
-    generator = sampling.Generator.load(values.workdir, best=values.best)
+    generator = sampling.Generator.load(values.workdir, **arguments.checkpoint(values))
     labels = values.labels or examples.write(generator, values.out)
     result = label_folders.sample_folder(
         generator, labels, values.out, values.num_samples, values.seed

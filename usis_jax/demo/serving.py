@@ -4,27 +4,7 @@ import signal
 import threading
 import webbrowser
 
-from usis_jax import sampling
 from usis_jax.demo import examples, painting, server
-
-
-def load(workdir, step="best"):
-    """Generator of a run.
-
-    Args:
-        workdir: directory of the run.
-        step: "best" (the latest where nothing was measured), "latest", or a number.
-    Returns:
-        Generator.
-    Raises:
-        FileNotFoundError: there is no such checkpoint.
-    """
-    if step == "best":
-        try:
-            return sampling.Generator.load(workdir, best=True)
-        except FileNotFoundError:
-            step = "latest"
-    return sampling.Generator.load(workdir, step=None if step == "latest" else step)
 
 
 def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=False):

@@ -82,24 +82,24 @@ class Material:
         return self.kept[name]
 
 
-def collect(workdir, step="best", labels=None, photos=None, sizes=Sizes(), progress=None):
+def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, step=None, best=False):
     """Paints and loads everything that measures need.
 
     Args:
         workdir: directory of a run.
-        step: "best", "latest" or a step; "best" is the latest where nothing was measured.
         labels: folder of label maps, or None for the run's validation data.
         photos: folder of real photos, or None for the run's validation data.
         sizes: Sizes.
         progress: called as progress(number, total) each time `number` more of `total` photos are
             painted, or None.
+        step, best: which checkpoint, as of `Generator.load`.
     Returns:
         Material.
     Raises:
         FileNotFoundError: no such run, checkpoint, folder or prepared data.
         ValueError: a file cannot be used.
     """
-    generator, segmenter, discriminator = _networks(workdir, step)
+    generator, segmenter, discriminator = _networks(workdir, step, best)
     real, maps, paired = _validation(generator, labels, photos, sizes.photos)
     both = labels is not None and photos is not None
     other = None if both else streams.first_photos(generator.settings, len(maps))
@@ -162,16 +162,14 @@ def paint(generator, labels, seed=0, samples=(0,), advance=None):
     return painter(variables, labels, seed, samples, advance)
 
 
-def _networks(workdir, step):
+def _networks(workdir, step, best):
     """The generator of a checkpoint; S and D with their variables, or None for each."""
     workdirs.load_settings(workdir)
-    checkpoint_step, best = (None, step == "best") if step in ("best", "latest") else (step, False)
     with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
-        best = best and checkpoints.best_step() is not None
-        generator = sampling.Generator.of(checkpoints, best, checkpoint_step)
-        if "imported" in checkpoints.meta(checkpoint_step, best):
+        generator = sampling.Generator.of(checkpoints, best, step)
+        if "imported" in checkpoints.meta(step, best):
             return generator, None, None
-        flat = checkpoints.restore_arrays(checkpoint_step, best)
+        flat = checkpoints.restore_arrays(step, best)
     networks = registry.build(generator.settings, generator.spec.num_classes, None)
     players = (networks.segmenter, "segmenter"), (networks.discriminator, "discriminator")
     return generator, *((network, _variables(flat, name)) for network, name in players)

@@ -18,7 +18,8 @@ _LAST = {"wavelet": ((2, 4), (4, 4)), "whole": ((2, 4),), "patch": ((4, 4),)}
 """Sizes of the last feature that the published discriminators have."""
 
 
-def export_checkpoint(workdir, path, network: str = "generator", best: bool = False) -> dict:
+def export_checkpoint(workdir, path, network: str = "generator", best: bool = False,
+                      step: int | None = None) -> dict:
     """Write one network of a run with the published keys.
 
     Discriminators group their minibatch standard deviation as published when they run in PyTorch,
@@ -29,6 +30,7 @@ def export_checkpoint(workdir, path, network: str = "generator", best: bool = Fa
       path: file to write; its suffix says in which format, see `files.write`.
       network: "generator" (its moving average), "segmenter" or "discriminator".
       best: the best checkpoint instead of the latest.
+      step: number of a checkpoint, or None.
 
     Returns:
       dict: file, network, kind, step, tensors, parameters, num_classes.
@@ -42,13 +44,13 @@ def export_checkpoint(workdir, path, network: str = "generator", best: bool = Fa
     """
     files.check_name(path)
     with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
-        meta = checkpoints.meta(best=best)
+        meta = checkpoints.meta(step, best)
         settings = settings_lib.from_json(meta["settings"])
         kind, grid = published_kind(settings, network)
         if network == "generator":
-            variables, _ = checkpoints.restore_generator(best=best)
+            variables, _ = checkpoints.restore_generator(step, best)
         else:
-            variables = _variables(checkpoints.restore_arrays(best=best), network)
+            variables = _variables(checkpoints.restore_arrays(step, best), network)
     arrays = torch.state_dict(kind, variables, grid)
     files.write(path, arrays)
     return {
