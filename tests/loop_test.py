@@ -131,6 +131,27 @@ def test_signal_before_the_first_step_ends_the_process_with_its_code():
     assert done.stderr == "usis: SIGTERM before the first step: nothing to save\n"
 
 
+def test_first_of_several_processes_signals_goes_to_jax_and_the_second_ends_it():
+    code = (
+        "import ctypes, os, signal\n"
+        "from usis_jax import signals\n"
+        "called = []\n"
+        "handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(called.append)\n"
+        "ctypes.CDLL(None).signal(signal.SIGTERM, handler)\n"
+        "with signals.StopSignals(alone=False):\n"
+        "    pass\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "with signals.StopSignals(alone=False) as stop:\n"
+        "    stop.begin()\n"
+        "    os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "    print(stop.name, called, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "SIGUSR1 [15, 15]\n"
+    assert done.returncode == -signal.SIGTERM
+
+
 def test_second_signal_is_not_held_back():
     # A shell starts its background jobs with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,7 +1,8 @@
 """`usis` on the stand-in data of tiny_run, for tests that run it in several processes.
 
-SEND=P:N:SIGNAL has process P send itself a signal when it reads batch N, and AFTER=P:N:SIGNAL when
-the numbers of step N are known: by then the checkpoint before the last is whole.
+SEND=P:N:SIGNAL has process P send itself a signal when it first reads batch N, and
+AFTER=P:N:SIGNAL when the numbers of step N are known: by then the checkpoint before the last is
+whole.
 """
 
 import atexit
@@ -90,6 +91,7 @@ def main():
     def send(variable, process_index, step):
         process, number, name = os.environ.get(variable, "-1:-1:SIGKILL").split(":")
         if (process_index, step) == (int(process), int(number)):
+            del os.environ[variable]
             os.kill(os.getpid(), signal.Signals[name])
 
     def sending(settings, start_step=0, process_index=0, process_count=1):

@@ -74,6 +74,14 @@ def test_signal_to_one_process_stops_all_at_one_step(two, tmp_path, name):
     assert f"saved step {step}; the same command goes on there" in said[0] and 0 < step < 3000
 
 
+def test_signal_before_the_first_step_ends_all_at_once(tmp_path):
+    codes, said = _train(tmp_path, tmp_path / "run", 2, SEND="1:0:SIGTERM")
+    assert codes == [signals.STOPPED] * 2, said
+    reason = "SIGTERM before the first step: nothing to save"
+    assert said[0].splitlines()[-1] == f"usis: process 1 ended: {reason}"
+    assert f"usis: {reason}" in said[1].splitlines()
+
+
 def test_others_end_when_the_coordinating_process_is_killed(tmp_path):
     codes, said = _train(tmp_path, tmp_path / "run", 2, SEND="0:0:SIGKILL")
     assert codes == [-signal.SIGKILL, signals.STOPPED], said

@@ -1,5 +1,6 @@
 """A clean stop when the system or the user asks for one, and the exit code that tells of it."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -26,51 +27,69 @@ class StopSignals:
     """Turns SIGTERM, SIGINT and SIGUSR1 into a wish to stop after the step; a context manager.
 
     Until `begin` there is nothing to save, and they end the process at once. After that the first
-    signal is noted in `name`, and a second one ends the process at once.
+    signal is noted in `name`, and a second one ends the process at once. Where several processes
+    train together the first one also goes to JAX's preemption service, which waits for SIGTERM and
+    has all of them stop at one step.
 
     Args:
-        alone: False where several processes train together: SIGTERM is left to JAX's preemption
-            service, which has all of them stop at one step, and the other two are passed on to it.
+        alone: False where several processes train together.
+        leave: called with an exit code and a text before the process ends by a signal, to tell the
+            others why.
     """
 
-    def __init__(self, alone=True):
+    def __init__(self, alone=True, leave=None):
         self.name = None
-        self._alone, self._begun = alone, False
+        self._alone, self._leave, self._begun = alone, leave, False
         self._catch = threading.current_thread() is threading.main_thread()
-        self._old = {}
+        self._old, self._service = {}, None
 
     def __enter__(self):
+        if self._catch and not self._alone:
+            self._service = _c_handler(signal.SIGTERM, None)
         for number in _STOPPING if self._catch else ():
-            if self._alone or number != signal.SIGTERM:
-                self._old[number] = signal.signal(number, self._note)
+            self._old[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_):
         self._restore()
+        if self._service:
+            _c_handler(signal.SIGTERM, self._service)
 
     def begin(self):
         """From now on there is something to save."""
         self._begun = True
 
     def second_leaves(self):
-        """Has a second SIGTERM end the process at once, where the first went to JAX."""
-        if self._catch and not self._alone:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        """Has the next signal end the process at once: it stops already, as others were told to."""
+        self._restore()
 
     def _note(self, number, frame):
         name = signal.Signals(number).name
-        if self._alone and not self._begun:
+        if not self._begun:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
-            print(f"usis: {name} before the first step: nothing to save", file=sys.stderr)
-            sys.stderr.flush()
+            text = f"{name} before the first step: nothing to save"
+            print(f"usis: {text}", file=sys.stderr, flush=True)
+            if self._leave:
+                self._leave(STOPPED, text)
             os._exit(STOPPED)
         self.name = name
         self._restore()
-        if not self._alone:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if self._service:
+            ctypes.CFUNCTYPE(None, ctypes.c_int)(self._service)(signal.SIGTERM)
 
     def _restore(self):
         while self._old:
             number, handler = self._old.popitem()
             signal.signal(number, handler)
+
+
+def _c_handler(number, handler):
+    """Sets the C function that a signal calls, None for the default; returns the former's address.
+
+    Python's own `signal` neither tells the address of a handler that other code installed nor
+    takes it back.
+    """
+    function = ctypes.CDLL(None).signal
+    function.argtypes, function.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    return function(number, handler)

@@ -17,6 +17,7 @@ from usis_jax import (
     loop,
     memory,
     parallel,
+    peers,
     resumption,
     signals,
     steps,
@@ -63,7 +64,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
         workdirs.check(settings, workdir, accept_config_change)
         compilation_cache.use(workdir, settings.compilation_cache)
         alone = runner.process_count == 1
-        with signals.StopSignals(alone) as stop, storage.quiet():
+        with signals.StopSignals(alone, peers.leave) as stop, storage.quiet():
             for rollbacks in itertools.count():
                 try:
                     return _train(settings, workdir, runner, stop, progress, rollbacks)
