@@ -238,7 +238,7 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
 
 def test_format_of_a_newer_version_is_refused():
     with pytest.raises(ValueError, match="has format 99"):
-        checkpoint_meta.checked({"format_version": 99}, "run")
+        checkpoint_meta.check_version({"format_version": 99}, "run")
 
 
 def test_config_file_restores_settings(tmp_path):

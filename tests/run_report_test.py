@@ -55,8 +55,9 @@ def workdir(tmp_path):
         evaluations.keep(folder, evaluations.record(
             "train", step, tiny_run.SPEC, 3, rows(step), signs))
     environment.note_start(folder, 0)
-    (folder / "checkpoints/10/metrics").mkdir(parents=True)
-    (folder / "checkpoints/10/metrics/metrics").write_text('{"swd": 40.0}')
+    (folder / "checkpoints/10/meta").mkdir(parents=True)
+    (folder / "checkpoints/10/meta/metadata").write_text(json.dumps(
+        {"best": {"measure": "swd"}, "metrics": {"swd": 40.0, "swd_16": 50.0}}))
     return folder
 
 

@@ -126,7 +126,8 @@ class Checkpoints:
         meta["checksum"] = checksums.of_json(meta)
         self._ranking.note(meta["step"], meta["metrics"])
         arrays = {name: ocp.args.StandardSave(flat) for name, flat in items.items()}
-        composite = ocp.args.Composite(**arrays, meta=ocp.args.JsonSave(meta))
+        description = {checkpoint_meta.ITEM: ocp.args.JsonSave(meta)}
+        composite = ocp.args.Composite(**arrays, **description)
         with storage.quiet(), storage.naming_faults(self.workdir):
             return self._manager.save(meta["step"], args=composite)
 
@@ -192,14 +193,9 @@ class Checkpoints:
         """
         step = self._choose(step, best)
         with storage.finding_damage(self.workdir, step):
-            # By each process alone: they need not ask for it at the same time.
-            folder = self.workdir / "checkpoints" / str(step) / "meta"
-            meta = ocp.JsonCheckpointHandler().restore(folder)
-        if "checksum" in meta:
-            rest = {name: value for name, value in meta.items() if name != "checksum"}
-            if checksums.of_json(rest) != meta["checksum"]:
-                raise storage.DamagedError(self.workdir, step, "meta has another checksum")
-        return checkpoint_meta.checked(meta, self.workdir)
+            meta = checkpoint_meta.read(self.workdir / "checkpoints" / str(step))
+        checkpoint_meta.check_version(meta, self.workdir)
+        return meta
 
     def _read(self, step, *names):
         """Items of a checkpoint, {flat name: NumPy array} each, held against their checksums."""

@@ -1,9 +1,13 @@
 """What a checkpoint says about itself: version, step, config, label spec, metrics."""
 
+import orbax.checkpoint as ocp
+
+from usis_jax import checksums
 from usis_jax import settings as settings_lib
 from usis_jax.data import label_spec
 
 FORMAT_VERSION = 1
+ITEM = "meta"
 
 
 def described(step, settings, spec, metrics):
@@ -26,14 +30,33 @@ def described(step, settings, spec, metrics):
     }
 
 
-def checked(meta, workdir):
-    """Returns meta, or raises ValueError when a newer usis_jax wrote it."""
+def read(folder):
+    """Reads what a checkpoint says about itself; each process may do so when it likes.
+
+    Args:
+        folder: pathlib.Path of one checkpoint.
+    Returns:
+        dict of JSON values: of `described`, "best", "progress", "checksums", or "imported".
+    Raises:
+        FileNotFoundError, ValueError: it is missing or damaged.
+    """
+    meta = ocp.JsonCheckpointHandler().restore(folder / ITEM)
+    if not isinstance(meta, dict):
+        raise ValueError(f"{ITEM} is no JSON object")
+    # Checkpoints written before there were checksums have none.
+    rest = {name: value for name, value in meta.items() if name != "checksum"}
+    if "checksum" in meta and checksums.of_json(rest) != meta["checksum"]:
+        raise ValueError(f"{ITEM} has another checksum")
+    return meta
+
+
+def check_version(meta, workdir):
+    """Raises ValueError when a newer usis_jax wrote the checkpoint that says `meta`."""
     version = meta.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(
             f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}"
         )
-    return meta
 
 
 def restore_spec(meta):

@@ -17,25 +17,27 @@ def read_metrics(workdir):
     Args:
         workdir: directory of the run.
     Returns:
-        dict of name -> (steps, values), two lists of equal length, in the order written.
+        dict of name -> (steps, values), two lists of equal length, in the order written; and the
+        number of lines that cannot be read.
     Raises:
         FileNotFoundError: nothing was logged there.
     """
     path = Path(workdir) / METRICS_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{workdir} has no {METRICS_FILE}: nothing was logged yet")
-    series = {}
+    series, damaged = {}, 0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         row = logged_row(line)
         step = row.pop("step", None)
         if step is None:  # torn by a crash, or damaged
+            damaged += bool(line.strip())
             continue
         for name, value in row.items():
             if isinstance(value, float) and math.isfinite(value):
                 steps, values = series.setdefault(name, ([], []))
                 steps.append(step)
                 values.append(value)
-    return series
+    return series, damaged
 
 
 def logged_row(line: str) -> dict:
@@ -58,7 +60,7 @@ def plot_losses(workdir):
     Returns:
         Path of the picture, or None if there is nothing to draw yet.
     """
-    series = {k: v for k, v in read_metrics(workdir).items()
+    series = {k: v for k, v in read_metrics(workdir)[0].items()
               if not k.startswith(("speed/", "signs/"))}  # fmt: skip
     if not series:
         return None

@@ -41,7 +41,7 @@ def judge(series, evaluation=None, best="swd", better="lower"):
     """Judges all signs.
 
     Args:
-        series: dict of name -> (steps, values), from plots.read_metrics.
+        series: dict of name -> (steps, values), of plots.read_metrics.
         evaluation: the newest dict of evaluations.record, or None.
         best: value that decides the best checkpoint, such as "swd".
         better: "lower" or "higher".

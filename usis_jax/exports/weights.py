@@ -97,7 +97,8 @@ def _meta(texts, path) -> dict:
         raise BadFile(f"{path} was not written by usis export; usis import-torch reads published "
                       "weights")
     try:
-        meta = checkpoint_meta.checked(json.loads(texts[_KEY]), path)
+        meta = json.loads(texts[_KEY])
+        checkpoint_meta.check_version(meta, path)
         settings_lib.from_json(meta["settings"])
         checkpoint_meta.restore_spec(meta)
         int(meta["step"])

@@ -1,6 +1,5 @@
 """What a report shows, read from a work directory; parts that are missing or damaged are named."""
 
-import json
 import math
 import re
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from pathlib import Path
 from usis_jax import (
     __version__,
     boards,
+    checkpoint_meta,
     environment,
     evaluations,
     plots,
@@ -69,11 +69,9 @@ def collect(workdir):
 def _series(workdir):
     """Logged numbers by name, and sentences about lines that could not be read."""
     try:
-        series = plots.read_metrics(workdir)
+        series, damaged = plots.read_metrics(workdir)
     except (OSError, ValueError) as error:
         return {}, [f"No curves: {error}"]
-    text = (workdir / plots.METRICS_FILE).read_text(encoding="utf-8", errors="replace")
-    damaged = sum(bool(line.strip()) and not plots.logged_row(line) for line in text.splitlines())
     lines = "1 line" if damaged == 1 else f"{damaged} lines"
     notes = [f"{lines} of {plots.METRICS_FILE} cannot be read and left out."] if damaged else []
     merged = {}
@@ -152,9 +150,11 @@ def _checkpoints(workdir):
 
 
 def _metrics(path):
-    """What a checkpoint was measured by, {} where it was not."""
+    """The value that a checkpoint was measured by, {} where it was not."""
     try:
-        found = json.loads((path / "metrics/metrics").read_text(encoding="utf-8"))
-        return {str(k): float(v) for k, v in found.items() if math.isfinite(float(v))}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        meta = checkpoint_meta.read(path)
+        measure = meta["best"]["measure"]
+        value = float(meta["metrics"][measure])
+        return {measure: value} if math.isfinite(value) else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
