@@ -110,10 +110,11 @@ def test_wavelet_generator_with_one_noise_an_image_is_the_same_in_onnx():
     run = tiny_run.settings(generator={"name": "wavelet", "width": 1, "multipliers": (2, 1, 1),
                                        "z_dim": 3, "spade_width": 4})
     network = programs.registry.build(run, 4, axis_name=None).generator
-    variables = network.init(jax.random.key(0), np.zeros((1, 16, 16), np.int32), np.zeros((1, 3)))
+    shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 16, 16), np.int32),
+                            np.zeros((1, 3)))
     random = np.random.default_rng(1)
     variables = jax.tree.map(lambda x: np.abs(random.normal(size=x.shape)).astype(np.float32),
-                             variables)
+                             shapes)
     generator = sampling.Generator(network, variables, run, tiny_run.SPEC)
     arguments, ours = programs.trial(generator, 32, 16, "noise", maps=3)
     values = programs.inputs(generator, 32, 16, "noise")
