@@ -10,11 +10,12 @@ ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
 SMALL = """STEPS, SCENES = 2, 4
 CHANGES = [("data.num_validation", "2"), ("batch_size", "2"), ("r1_interval", "0"),
-           ("data.height", "32"), ("data.width", "32"), ("generator.width", "2"),
-           ("generator.multipliers", "2,2,1"), ("segmenter.down", "4"), ("segmenter.up", "4"),
-           ("discriminator.channel_max", "4"), ("discriminator.dense", "4"),
-           ("discriminator.stddev_group", "2"), ("decoder.name", "none"),
-           ("evaluation.measures", "swd"), ("log_interval", "1")]"""
+           ("data.height", "16"), ("data.width", "16"), ("generator.width", "2"),
+           ("generator.multipliers", "1,1"), ("generator.spade_width", "2"),
+           ("generator.z_dim", "2"), ("segmenter.down", "2"), ("segmenter.up", "2"),
+           ("discriminator.channel_base", "16"), ("discriminator.channel_max", "4"),
+           ("discriminator.dense", "4"), ("discriminator.stddev_group", "2"),
+           ("decoder.name", "none"), ("evaluation.measures", "swd"), ("log_interval", "1")]"""
 
 
 @pytest.fixture
