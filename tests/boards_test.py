@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_run
 
-from usis_jax import boards, logs, workdirs
+from usis_jax import boards, logs, verdicts, workdirs
 
 
 @pytest.mark.parametrize(("name", "shown"), [
@@ -73,6 +73,9 @@ def test_numbers_and_pictures_reach_the_run_that_a_resumed_run_goes_on_with(tmp_
         {"losses/real": 0.5, "signs/score_fake": -1.0, "step": 3},
         {"samples": ("picture", (4, 6, 3)), "step": 3}]
     assert '"loss_real": 0.5' in (tmp_path / "metrics.jsonl").read_text()
+    events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
+    assert b"signs/meanings" in events
+    assert all(sign.meaning.encode() in events for sign in verdicts.judge({}))
 
 
 def test_training_goes_on_when_nothing_can_be_written_there(tmp_path, wandb, caplog):

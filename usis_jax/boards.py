@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usis_jax import atomic
+from usis_jax import atomic, verdicts
 from usis_jax import settings as settings_lib
 
 _ID_FILE = "wandb_id.txt"
@@ -28,6 +28,14 @@ def grouped(name):
     if name.startswith(_SIGNS):
         return f"signs/{name}"
     return f"losses/{name.removeprefix('loss_')}"
+
+
+def meanings():
+    """Markdown with a sentence on what each sign of health means, for TensorBoard's texts."""
+    lines = [f"- **{sign.name}** ({', '.join(f'`{grouped(name)}`' for name in sign.series)}): "
+             f"{sign.meaning}" for sign in verdicts.judge({})]  # fmt: skip
+    return "\n".join([*lines, "", "Verdicts and thresholds are in `report.html` and in "
+                       "docs/training_curves.md."])  # fmt: skip
 
 
 class Grouped:

@@ -86,6 +86,8 @@ def create_writer(workdir, start_step, settings=None):
     folder = Path(workdir) / "tensorboard"
     event_files.cut(folder, start_step)
     board = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
+    if start_step == 0:
+        board.write_texts(0, {"signs/meanings": boards.meanings()})
     return _All([*writers, boards.Grouped(board)])
 
 

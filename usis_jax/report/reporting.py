@@ -77,7 +77,7 @@ class Background:
                 changed = self._verdicts.get(sign["name"], verdicts.FINE) != sign["verdict"]
                 if changed and sign["verdict"] in (verdicts.LOOK, verdicts.BAD):
                     say(f"{sign['name']}: {sign['value']}: {sign['verdict']} (rule of thumb: "
-                        f"{sign['rule']})")
+                        f"{sign['rule']}). {sign['meaning']}")
             self._verdicts = {sign["name"]: sign["verdict"] for sign in signs}
         except Exception as error:  # whatever it is, it must not end a training run
             text = f"no {FILE} could be written ({type(error).__name__}: {error})"
