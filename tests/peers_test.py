@@ -1,5 +1,7 @@
 """Watching other processes, with a dictionary in the place of JAX's coordination service."""
 
+import collections
+import concurrent.futures
 import json
 import threading
 import time
@@ -14,11 +16,15 @@ class Service:
 
     def __init__(self):
         self.values, self.answers = {}, True
+        self.barriers = collections.defaultdict(lambda: threading.Barrier(2))
 
     def key_value_set(self, key, value, allow_overwrite=False):
         if not self.answers:
             raise RuntimeError("UNAVAILABLE")
         self.values[key] = value
+
+    def wait_at_barrier(self, name, milliseconds):
+        self.barriers[name].wait(milliseconds / 1000)
 
     def key_value_dir_get(self, folder):
         return [(key, value) for key, value in self.values.items() if key.startswith(folder)]
@@ -55,6 +61,17 @@ def test_processes_that_beat_leave_each_other_alone(pair):
     _, first, second = pair
     time.sleep(1.5)
     assert first[2] == second[2] == []
+
+
+def test_processes_wait_for_each_other_at_each_meeting(pair):
+    _, (first, *_), (second, *_) = pair
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for _ in range(3):
+            waiting = pool.submit(first.meet)
+            time.sleep(0.05)
+            assert not waiting.done()
+            second.meet()
+            waiting.result(10)
 
 
 def test_process_that_falls_silent_is_named(pair, capsys):

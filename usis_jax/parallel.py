@@ -104,6 +104,7 @@ def smallest(value: int) -> int:
     """The smallest of the values that the processes give; all must call it."""
     if jax.process_count() == 1:
         return value
+    peers.meet()
     return int(np.min(multihost_utils.process_allgather(np.asarray(value))))
 
 
@@ -176,7 +177,7 @@ class Runner:
 
         Returns:
           name -> compiled step; asking for one waits until it is compiled, and raises what its
-          compilation raised.
+          compilation raised; several processes wait for each other then.
         """
         state, batch = jax.tree.map(_abstract, (state, batch))
         order = sorted(steps, key=lambda name: name != first)
@@ -233,13 +234,16 @@ class Runner:
 
 
 class _Programs(Mapping):
-    """name -> result of a future, waited for when it is asked for."""
+    """name -> result of a future, waited for, in all processes, when it is first asked for."""
 
     def __init__(self, futures: dict):
-        self._futures = futures
+        self._futures, self._ready = futures, {}
 
     def __getitem__(self, name):
-        return self._futures[name].result()
+        if name not in self._ready:
+            self._ready[name] = self._futures[name].result()
+            peers.meet()
+        return self._ready[name]
 
     def __iter__(self):
         return iter(self._futures)

@@ -6,6 +6,7 @@ wait in a collective operation until JAX's runtime aborts with a stack trace.
 """
 
 import atexit
+import concurrent.futures
 import ctypes
 import json
 import os
@@ -17,10 +18,12 @@ import time
 
 from usis_jax import signals
 
-_BEATS, _ENDS = "usis/beat/", "usis/end/"
+_BEATS, _ENDS, _MEETINGS = "usis/beat/", "usis/end/", "usis/meeting/"
 _DONE = "done"
 # Once something has failed, who is silent for so long is taken for the cause.
 _SUSPICION_SECONDS = 8.0
+# Whoever never comes to a meeting is noticed by the silence.
+_MEETING_MS = 24 * 3600 * 1000
 _AGAIN = "start all of them again, training goes on from its last checkpoint"
 
 _current = None
@@ -47,7 +50,7 @@ class Peers:
         # Seconds in which this process ran: when all were suspended, nobody was silent.
         self._clock = self._answered = 0.0
         self._seen = {i: ("", 0.0) for i in range(count) if i != index}
-        self._names = {}
+        self._names, self._meetings = {}, 0
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self):
@@ -67,6 +70,21 @@ class Peers:
         except Exception:  # whoever cannot be told notices by the silence
             return
         time.sleep(3 * self._interval)
+
+    def meet(self):
+        """Waits until all processes have called this as often."""
+        self._meetings += 1
+        name, met = f"{_MEETINGS}{self._meetings}", concurrent.futures.Future()
+
+        def wait():
+            try:
+                met.set_result(self._client.wait_at_barrier(name, _MEETING_MS))
+            except Exception as error:
+                met.set_exception(error)
+
+        # The main thread would not notice signals meanwhile, and must not wait for this one then.
+        threading.Thread(target=wait, daemon=True).start()
+        met.result()
 
     def silent(self, seconds):
         """What to say about a process that was silent for so long, or None."""
@@ -143,6 +161,15 @@ def watch(client, index, count, lost_seconds):
 def watching():
     """Whether this process is one of several."""
     return _current is not None
+
+
+def meet():
+    """Waits for the other processes, however long they take to compile; all must call it.
+
+    Processes that first exchange something by Gloo, on CPUs, give each other 30 seconds to come.
+    """
+    if _current is not None:
+        _current.meet()
 
 
 def leave(code, text):

@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from usis_jax import batching
+from usis_jax import batching, peers
 from usis_jax.parallel import AXIS
 
 
@@ -95,6 +95,7 @@ def over_hosts(function: Callable, *rows: np.ndarray) -> np.ndarray:
     share = -(-number // jax.process_count())
     own = np.arange(share) + jax.process_index() * share
     found = function(*(x[np.minimum(own, number - 1)] for x in rows))
+    peers.meet()
     return np.asarray(multihost_utils.process_allgather(found, tiled=True))[:number]
 
 
@@ -140,6 +141,7 @@ def agreed(values: list[float]) -> list[float]:
         return list(values)
     # Halves of each number: JAX would round 64 bits.
     halves = np.asarray(values, np.float64).view(np.uint32)
+    peers.meet()
     found = np.asarray(multihost_utils.broadcast_one_to_all(halves))
     return found.astype(np.uint32).view(np.float64).tolist()
 
@@ -148,6 +150,7 @@ def all_hosts(value: bool) -> bool:
     """Whether a value is true on all hosts. Source: ours."""
     if jax.process_count() == 1:
         return bool(value)
+    peers.meet()
     return bool(multihost_utils.process_allgather(np.array([value], np.uint8), tiled=True).all())
 
 
