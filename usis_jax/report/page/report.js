@@ -94,8 +94,8 @@ function drawing(curves, options) {
   const px = (x) => left + (scale(x) - scale(x0)) / (scale(x1) - scale(x0)) * (W - left - right);
   const py = (y) => H - bottom - (scale(y) - scale(y0)) / (scale(y1) - scale(y0)) *
     (H - top - bottom);
-  const label = (v) => Math.abs(v) >= 1000 && !options.log ? `${+(v / 1000).toPrecision(6)}k` :
-    short(v);
+  const label = (v) => options.log && v >= 1e5 ? v.toExponential(0).replace("+", "") :
+    Math.abs(v) >= 1000 && !options.log ? `${+(v / 1000).toPrecision(6)}k` : short(v);
   for (const y of options.log ? decades(y0, y1) : ticks(y0, y1, 5)) {
     svg.append(make("line", {class: "gridline", x1: left, x2: W - right, y1: py(y), y2: py(y)}),
       make("text", {x: left - 6, y: py(y) + 4, "text-anchor": "end"},

@@ -139,7 +139,9 @@ function classes() {
       const texts = [`IoU ${percent(iou[i])}`];
       if (typeof recall[i] === "number") texts.push(`read ${percent(recall[i])}`);
       if (typeof shares[i] === "number") texts.push(`of pixels ${percent(shares[i])}`);
-      at("bars").append(make("div", {class: `class ${iou[i] < 0.02 ? "missed" : ""}`},
+      // As verdicts.ignored_classes: not those that a segmenter cannot find in real photos either.
+      const missed = iou[i] < 0.02 && !(bounds[i] < 0.04) && !(shares[i] < 1e-4);
+      at("bars").append(make("div", {class: `class ${missed ? "missed" : ""}`},
         make("span", {}, one.classes[i]?.name ?? `class ${i}`), track,
         make("span", {}, texts.join(" · "))));
     }
