@@ -13,7 +13,7 @@ import tiny_run
 from PIL import Image
 
 import usis_jax
-from usis_jax import checkpoint, cli, sampling, state, trees, workdirs
+from usis_jax import checkpoint, cli, evaluations, sampling, state, trees, workdirs
 from usis_jax import settings as settings_lib
 from usis_jax.demo import examples
 from usis_jax.exports import card, export, onnx_model, programs, stablehlo, weights
@@ -173,6 +173,14 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
     export.export(workdir, "safetensors", tmp_path / "g.safetensors", scores=tmp_path / "s.json")
     text = (tmp_path / "g.safetensors.md").read_text()
     assert "on 3 label maps and 5 real photos" in text and "| FID " in text
+    kept = {"command": "evaluate", "time": "", "step": 7, "label_maps": 4,
+            "real_photos": {"number": 9}}
+    for more in ({"command": "train"}, {"step": 6}, {"real_photos": 3}, {}):
+        rows = [row | {"value": 59.5, "protocol": str(more)}]
+        evaluations.keep(workdir, kept | more | {"rows": rows})
+    export.export(workdir, "safetensors", tmp_path / "k.safetensors")
+    text = (tmp_path / "k.safetensors.md").read_text()
+    assert "on 4 label maps and 9 real photos" in text and "59.5" in text
     (tmp_path / "s.json").write_text(json.dumps(scores | {"step": 6}))
     with pytest.raises(ValueError, match="of step 6"):
         export.export(workdir, "safetensors", tmp_path / "h.safetensors",

@@ -33,8 +33,9 @@ def add(commands) -> None:
         help="of the parameters in safetensors (default float32)",
     )
     parser.add_argument(
-        "--scores", metavar="FILE", help="what usis evaluate --json wrote, for the model card"
-    )
+        "--scores", metavar="FILE", help="what usis evaluate --json wrote, for the model card "
+        "(default: what the work directory keeps of it)",
+    )  # fmt: skip
 
 
 def run(values) -> dict:

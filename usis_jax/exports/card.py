@@ -150,8 +150,8 @@ def _scores(meta) -> str:
                   "|---|---|"]
         lines += [f"| {name} | {table.number(value)} |" for name, value in meta["metrics"].items()]
     else:
-        lines.append("None were stored. `usis evaluate --workdir=DIR --json scores.json`, then "
-                     "`usis export ... --scores=scores.json` puts them here.")
+        lines.append("None were stored. After `usis evaluate --workdir=DIR` another `usis export` "
+                     "puts them here.")
     return "\n".join(lines) + "\n"
 
 

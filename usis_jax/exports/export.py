@@ -1,5 +1,6 @@
 """Writes a generator in one of the formats, tries it, and says beside it what it is."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import tempfile
 
 import numpy as np
 
-from usis_jax import atomic, sampling
+from usis_jax import atomic, evaluations, sampling
 from usis_jax.exports import card, onnx_model, programs, saved_model, stablehlo, weights
 
 FORMATS = ("stablehlo", "saved_model", "onnx", "safetensors")
@@ -28,7 +29,7 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
       height, width: of photos, where they differ from those of training.
       given: "noise" or "seed", the second input.
       dtype: of safetensors' parameters, "float32" or "float16".
-      scores: file that `usis evaluate --json` wrote, or None.
+      scores: file that `usis evaluate --json` wrote; None for what the work directory keeps of it.
 
     Returns:
       dict: file, format, step, bytes, height, width, inputs, largest_difference (None where the
@@ -45,7 +46,8 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
     _check(form, out, height or width, given, dtype)
     variables, meta = sampling.read(workdir, best, step)
     generator = sampling.Generator.of_meta(variables, meta)
-    meta = weights.described(meta) | ({"scores": _scores(scores, meta["step"])} if scores else {})
+    measured = _scores(scores, meta["step"]) if scores else _kept_scores(workdir, meta["step"])
+    meta = weights.described(meta) | ({"scores": measured} if measured else {})
     size = _size(generator, height, width)
     values = () if form == "safetensors" else programs.inputs(generator, *size, given)
     about = card.description(meta, form, values, *size)
@@ -146,12 +148,7 @@ def _write_folder(out, generator, size, given, values):
 def _scores(file, step) -> dict:
     """What `usis evaluate --json` measured of one run, in the parts that a card shows."""
     try:
-        found = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
-        rows = [{key: row.get(key) for key in
-                 ("measure", "value", "real", "controls", "better", "protocol", "warning")}
-                for row in found["rows"]]
-        result = {"step": int(found["step"]), "label_maps": int(found["label_maps"]),
-                "real_photos": int(found["real_photos"]["number"]), "rows": rows}
+        result = _shown(json.loads(pathlib.Path(file).read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"--scores is {file}, which is no result of usis evaluate --workdir "
                          f"--json ({type(error).__name__}: {error})") from None
@@ -159,6 +156,25 @@ def _scores(file, step) -> dict:
         raise ValueError(f"--scores is {file}, which is of step {result['step']}; this is step "
                          f"{step}: measure that one, or give --step")
     return result
+
+
+def _kept_scores(workdir, step) -> dict | None:
+    """The newest result of `usis evaluate` for this step that a work directory keeps, or None."""
+    found, _ = evaluations.read(workdir) if workdir and os.path.isdir(workdir) else ([], [])
+    for one in reversed(found):
+        if (one["command"], one["step"]) == ("evaluate", step):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                return _shown(one)
+    return None
+
+
+def _shown(found) -> dict:
+    """The parts of an evaluation that a card shows."""
+    rows = [{key: row.get(key) for key in
+             ("measure", "value", "real", "controls", "better", "protocol", "warning")}
+            for row in found["rows"]]
+    return {"step": int(found["step"]), "label_maps": int(found["label_maps"]),
+            "real_photos": int(found["real_photos"]["number"]), "rows": rows}
 
 
 def _bytes(path) -> int:
