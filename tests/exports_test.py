@@ -33,7 +33,8 @@ def workdir(tmp_path_factory):
                                        "spade_width": 4, "noise": "mixed"},
                             data={"height": 16, "width": 16, "prepared_dir": "/somewhere"})
     workdirs.save_settings(folder, run)
-    initial = state.create(run, tiny_run.SPEC.num_classes)
+    initial = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype),
+                           state.shapes(run, tiny_run.SPEC.num_classes))
     random = np.random.default_rng(0)
     drawn = {name: random.normal(size=value.shape).astype(np.float32) if name.startswith("params")
              or "mean" in name else value + random.random(value.shape).astype(np.float32)
