@@ -8,6 +8,8 @@ from usis_jax.data import label_spec
 
 FORMAT_VERSION = 1
 ITEM = "meta"
+# What decided the best checkpoint before the config said it.
+FORMER_MEASURE = "swd"
 
 
 def described(step, settings, spec, metrics):
@@ -48,6 +50,11 @@ def read(folder):
     if "checksum" in meta and checksums.of_json(rest) != meta["checksum"]:
         raise ValueError(f"{ITEM} has another checksum")
     return meta
+
+
+def measure(meta):
+    """Name of the value that decides, by a checkpoint's `meta`, which checkpoint is best."""
+    return meta.get("best", {}).get("measure", FORMER_MEASURE)
 
 
 def check_version(meta, workdir):

@@ -2,10 +2,7 @@
 
 import math
 
-from usis_jax import sections
-
-# What decided the best checkpoint before the config said it.
-_FORMER_MEASURE = "swd"
+from usis_jax import checkpoint_meta, sections
 
 
 class Ranking:
@@ -16,7 +13,7 @@ class Ranking:
         measure: name of the value, of `sections.BETTER`.
     """
 
-    def __init__(self, read, measure=_FORMER_MEASURE):
+    def __init__(self, read, measure=checkpoint_meta.FORMER_MEASURE):
         self._read = read
         self._metrics = {}
         self.measure = measure
@@ -25,7 +22,7 @@ class Ranking:
         """Orders from now on by what ordered the newest measured checkpoint among steps."""
         for step in sorted(steps, reverse=True):
             meta = self._sound_meta(step)
-            measure = meta.get("best", {}).get("measure", _FORMER_MEASURE)
+            measure = checkpoint_meta.measure(meta)
             if measure in meta.get("metrics", {}):
                 self.measure = measure
                 return

@@ -153,8 +153,8 @@ def _metrics(path):
     """The value that a checkpoint was measured by, {} where it was not."""
     try:
         meta = checkpoint_meta.read(path)
-        measure = meta["best"]["measure"]
+        measure = checkpoint_meta.measure(meta)
         value = float(meta["metrics"][measure])
         return {measure: value} if math.isfinite(value) else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
