@@ -172,9 +172,9 @@ def test_best_is_the_checkpoint_with_the_best_value_of_the_chosen_measure(tmp_pa
             metrics = {"swd": -step, "consistency_pixel_accuracy": value} if value else None
             checkpoints.save(step, initial(), given, tiny_run.SPEC, None, metrics)
         checkpoints.wait()
-        assert checkpoints.best_step() == 3
+        assert checkpoints.best == "consistency_pixel_accuracy" and checkpoints.best_step() == 3
     with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
-        assert checkpoints.best_step() == 3
+        assert checkpoints.best == "consistency_pixel_accuracy" and checkpoints.best_step() == 3
         meta = checkpoints.meta(best=True)
         assert meta["best"] == {"measure": "consistency_pixel_accuracy", "better": "higher"}
         assert meta["metrics"] == {"swd": -3, "consistency_pixel_accuracy": 0.6}
@@ -185,7 +185,8 @@ def test_checkpoints_of_another_measure_are_not_compared(tmp_path):
     with checkpoint.Checkpoints(tmp_path) as checkpoints:  # as before there was a choice
         checkpoints.save(1, initial(), settings(), tiny_run.SPEC, None, {"swd": 0.001})
         checkpoints.wait()
-        assert checkpoints.best_step() == checkpoints.meta(best=True)["step"] == 1
+        assert (checkpoints.best, checkpoints.best_step()) == ("swd", 1)
+        assert checkpoints.meta(best=True)["step"] == 1
     with checkpoint.Checkpoints(tmp_path, best="fid") as checkpoints:
         assert checkpoints.best_step() is None
         checkpoints.save(2, initial(), settings(), tiny_run.SPEC, None, {"fid": 90.0})
@@ -193,7 +194,8 @@ def test_checkpoints_of_another_measure_are_not_compared(tmp_path):
         assert checkpoints.best_step() == 2
     with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
         meta = checkpoints.meta(best=True)
-        assert (meta["best"]["measure"], meta["step"], checkpoints.best_step()) == ("fid", 2, 2)
+        assert (checkpoints.best, checkpoints.best_step()) == ("fid", 2)
+        assert (meta["best"]["measure"], meta["step"]) == ("fid", 2)
 
 
 def test_resuming_with_another_best_is_refused_and_with_other_measures_is_not(tmp_path):

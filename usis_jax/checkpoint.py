@@ -26,7 +26,7 @@ class Checkpoints:
         workdir: directory of the run; checkpoints lie in its folder `checkpoints`.
         keep: how many of the latest checkpoints stay, at least 1.
         read_only: True for sampling: nothing in the directory is created or deleted.
-        best: name of the value, of `sections.MEASURES`, that decides which one is best; checkpoints
+        best: name of the value, of `sections.BETTER`, that decides which one is best; checkpoints
             that were measured by another one are not compared with it. None: that of the newest
             measured checkpoint.
     """
@@ -55,6 +55,11 @@ class Checkpoints:
             self._ranking.measure = best
         else:
             self._ranking.take_measure_of(self.all_steps())
+
+    @property
+    def best(self):
+        """Name of the value that decides which checkpoint is best."""
+        return self._ranking.measure
 
     def latest_step(self):
         """Returns the newest saved step, or None."""
@@ -99,9 +104,8 @@ class Checkpoints:
         generator = {f"params/{k}": v for k, v in trees.flatten(state.ema_params).items()}
         generator |= trees.flatten(collections)
         items = {"state": rest, "generator": generator}
-        measure = self._ranking.measure
         meta = checkpoint_meta.described(step, settings, spec, metrics or {}) | {
-            "best": {"measure": measure, "better": sections.BETTER[measure]},
+            "best": {"measure": self.best, "better": sections.BETTER[self.best]},
             "progress": progress or {},
         }
         return self._write(items, meta)
