@@ -150,7 +150,7 @@ def painter(network, settings):
         settings: Settings with the kind of noise.
     Returns:
         paint(variables, label int32 [B, H, W], seed, sample, first=0) -> uint8 [B, H, W, 3];
-        compiled once for each shape.
+        compiled once for each shape, on CPUs once for each size of photos.
     """
 
     @jax.jit
@@ -160,7 +160,11 @@ def painter(network, settings):
 
     def paint(variables, label, seed, sample, first=0):
         key = jax.random.fold_in(jax.random.key(seed), sample)
-        return np.asarray(run(variables, label, key, first))
+        # On CPUs each of several photos at once costs more than one alone, and memory besides.
+        each = 1 if jax.default_backend() == "cpu" else len(label)
+        parts = [np.asarray(run(variables, label[i : i + each], key, first + i))
+                 for i in range(0, len(label), each)]  # fmt: skip
+        return np.concatenate(parts)
 
     return paint
 
