@@ -33,7 +33,7 @@ setuptools.setup(
         "usis_jax.report": ["page/*"],
         "usis_jax.pretrained": ["*.safetensors", "*.json", "*.md"],
     },
-    entry_points={"console_scripts": ["usis = usis_jax.cli:main"]},
+    entry_points={"console_scripts": ["usis = usis_jax.__main__:main"]},
     install_requires=[
         "jax>=0.10",
         "flax>=0.12",

@@ -4,9 +4,9 @@
 
 Each measurement is a process of its own at the setting of `benchmarks.step --setting=small`
 (64x128, batch 4, K = 35, generator width 16, published segmenter and discriminator), on random
-photos and label maps: imports, initial state, compiling, one step. The second and later ones find
-the first one's programs in the compilation cache. "cores" are the seconds of all cores together,
-which other work on the machine hardly changes.
+photos and label maps, with huge pages as `usis train` has them: imports, initial state, compiling,
+one step. The second and later ones find the first one's programs in the compilation cache. "cores"
+are the seconds of all cores together, which other work on the machine hardly changes.
 """
 
 import argparse
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from usis_jax import huge_pages
 
 CLASSES = 35
 
@@ -107,7 +109,7 @@ def _cached_bytes(workdir):
 def _child(workdir, update):
     command = [sys.executable, "-m", "benchmarks.first_step", f"--child={workdir}",
                f"--update={update}"]
-    environment = os.environ | {"USIS_BEGAN": str(time.time())}
+    environment = os.environ | huge_pages.variables() | {"USIS_BEGAN": str(time.time())}
     out = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(out.stdout.splitlines()[-1])
 

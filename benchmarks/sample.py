@@ -9,6 +9,8 @@ and eight (throughput), with the average's weights and fixed statistics. Contend
   eager           PyTorch as published: evaluation mode, no gradients
   tuned, tuned-*  the same in inference mode with spectral norms folded into the weights and
                   denormals flushed; in channels_last, with torch.compile, and with both
+Ours runs as `usis sample` does, with huge pages for malloc where the system gives them to who asks
+(usis_jax.huge_pages); `tuned` and `tuned-*` have the same, `eager` runs as PyTorch starts.
 Each contender is a process that stays alive and rests while others have their turn. float32.
 """
 
@@ -76,11 +78,12 @@ def _specification(name, settings, plan, labels, batches, values) -> dict:
     """Arguments of turns.Contender."""
     if name == OURS:
         return {"name": name, "python": sys.executable, "module": "benchmarks.jax_sampler",
-                "compiles": True, "arguments": {
+                "compiles": True, "huge_pages": True, "arguments": {
                     "settings": settings_lib.to_json(settings), "classes": plan["classes"],
                     "labels": labels, "batches": batches}}
     return {"name": name, "python": values.torch_python, "compiles": "compiled" in name,
             "module": "benchmarks.pytorch_baseline.sampler",
+            "huge_pages": name.startswith("tuned"),
             "arguments": {"plan": plan, "contender": name, "labels": labels, "batches": batches}}
 
 

@@ -13,6 +13,8 @@ R1 penalty; data are in memory, the label maps are drawn street scenes. Contende
   tuned, tuned-*       PyTorch as a good user writes it: opponents frozen, S and D share a sample
                        painted without a graph, R1 shares D's pass, fused Adam, denormals flushed;
                        in channels_last, with torch.compile, and with both
+Ours run as `usis train` does, with huge pages for malloc where the system gives them to who asks
+(usis_jax.huge_pages); `tuned` and `tuned-*` have the same, `published*` run as PyTorch starts.
 The update of all is `alternating`'s but for `joint`. Each contender is a process that stays alive
 and rests while others have their turn. All compute in float32.
 """
@@ -91,11 +93,12 @@ def _specification(name, settings, plan, labels, values) -> dict:
     if name in OURS:
         own = settings_lib.to_json(dataclasses.replace(settings, update=name))
         return {"name": name, "python": sys.executable, "module": "benchmarks.jax_worker",
-                "compiles": True, "arguments": {
+                "compiles": True, "huge_pages": True, "arguments": {
                     "settings": own, "classes": plan["classes"], "void": plan["void"],
                     "labels": labels}}
     return {"name": name, "python": values.torch_python, "compiles": "compiled" in name,
             "module": "benchmarks.pytorch_baseline.worker",
+            "huge_pages": name.startswith("tuned"),
             "arguments": {"plan": plan, "contender": name, "labels": labels}}
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 
 from benchmarks import workers
+from usis_jax import huge_pages as pages
 
 _TURN_SECONDS = 1.0
 _MOST_IN_A_TURN = 20
@@ -25,16 +26,18 @@ class Contender:
       arguments: of its task "start".
       compiles: whether its start depends on what is in `folder`.
       folder: caches of compiled code and what the process prints are kept here.
+      huge_pages: whether it runs as `usis` does, with huge pages where it has to ask for them.
     """
 
     def __init__(self, name: str, python: str, module: str, arguments: dict, compiles: bool,
-                 folder: pathlib.Path):
+                 folder: pathlib.Path, huge_pages: bool = False):
         self.name, self.compiles = name, compiles
         environment = {
             "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3",
             "JAX_COMPILATION_CACHE_DIR": str(folder / "jax"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
+            **(pages.variables() if huge_pages else {}),
         }  # fmt: skip
         self.worker = workers.Worker(python, module, environment, folder / f"{name}.log")
         self._arguments, self._rested = arguments, None

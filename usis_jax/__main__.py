@@ -2,6 +2,18 @@
 
 import sys
 
-from usis_jax.cli import main
+from usis_jax import huge_pages
 
-sys.exit(main())
+
+def main() -> int:
+    """Runs one command as a program of its own; returns its exit code."""
+    huge_pages.ask()
+    # Only now, as a new start would import it all a second time.
+    from usis_jax import cli
+
+    return cli.main()
+
+
+# Worker processes import this module, too.
+if __name__ == "__main__":
+    sys.exit(main())

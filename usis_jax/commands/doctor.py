@@ -83,7 +83,7 @@ def _packages():
 def _devices():
     from usis_jax.doctor import machine
 
-    return [*machine.devices(), machine.memory()]
+    return [*machine.devices(), machine.memory(), machine.pages()]
 
 
 def _disks(values):
