@@ -1,0 +1,97 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from usis_jax.ops import winograd
+from usis_jax.ops.conv import conv, conv_by_xla
+
+forms = pytest.mark.parametrize("size, kernel_size", [
+    ((16, 32), 3), ((13, 18), 3), ((1, 1), 3), ((3, 6), 2), ((16, 15), 2), ((4, 4), 2)])
+
+
+def drawn(size, kernel_size, channels=6, features=5, batch=2):
+    random = np.random.default_rng(0)
+    image = random.normal(size=(batch, *size, channels)).astype(np.float32)
+    kernel = random.normal(size=(kernel_size, kernel_size, channels, features)).astype(np.float32)
+    result = np.asarray(conv_by_xla(image, kernel, 1, 1))
+    return image, kernel, result, random.normal(size=result.shape).astype(np.float32)
+
+
+def assert_close(got, expected):
+    """To 1e-4 of the largest value; what is computed in float32 is some ten times closer."""
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@forms
+def test_is_the_convolution(size, kernel_size):
+    image, kernel, result, _ = drawn(size, kernel_size)
+    assert_close(winograd.conv(image, kernel), result)
+
+
+@forms
+def test_kernels_gradient_is_the_convolutions(size, kernel_size):
+    image, kernel, _, cotangent = drawn(size, kernel_size)
+    pullback = jax.vjp(lambda kernel: conv_by_xla(image, kernel, 1, 1), kernel)[1]
+    assert_close(winograd.kernel_gradient(image, cotangent), pullback(cotangent)[0])
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+def test_error_of_wide_layers_stays_below_a_tenth_of_the_tolerance(kernel_size):
+    image, kernel, result, _ = drawn((32, 32), kernel_size, 256, 128, 1)
+    assert np.abs(winograd.conv(image, kernel) - result).max() < 3e-5 * np.abs(result).max()
+
+
+def multiplications(function, *arguments):
+    return jax.jit(function).lower(*arguments).cost_analysis()["flops"]
+
+
+@pytest.mark.parametrize("kernel_size, share", [(3, 0.35), (2, 0.6)])
+def test_convolution_of_many_channels_takes_it_forward_and_for_both_gradients(kernel_size, share):
+    image, kernel, _, cotangent = drawn((32, 32), kernel_size, 64, 128)
+
+    def value_and_gradients(convolve):
+        def run(image, kernel, cotangent):
+            value, pullback = jax.vjp(lambda x, k: convolve(x, k, 1, 1), image, kernel)
+            return value, *pullback(cotangent)
+        return run
+
+    fast, plain = value_and_gradients(conv), value_and_gradients(conv_by_xla)
+    for got, expected in zip(jax.jit(fast)(image, kernel, cotangent),
+                             jax.jit(plain)(image, kernel, cotangent), strict=True):
+        assert_close(got, expected)
+    counted = [multiplications(way, image, kernel, cotangent) for way in (fast, plain)]
+    assert counted[0] < share * counted[1]
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+def test_gradient_penalty_of_many_channels_has_the_plain_gradients(kernel_size):
+    """Which differentiates the gradients once more."""
+    image, kernel, *_ = drawn((24, 24), kernel_size, 64, 128)
+
+    def penalty(convolve):
+        def slope(image, kernel):
+            return jax.grad(lambda x: jnp.square(jnp.tanh(
+                0.05 * convolve(x, kernel, 1, 1))).sum())(image)
+        return jax.jit(jax.grad(
+            lambda image, kernel: jnp.square(slope(image, kernel)).sum(), (0, 1)))
+
+    for got, expected in zip(penalty(conv)(image, kernel), penalty(conv_by_xla)(image, kernel),
+                             strict=True):
+        assert_close(got, expected)
+
+
+def test_few_bits_are_not_transformed():
+    """The transforms' sums would lose most of bfloat16's eight."""
+    image, kernel, *_ = drawn((32, 32), 3, 64, 128)
+    image, kernel = (jnp.asarray(array, jnp.bfloat16) for array in (image, kernel))
+    assert multiplications(lambda x, k: conv(x, k, 1, 1), image, kernel) == multiplications(
+        lambda x, k: conv_by_xla(x, k, 1, 1), image, kernel)
+
+
+def test_known_kernel_is_not_transformed_by_the_compiler():
+    """Which took minutes for a network whose weights are constants of the program."""
+    image, kernel, *_ = drawn((16, 16), 3, 8, 8)
+    compiled = jax.jit(lambda image: winograd.conv(image, kernel)).lower(image).compile()
+    assert compiled.as_text().count(" dot(") == 2
