@@ -33,14 +33,36 @@ def conv(x: Array, kernel: Array) -> Array:
 
     Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
     """
+    return _conv(x, kernel, turned=False)
+
+
+def input_gradient(kernel: Array, gradient: Array) -> Array:
+    """Gradient of `conv` with respect to x, from that of its result.
+
+    Args:
+      kernel: float [k, k, C, F].
+      gradient: float [B, H', W', F].
+
+    Returns:
+      float [B, H, W, C], H = H' - 3 + k.
+
+    Source: the transpose of `conv`: a convolution with the kernel turned by half a turn.
+    """
+    x = _conv(gradient, kernel, turned=True)
+    return x if len(kernel) == 3 else x[:, 1:-1, 1:-1]
+
+
+def _conv(x: Array, kernel: Array, turned: bool) -> Array:
+    """`conv`; `turned` by half a turn, the kernel takes its features to its channels."""
     size = len(kernel)
     _, of_kernel, to_results = _matrices(size)
     height, width = (length + 3 - size for length in x.shape[1:3])
     pixels, rows, columns = _transform_pixels(x, size)
     # A kernel that the compiler knows would else be transformed by it, taking minutes.
-    rows_of_taps = jax.lax.optimization_barrier(kernel.reshape(size * size, -1))
-    kernel = (np.kron(of_kernel, of_kernel) @ rows_of_taps).reshape(-1, *kernel.shape[2:])
-    products = _multiply(pixels, kernel, (2,), (1,))
+    taps = jax.lax.optimization_barrier(kernel.reshape(size * size, -1))
+    of_taps = np.kron(of_kernel, of_kernel)[:, ::-1 if turned else 1]
+    kernel = (of_taps @ taps).reshape(-1, *kernel.shape[2:])
+    products = _multiply(pixels, kernel, (2,), (2,) if turned else (1,))
     products = products.reshape(*_square(products), len(x), rows, columns, products.shape[-1])
     down = _one_after_another(jnp.stack(_combine(to_results, products), axis=3))
     across = jnp.stack(_combine(to_results, down), axis=4)
