@@ -104,9 +104,9 @@ def measure(contenders: list, batches: list[int], rounds: int, say) -> dict:
         for batch in batches:
             for contender in contenders:
                 key = contender.name, str(batch)
-                if key not in counts:
-                    first = contender.take("paint", batch=batch)["seconds"][0]
-                    counts[key] = turns.in_a_turn(first)
+                # Wakes it up: a virtual machine may have lent its free memory to others meanwhile.
+                first = contender.take("paint", batch=batch)["seconds"][0]
+                counts.setdefault(key, turns.in_a_turn(first))
                 took = contender.take("paint", batch=batch, count=counts[key])["seconds"]
                 seconds.setdefault(key[0], {}).setdefault(key[1], []).extend(took)
                 say(f"round {number + 1} of {rounds}, {key[0]}, batch {batch}: {took[-1]:.3f} s")

@@ -117,11 +117,13 @@ def measure(contenders: list, rounds: int, interval: int, say) -> dict:
     """
     plain, penalised, used, players, made, counts = {}, {}, {}, {}, {}, {}
     for contender in contenders if rounds else ():
-        first = contender.take("step", penalise=False)  # wakes it up, and says how long it takes
+        first = contender.take("step", penalise=False)  # says how long it takes
         counts[contender.name] = turns.in_a_turn(first["seconds"][0])
     for number in range(rounds):
         for contender in contenders:
             name = contender.name
+            # Wakes it up: a virtual machine may have lent its free memory to others meanwhile.
+            contender.take("step", penalise=False)
             steps = contender.take("step", penalise=False, count=counts[name])
             plain.setdefault(name, []).extend(steps["seconds"])
             used.setdefault(name, []).append(steps["processor_seconds"])
