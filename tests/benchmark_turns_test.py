@@ -36,11 +36,29 @@ def test_contenders_take_turns_and_the_penalty_counts_one_step_in_sixteen():
     result = step.measure([Fake("joint", 2.0, 18.0, log), Fake("published", 8.0, 24.0, log)],
                           2, 16, SILENT)
     assert [name for name, task, _ in log if task == "step"] == (
-        ["joint", "published"] + 2 * ["joint", "joint", "published", "published"])
+        ["joint", "published"] + 2 * (3 * ["joint"] + 3 * ["published"]))
     assert result["joint"]["seconds"]["amortised"]["median"] == 2.0 + 16.0 / 16
     own = {name: one | {"start": {}} for name, one in result.items()}
     assert step_report.ratios({"contenders": own}) == {
         "speedup_over_eager": {"joint": 9.0 / 3.0}, "memory_over_eager": {"joint": 1.0}}
+
+
+class Sleeper(Fake):
+    """One whose first step after another's turn is slow."""
+
+    def take(self, task, **arguments):
+        rested = not self.log or self.log[-1][0] != self.name
+        answer = super().take(task, **arguments)
+        if rested and task in ("step", "paint"):
+            answer["seconds"] = [10 * seconds for seconds in answer["seconds"]]
+        return answer
+
+
+def test_first_step_after_a_rest_does_not_count():
+    log = []
+    pair = [Sleeper("joint", 2.0, 18.0, log), Sleeper("published", 8.0, 24.0, log)]
+    assert step.measure(pair, 2, 16, SILENT)["joint"]["seconds"]["plain"]["median"] == 2.0
+    assert sample.measure(pair, [1, 8], 2, SILENT)["joint"]["8"]["median"] == 2.0
 
 
 def test_short_steps_are_taken_several_in_a_turn():
@@ -64,7 +82,7 @@ def test_painting_takes_turns_with_every_batch():
     log = []
     result = sample.measure([Fake("a", 2.0, 0, log), Fake("b", 3.0, 0, log)], [1, 8], 2, SILENT)
     assert result["b"]["8"] == {"median": 3.0, "min": 3.0, "count": 2}
-    assert [name for name, _, _ in log] == ["a", "a", "b", "b"] * 2 + ["a", "b"] * 2
+    assert [name for name, _, _ in log] == ["a", "a", "b", "b"] * 4
 
 
 def serving(tmp_path, code):
