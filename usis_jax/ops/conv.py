@@ -1,13 +1,13 @@
 """Convolution whose gradients are fast on CPUs, any number of times differentiable.
 
-3x3 and 2x2 convolutions of many channels are computed with a quarter of the multiplications,
-forward and for both gradients (see `winograd`). Of the others, XLA's own gradients with respect to
-weights run at a fifth of a matrix product's rate on CPUs, those of stride 2 slower still, and the
-gradient penalty differentiates them once more. Here the gradient with respect to the weights is a
-matrix product a tap, and that with respect to the input of a convolution of stride 2 is one
-convolution of stride 1 for each of the input's four phases. Of maps of few pixels all three are one
-matrix product of the pixels' neighbourhoods, where XLA, which takes the larger kernel for the
-image, is up to a hundred times slower.
+3x3 and 2x2 convolutions of many channels are computed with a quarter and two fifths of the
+multiplications, forward and for both gradients (see `winograd`). Of the others, XLA's own gradients
+with respect to weights run at a fifth of a matrix product's rate on CPUs, those of stride 2 slower
+still, and the gradient penalty differentiates them once more. Here the gradient with respect to the
+weights is a matrix product a tap, and that with respect to the input of a convolution of stride 2
+is one convolution of stride 1 for each of the input's four phases. Of maps of few pixels all three
+are one matrix product of the pixels' neighbourhoods, where XLA, which takes the larger kernel for
+the image, is up to a hundred times slower.
 
 <g, conv(x, k)> is linear in each of x, k and g. Its three derivatives are the convolution and its
 two gradients, and each of them has the other two as its own gradients. Other platforms use XLA's
@@ -29,7 +29,8 @@ _FEW_PIXELS = 128
 """Results of at most so many pixels are computed from neighbourhoods (measured)."""
 
 _LEAST_TILES, _LEAST_CHANNELS, _LEAST_CHANNELS_OF_GRADIENT = 32, 64, 32
-"""Winograd's convolution is the faster one from so many tiles and channels on (measured)."""
+"""From so many tiles, and channels on one side with twice as many on the other, on Winograd's
+convolution is the faster one (measured)."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

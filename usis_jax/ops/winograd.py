@@ -1,4 +1,4 @@
-"""Convolution with a quarter of the multiplications, by Winograd's F(4x4, 3x3) and F(4x4, 2x2).
+"""Convolution with fewer multiplications, by Winograd's F(4x4, 3x3) and F(4x4, 2x2).
 
 A tile of 4x4 results of a 3x3 kernel needs 6x6 pixels. Both these and the kernel are transformed to
 6x6 numbers; multiplied place by place, and summed over channels (36 matrix products), they are the
@@ -63,7 +63,8 @@ def _conv(x: Array, kernel: Array, turned: bool) -> Array:
     of_taps = np.kron(of_kernel, of_kernel)[:, ::-1 if turned else 1]
     kernel = (of_taps @ taps).reshape(-1, *kernel.shape[2:])
     products = _multiply(pixels, kernel, (2,), (2,) if turned else (1,))
-    products = products.reshape(*_square(products), len(x), rows, columns, products.shape[-1])
+    points = to_results.shape[1]
+    products = products.reshape(points, points, len(x), rows, columns, -1)
     down = _one_after_another(jnp.stack(_combine(to_results, products), axis=3))
     across = jnp.stack(_combine(to_results, down), axis=4)
     return across.reshape(len(x), TILE * rows, TILE * columns, -1)[:, :height, :width]
@@ -137,11 +138,6 @@ def _combine(matrix: np.ndarray, parts) -> list[Array]:
                  for weight, part in zip(row, parts, strict=True) if weight]
         sums.append(sum(terms[1:], terms[0]))
     return sums
-
-
-def _square(products: Array) -> tuple[int, int]:
-    side = round(len(products) ** 0.5)
-    return side, side
 
 
 def _one_after_another(x: Array) -> Array:
