@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -29,27 +31,31 @@ def test_midst_is_where_the_whole_neighbourhood_has_one_class(reach):
     np.testing.assert_array_equal(area_conv.midst(label, reach), expected)
 
 
+def inputs(blocks, size, batch=2):
+    weights = [RANDOM.normal(size=shape).astype(np.float32)
+               for shape in ((batch, 4), (3, 3, 4 + 5, 6), (6,), (3, 3, 6, 7))]
+    return label_map(blocks, size, batch=batch), *weights
+
+
+def plain(label, z, shared, bias, kernel):
+    hidden = label_conv.label_conv(label, z, shared, bias, *label.shape[1:], fast_paths=False)
+    return conv.conv_by_xla(jax.nn.relu(hidden), kernel, padding=1)
+
+
 @pytest.mark.parametrize("blocks", [1, 7, 12, 64])
 @pytest.mark.parametrize("size", [(33, 47), (32, 64)])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_agrees_with_the_convolution_of_all_pixels(blocks, size, batch):
     """From no pixel in the midst of an area to nearly all."""
-    label = label_map(blocks, size, batch=batch)
-    weights, bias = RANDOM.normal(size=(3, 3, 4 + 5, 6)), RANDOM.normal(size=6)
-    z = RANDOM.normal(size=(batch, 4)).astype(np.float32)
-    x = jax.nn.relu(label_conv.label_conv(
-        label, z, weights.astype(np.float32), bias.astype(np.float32), *size, False))
-    kernel = RANDOM.normal(size=(3, 3, 6, 7)).astype(np.float32)
-    got = jax.jit(area_conv.area_conv, static_argnums=3)(x, label, kernel, 5)
-    np.testing.assert_allclose(got, conv.conv_by_xla(x, kernel, padding=1), rtol=1e-4, atol=1e-4)
+    given = inputs(blocks, size, batch)
+    got = jax.jit(area_conv.area_conv)(*given)
+    np.testing.assert_allclose(got, plain(*given), rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_are_the_convolutions():
-    label = label_map(8, (32, 40))
-    x = RANDOM.normal(size=(2, 5, 6)).astype(np.float32)[np.arange(2)[:, None, None], label]
-    kernel = RANDOM.normal(size=(3, 3, 6, 7)).astype(np.float32)
+    label, *others = inputs(8, (32, 40))
     cotangent = RANDOM.normal(size=(2, 32, 40, 7)).astype(np.float32)
-    _, pullback = jax.vjp(lambda x, kernel: area_conv.area_conv(x, label, kernel, 5), x, kernel)
-    _, plain = jax.vjp(lambda x, kernel: conv.conv_by_xla(x, kernel, padding=1), x, kernel)
-    for got, expected in zip(pullback(cotangent), plain(cotangent), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)
+    _, pullback = jax.vjp(functools.partial(area_conv.area_conv, label), *others)
+    _, expected = jax.vjp(functools.partial(plain, label), *others)
+    for got, wanted in zip(pullback(cotangent), expected(cotangent), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-3)

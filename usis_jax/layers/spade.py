@@ -71,14 +71,13 @@ class Modulation(nn.Module):
                            for pair in zip(gamma, beta, strict=True))
         if self.kernel_size == 1 and z.ndim == 2:
             out = self._look_up(label, z, height, width, kernel[0, 0], bias, both[0, 0], both_bias)
+        elif self.fast_paths and not train and self.kernel_size == 3 and z.ndim == 2:
+            small = resample.nearest_to(label, height, width)
+            out = area_conv(small, z, kernel, bias, both) + both_bias
         else:
             hidden = nn.relu(label_conv(label, z, kernel, bias, height, width, self.fast_paths))
-            if self.fast_paths and not train and self.kernel_size == 3 and z.ndim == 2:
-                small = resample.nearest_to(label, height, width)
-                out = area_conv(hidden, small, both, self.num_classes) + both_bias
-            else:
-                convolve = convolution(self.fast_paths)
-                out = convolve(hidden, both, padding=self.kernel_size // 2) + both_bias
+            convolve = convolution(self.fast_paths)
+            out = convolve(hidden, both, padding=self.kernel_size // 2) + both_bias
         return tuple(jnp.split(out, 2, axis=-1))
 
     def _look_up(self, label, z, height, width, kernel, bias, both, both_bias) -> Array:

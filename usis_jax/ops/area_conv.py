@@ -1,53 +1,50 @@
-"""Convolution of features of a label map, once for each area of one class.
+"""Convolutions of a label map, once for each area of one class.
 
 What a SPADE layer computes from a label map and one noise an image is the same at all pixels of a
 sample whose neighbourhoods in the map are the same. Most pixels lie in the midst of an area of one
-class. So the 3x3 convolutions that make scale and shift, the largest part of painting, are computed
-at one such pixel for each class and sample and at the pixels near the areas' edges, and looked up
+class. So both convolutions that make scale and shift, the largest part of painting, are computed at
+one such pixel for each class and sample and at the pixels near the areas' edges, and looked up
 elsewhere: the same result. How many pixels are near edges is known only when the map is; a loop
 takes as many turns as they need.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from usis_jax.ops.conv import conv, input_gradient, kernel_gradient
+from usis_jax.ops.conv import conv
+from usis_jax.ops.label_conv import label_conv
 
-_TURN = 2048
+_TURN = 4096
 """Pixels computed in a turn of the loop."""
 SMALLEST = 16384
 """Pixels of a map from which on it is worth while: with street scenes two to three times as fast at
 128x256 and 256x512, and no faster at 64x128, half of whose pixels are near edges."""
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def area_conv(x: Array, label: Array, kernel: Array, num_classes: int) -> Array:
-    """3x3 convolution (zero padding) of features that a label map decides.
+@jax.custom_vjp
+def area_conv(label: Array, z: Array, shared: Array, bias: Array, kernel: Array) -> Array:
+    """3x3 convolution (zero padding) of a `label_conv`'s result, negative values set to zero.
 
     Args:
-      x: float [B, H, W, C], the same at pixels of a sample whose 3x3 neighbourhoods in the label
-        map are the same, outside of the map being a class of its own.
-      label: int [B, H, W], ids in [0, num_classes).
+      label: int [B, H, W], ids in [0, K).
+      z: float [B, Z].
+      shared: float [3, 3, Z+K, C], `label_conv`'s kernel.
+      bias: float [C], `label_conv`'s.
       kernel: float [3, 3, C, F].
-      num_classes: K.
 
     Returns:
       float [B, H, W, F].
 
-    Source: ours.
+    Source: paper §5.1 (SPADE layer); computing it by areas is ours.
     """
-    def whole(x, label, kernel):
-        return conv(x, kernel, padding=1)
-
-    def by_areas(x, label, kernel):
-        return _by_areas(x, label, kernel, num_classes)
-
     if label.shape[1] * label.shape[2] < SMALLEST:
-        return whole(x, label, kernel)
-    return jax.lax.platform_dependent(x, label, kernel, cpu=by_areas, default=whole)
+        return _whole(label, z, shared, bias, kernel)
+    return jax.lax.platform_dependent(
+        label, z, shared, bias, kernel, cpu=_by_areas, default=_whole)
 
 
 def midst(label: Array, reach: int = 2) -> Array:
@@ -77,11 +74,63 @@ def midst(label: Array, reach: int = 2) -> Array:
     return label >= 0
 
 
-def _by_areas(x: Array, label: Array, kernel: Array, num_classes: int) -> Array:
-    batch, height, width, channels = x.shape
-    pixels, groups = batch * height * width, batch * num_classes
-    plain = midst(label).reshape(-1)
-    group = (label.astype(jnp.int32) + num_classes * jnp.arange(batch)[:, None, None]).reshape(-1)
+def _whole(label, z, shared, bias, kernel) -> Array:
+    hidden = jax.nn.relu(label_conv(label, z, shared, bias, *label.shape[1:]))
+    return conv(hidden, kernel, padding=1)
+
+
+def _by_areas(label: Array, z: Array, shared: Array, bias: Array, kernel: Array) -> Array:
+    batch, _, width = label.shape
+    noise_dim, channels = z.shape[-1], shared.shape[-1]
+    num_classes = shared.shape[2] - noise_dim
+    label = label.astype(jnp.int32)
+    taps = (jnp.arange(3)[:, None] * (width + 2) + jnp.arange(3)).reshape(-1)
+    # What each tap adds where it sees a class, and nothing where it sees the outside, class K.
+    noise = jnp.einsum("bz,tzc->btc", z.astype(shared.dtype),
+                       shared[:, :, :noise_dim].reshape(9, noise_dim, channels))
+    classes = shared[:, :, noise_dim:].reshape(9, num_classes, channels)
+    added = jnp.pad(noise[:, :, None] + classes, ((0, 0), (0, 0), (0, 1), (0, 0)))
+    added = added.reshape(-1, channels)
+    labels = jnp.pad(label, ((0, 0), (1, 1), (1, 1)), constant_values=num_classes)
+    sample = jnp.arange(batch)[:, None, None] * 9
+    labels = (labels + sample * (num_classes + 1)).reshape(-1)
+
+    def hidden(corners):
+        seen = labels[corners[:, None] + taps] + jnp.arange(9) * (num_classes + 1)
+        return jax.nn.relu(_rows(added, seen).sum(axis=1) + bias)
+
+    table, row = _table(hidden, label, 1, num_classes, channels, kernel.dtype)
+    # The last row is what lies outside of the map.
+    table = jnp.pad(table, ((0, 1), (0, 0)))
+    row = jnp.pad(row, ((0, 0), (1, 1), (1, 1)), constant_values=len(table) - 1).reshape(-1)
+    weights = kernel.reshape(9 * channels, -1)
+
+    def result(corners):
+        return _rows(table, row[corners[:, None] + taps]).reshape(len(corners), -1) @ weights
+
+    return _rows(*_table(result, label, 2, num_classes, weights.shape[1], kernel.dtype))
+
+
+def _table(compute: Callable[[Array], Array], label: Array, reach: int, num_classes: int,
+           features: int, dtype) -> tuple[Array, Array]:
+    """Results at one pixel of each area's midst and at those near edges, and each pixel's row.
+
+    Args:
+      compute: results [N, features] at N pixels, given by the places of their neighbourhoods' first
+        pixels in the maps padded by a pixel.
+      label: int [B, H, W].
+      reach: how far away a label makes a difference.
+      num_classes: K.
+      features: numbers a row.
+      dtype: of the table.
+
+    Returns:
+      (table [N, features], rows int [B, H, W]).
+    """
+    batch, height, width = label.shape
+    pixels, groups = label.size, batch * num_classes
+    plain = midst(label, reach).reshape(-1)
+    group = (label + num_classes * jnp.arange(batch)[:, None, None]).reshape(-1)
     near_edges = jnp.cumsum(~plain, dtype=jnp.int32)
     row = jnp.where(plain, group, groups + near_edges - 1)
     turns = -(-(groups + near_edges[-1]) // _TURN)
@@ -90,31 +139,26 @@ def _by_areas(x: Array, label: Array, kernel: Array, num_classes: int) -> Array:
     sample, rest = jnp.divmod(jnp.arange(pixels, dtype=jnp.int32), height * width)
     corner = (sample * (height + 2) + rest // width) * (width + 2) + rest % width
     at = jnp.zeros(rows, jnp.int32).at[row].set(corner)
-    taps = (jnp.arange(3)[:, None] * (width + 2) + jnp.arange(3)).reshape(-1)
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(-1, channels)
-    weights = kernel.reshape(9 * channels, -1)
 
     def turn(number, table):
-        own = jax.lax.dynamic_slice_in_dim(at, number * _TURN, _TURN)
-        seen = padded.at[own[:, None] + taps].get(
-            mode="promise_in_bounds", wrap_negative_indices=False)
-        return jax.lax.dynamic_update_slice_in_dim(
-            table, seen.reshape(_TURN, -1) @ weights, number * _TURN, axis=0)
+        corners = jax.lax.dynamic_slice_in_dim(at, number * _TURN, _TURN)
+        return jax.lax.dynamic_update_slice_in_dim(table, compute(corners), number * _TURN, axis=0)
 
-    empty = jnp.zeros((rows, weights.shape[1]), kernel.dtype)
-    table = jax.lax.fori_loop(0, turns, turn, empty)
-    return table.at[row].get(mode="promise_in_bounds", wrap_negative_indices=False).reshape(
-        batch, height, width, -1)
+    table = jax.lax.fori_loop(0, turns, turn, jnp.zeros((rows, features), dtype))
+    return table, row.reshape(label.shape)
 
 
-def _forward(x, label, kernel, num_classes):
-    return area_conv(x, label, kernel, num_classes), (x, kernel)
+def _rows(table: Array, numbers: Array) -> Array:
+    return table.at[numbers].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
-def _backward(num_classes, saved, gradient):
-    x, kernel = saved
-    return (input_gradient(kernel, gradient, x.shape[1:3], 1, 1), None,
-            kernel_gradient(x, gradient, 3, 1, 1))
+def _forward(*inputs):
+    return area_conv(*inputs), inputs
+
+
+def _backward(inputs, gradient):
+    label, *others = inputs
+    return None, *jax.vjp(functools.partial(_whole, label), *others)[1](gradient)
 
 
 area_conv.defvjp(_forward, _backward)

@@ -25,10 +25,11 @@ from jax import Array
 from usis_jax.ops import winograd
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-_FEW_PIXELS = 128
-"""Results of at most so many pixels are computed from neighbourhoods (measured)."""
+_FEW_PIXELS, _FEW_PIXELS_OF_ALL = 128, 512
+"""Results of at most so many pixels an image, or of all images together, are computed from
+neighbourhoods (measured)."""
 
-_LEAST_TILES, _LEAST_CHANNELS, _LEAST_CHANNELS_OF_GRADIENT = 32, 64, 32
+_LEAST_TILES, _LEAST_CHANNELS, _LEAST_CHANNELS_OF_GRADIENT = 64, 64, 32
 """From so many tiles, and channels on one side with twice as many on the other, on Winograd's
 convolution is the faster one (measured)."""
 
@@ -51,7 +52,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     xla = functools.partial(conv_by_xla, stride=stride, padding=padding)
     if _is_tiled(x, kernel.shape, stride, padding):
         fast = winograd.conv
-    elif _is_small(x.shape[1:3], kernel.shape[0], stride, padding):
+    elif _is_product(x.shape, kernel.shape[0], stride, padding):
         fast = functools.partial(_by_neighbourhoods, stride=stride, padding=padding)
     else:
         return xla(x, kernel)
@@ -67,9 +68,11 @@ def _is_tiled(x: Array, kernel: tuple[int, ...], stride: int, padding: int,
             and max(kernel[2:]) >= 2 * least)
 
 
-def _is_small(size: tuple[int, int], kernel_size: int, stride: int, padding: int) -> bool:
-    height, width = ((n + 2 * padding - kernel_size) // stride + 1 for n in size)
-    return height * width <= _FEW_PIXELS
+def _is_product(images: tuple[int, ...], size: int, stride: int, padding: int) -> bool:
+    """Whether one matrix product is faster, of images [B, H, W, ..] by a kernel of that size."""
+    height, width = ((n + 2 * padding - size) // stride + 1 for n in images[1:3])
+    return ((size, stride, padding) == (1, 1, 0) or height * width <= _FEW_PIXELS
+            or images[0] * height * width <= _FEW_PIXELS_OF_ALL)
 
 
 def convolution(fast_paths: bool) -> Callable[..., Array]:
@@ -108,7 +111,7 @@ def input_gradient(kernel: Array, gradient: Array, size: tuple[int, int], stride
 
     if _is_tiled(gradient, kernel.shape, stride, padding):
         fast = winograd.input_gradient
-    elif _is_small(size, kernel.shape[0], stride, padding):
+    elif _is_product((len(gradient), *size), kernel.shape[0], stride, padding):
         fast = spread
     elif stride == 1:
         return xla(kernel, gradient)
