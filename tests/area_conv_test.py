@@ -1,6 +1,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -20,15 +21,26 @@ def label_map(blocks, size, classes=5, batch=2):
     return small.repeat(blocks, 1).repeat(blocks, 2)[:, :size[0], :size[1]].astype(np.int32)
 
 
-@pytest.mark.parametrize("reach", [1, 2])
-def test_midst_is_where_the_whole_neighbourhood_has_one_class(reach):
-    label = label_map(5, (12, 17))
-    padded = np.pad(label, ((0, 0), (reach, reach), (reach, reach)), constant_values=99)
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, (2 * reach + 1, 2 * reach + 1), axis=(1, 2))
-    expected = (windows == label[..., None, None]).all(axis=(3, 4))
-    assert expected.any() and not expected.all()
-    np.testing.assert_array_equal(area_conv.midst(label, reach), expected)
+def test_equal_rows_share_one_of_them():
+    rows = RANDOM.integers(0, 3, (500, 4)).astype(np.int32)
+    same = np.asarray(area_conv._same(jnp.asarray(rows)))
+    np.testing.assert_array_equal(rows[same], rows)
+    distinct = len(np.unique(rows, axis=0))
+    assert distinct <= len(np.unique(same)) < 1.2 * distinct < 500
+
+
+def test_rows_with_one_hash_stand_for_themselves(monkeypatch):
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: AllZero())
+    rows = np.array([[1, 2], [2, 1], [1, 2], [3, 0], [0, 3]], np.int32)  # all sums are 3
+    same = np.asarray(area_conv._same(jnp.asarray(rows)))
+    np.testing.assert_array_equal(rows[same], rows)
+
+
+class AllZero:
+    """Draws equal factors, so that rows of one sum have one hash."""
+
+    def integers(self, low, high, size):
+        return np.zeros(size, np.int64)
 
 
 def inputs(blocks, size, batch=2):
