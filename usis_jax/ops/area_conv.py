@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from usis_jax.ops.conv import conv
+from usis_jax.ops.conv import conv, neighbourhoods
 from usis_jax.ops.label_conv import label_conv
 
 _BORDER = ((0, 0), (1, 1), (1, 1))
@@ -95,10 +95,8 @@ def _table(compute: Callable[[Array], Array], numbers: Array, features: int, dty
     Returns:
       (table [N, features], each pixel's row int32 [B, H, W]).
     """
-    batch, height, width = (length - border for length, border in
-                            zip(numbers.shape, (0, 2, 2), strict=True))
-    seen = jnp.stack([numbers[:, i:i + height, j:j + width].reshape(-1)
-                      for i in range(3) for j in range(3)], axis=1)
+    seen = neighbourhoods(numbers[..., None], 3)
+    size, seen = seen.shape[:3], seen.reshape(-1, 9)
     same = _same(seen)
     pixels = len(seen)
     first = same == jnp.arange(pixels)
@@ -114,7 +112,7 @@ def _table(compute: Callable[[Array], Array], numbers: Array, features: int, dty
             table, compute(_rows(seen, own)), number * _TURN, axis=0)
 
     table = jax.lax.fori_loop(0, turns, turn, jnp.zeros((rows, features), dtype))
-    return table, _rows(row, same).reshape(batch, height, width)
+    return table, _rows(row, same).reshape(size)
 
 
 def _same(rows: Array) -> Array:

@@ -106,7 +106,7 @@ def input_gradient(kernel: Array, gradient: Array, size: tuple[int, int], stride
         rows = gradient.reshape(-1, kernel.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1]).T
         x = jax.ShapeDtypeStruct((gradient.shape[0], *size, kernel.shape[2]), gradient.dtype)
         see = functools.partial(
-            _neighbourhoods, size=kernel.shape[0], stride=stride, padding=padding)
+            neighbourhoods, size=kernel.shape[0], stride=stride, padding=padding)
         return jax.linear_transpose(see, x)(rows.reshape(*gradient.shape[:3], -1))[0]
 
     if _is_tiled(gradient, kernel.shape, stride, padding):
@@ -137,8 +137,19 @@ def kernel_gradient(x: Array, gradient: Array, size: int, stride: int, padding: 
     return jax.lax.platform_dependent(x, gradient, cpu=fast, default=xla)
 
 
-def _neighbourhoods(x: Array, size: int, stride: int, padding: int) -> Array:
-    """What each tap sees at each pixel of the result: [B, H', W', size * size * C]."""
+def neighbourhoods(x: Array, size: int, stride: int = 1, padding: int = 0) -> Array:
+    """What each tap of a kernel sees at each pixel of the result.
+
+    Args:
+      x: [B, H, W, C], any type.
+      size: of the kernel.
+      stride, padding: as of `conv`.
+
+    Returns:
+      [B, H', W', size * size * C], tap by tap.
+
+    Source: ours.
+    """
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     height, width = ((n - size) // stride + 1 for n in x.shape[1:3])
     return jnp.concatenate([_seen(x, i, j, height, width, stride)
@@ -151,7 +162,7 @@ def _seen(x: Array, i: int, j: int, height: int, width: int, stride: int) -> Arr
 
 
 def _by_neighbourhoods(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    seen = _neighbourhoods(x, kernel.shape[0], stride, padding)
+    seen = neighbourhoods(x, kernel.shape[0], stride, padding)
     return (seen.reshape(-1, seen.shape[-1]) @ kernel.reshape(seen.shape[-1], -1)).reshape(
         *seen.shape[:3], -1)
 
@@ -161,7 +172,7 @@ def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int
     height, width, features = gradient.shape[1:]
     rows = gradient.reshape(-1, features)
     if height * width <= _FEW_PIXELS:
-        seen = _neighbourhoods(x, size, stride, padding)
+        seen = neighbourhoods(x, size, stride, padding)
         return (seen.reshape(-1, seen.shape[-1]).T @ rows).reshape(size, size, -1, features)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     span = (x.shape[0], *(stride * (n - 1) + 1 for n in (height, width)), x.shape[-1])
