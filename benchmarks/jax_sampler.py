@@ -28,10 +28,10 @@ class Painting:
         self.settings = settings_lib.from_json(settings)
         imported = time.time()
         now = state.create(self.settings, classes)
-        self.variables = {"params": now.ema_params, **now.ema_collections}
+        variables = {"params": now.ema_params, **now.ema_collections}
         del now
         network = registry.build(self.settings, classes, axis_name=None).generator
-        self.painter = sampling.painter(network, self.settings)
+        self.generator = sampling.Generator(network, variables, self.settings, spec=None)
         self.label = np.load(labels)
         created = time.time()
         firsts = {}
@@ -46,7 +46,8 @@ class Painting:
         seconds = []
         for number in range(count):
             began = time.perf_counter()
-            photo = self.painter(self.variables, self.label[:batch], 0, number)
+            photo = self.generator.painter(
+                self.generator.folded, self.label[:batch], 0, number)
             seconds.append(time.perf_counter() - began)
         assert photo.shape == (batch, *self.label.shape[1:], 3) and photo.dtype == np.uint8
         return {"seconds": seconds}

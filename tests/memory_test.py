@@ -1,3 +1,4 @@
+import gc
 import sys
 from pathlib import Path
 
@@ -19,3 +20,14 @@ def test_free_memory_between_what_is_used_goes_back():
     del blocks
     memory.give_back()
     assert resident_mib() < full - 100 and all(block.all() for block in kept)
+
+
+def test_nothing_is_collected_while_tracing_and_again_afterwards():
+    assert gc.isenabled()
+    with pytest.raises(KeyError), memory.collected_later():
+        assert not gc.isenabled()
+        with memory.collected_later():
+            pass
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()

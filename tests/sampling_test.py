@@ -51,6 +51,22 @@ def test_photos_have_one_row_a_sample(generator, labels):
     assert generator.step == 7 and generator.spec == tiny_run.SPEC
 
 
+def test_photos_follow_the_variables(workdir, labels):
+    generator = usis_jax.Generator.load(workdir)
+    first = generator.folded
+    assert generator.folded is first
+    plain = generator.painter(generator.variables, labels, 0, 0)
+    np.testing.assert_allclose(generator(labels)[0].astype(int), plain.astype(int), atol=1)
+    params = generator.variables["params"]
+    bias = params["to_rgb"]["bias"] + 9.0
+    params["to_rgb"] = {**params["to_rgb"], "bias": bias}
+    assert (generator(labels) == 255).all()
+    params["to_rgb"]["bias"] = np.array(bias)
+    assert (generator(labels) == 255).all()
+    params["to_rgb"]["bias"][:] = -9
+    assert (generator(labels) == 0).all()
+
+
 def test_photos_show_themselves_and_compute_like_arrays(generator, labels):
     photos = generator(labels, num_samples=3)
     sheet = np.asarray(Image.open(io.BytesIO(photos._repr_png_())))

@@ -1,8 +1,9 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax.layers.spectral import SpectralConv, normalise, power_iteration
+from usis_jax.layers.spectral import SpectralConv, fold, normalise, power_iteration
 
 X = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
 
@@ -100,3 +101,23 @@ def test_fixed_biases_count_but_get_no_gradient():
     moved = {**variables["params"], "bias": jnp.arange(5.0)}
     difference = module.apply({**variables, "params": moved}, X) - module.apply(variables, X)
     np.testing.assert_allclose(difference, np.broadcast_to(np.arange(5), (2, 6, 6, 5)), atol=1e-6)
+
+
+def test_folded_kernels_paint_the_same_and_are_not_divided_again():
+    class Two(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Conv(3, (1, 1))(SpectralConv(5, (3, 3), name="own")(x))
+
+    variables = Two().init(jax.random.key(0), X)
+    variables["params"]["own"]["kernel"] *= 3
+    folded = fold(variables)
+    np.testing.assert_allclose(Two().apply(folded, X), Two().apply(variables, X), atol=1e-5)
+    assert jax.tree.structure(folded["params"]) == jax.tree.structure(variables["params"])
+    vectors = variables["spectral"]["own"]
+    kernel = matrix({"params": variables["params"]["own"]})
+    np.testing.assert_allclose(
+        folded["params"]["own"]["kernel"].reshape(kernel.shape),
+        kernel / (vectors["v"] @ kernel @ vectors["u"]), rtol=1e-5)
+    plain = {"params": {"kernel": np.ones(3)}}
+    assert fold(plain)["params"]["kernel"] is plain["params"]["kernel"]

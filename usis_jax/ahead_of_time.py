@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from usis_jax import chips, hlo, noise, parallel, sampling, steps
+from usis_jax import chips, hlo, memory, noise, parallel, sampling, steps
 from usis_jax import state as state_lib
 from usis_jax.models import registry
 
@@ -110,6 +110,11 @@ def lower(program: str, settings, spec, targets: list, train_step=steps.train_st
     Raises:
       ValueError: the batch does not divide over the devices.
     """
+    with memory.collected_later():
+        return _lowered(program, settings, spec, targets, train_step)
+
+
+def _lowered(program, settings, spec, targets, train_step):
     runner = parallel.Runner("shard_map", targets)
     mesh = runner.mesh
     shape = (settings.batch_size, settings.data.height, settings.data.width)

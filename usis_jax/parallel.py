@@ -185,7 +185,9 @@ class Runner:
 
         def compiled(step):
             try:
-                return step.lower(state, batch).compile()
+                with memory.collected_later():
+                    lowered = step.lower(state, batch)
+                return lowered.compile()
             finally:
                 memory.give_back()
 

@@ -11,6 +11,7 @@ from usis_jax import photos as photos_lib
 from usis_jax import settings as settings_lib
 from usis_jax.data import preprocess
 from usis_jax.exports import weights
+from usis_jax.layers import spectral
 from usis_jax.models import registry
 
 
@@ -24,13 +25,14 @@ class Generator:
         spec: LabelSpec of the label maps it understands.
         step: steps it was trained for.
 
-    `painter` is its compiled function, see `painter` of this module.
+    `painter` is its compiled function, see `painter` of this module; call it with `folded`.
     """
 
     def __init__(self, network, variables, settings, spec, step=0):
         self.network, self.settings, self.spec, self.step = network, settings, spec, step
         self.variables = jax.tree.map(jnp.asarray, variables)
         self.painter = painter(network, settings)
+        self._folded, self._folded_from = None, []
 
     @classmethod
     def load(cls, workdir=None, best=False, step=None):
@@ -81,8 +83,26 @@ class Generator:
         if num_samples < 1:
             raise ValueError(f"num_samples is {num_samples}; it must be at least 1")
         samples = range(num_samples)
-        painted = [self.painter(self.variables, label, seed, n, first) for n in samples]
+        painted = [self.painter(self.folded, label, seed, n, first) for n in samples]
         return np.stack(painted).view(photos_lib.Photos)
+
+    @property
+    def folded(self):
+        """`variables` with the spectral norms in the kernels (`spectral.fold`), for painting only.
+
+        Made at the first use, and anew once `variables` has another array.
+        """
+        leaves = jax.tree.leaves(self.variables)
+        # An array of NumPy may have changed without being another one.
+        same = len(leaves) == len(self._folded_from) and all(
+            new is old and isinstance(new, jax.Array)
+            for new, old in zip(leaves, self._folded_from, strict=True))
+        if not same:
+            # In NumPy, which compiles nothing.
+            folded = spectral.fold(jax.tree.map(np.asarray, self.variables))
+            self._folded = jax.tree.map(jnp.asarray, folded)
+            self._folded_from = leaves
+        return self._folded
 
     def __repr__(self):
         data, number = self.settings.data, sum(map(np.size, jax.tree.leaves(self.variables)))

@@ -74,7 +74,7 @@ class Painter:
             if program not in self._compiled:
                 height, width, spread = program
                 arguments = _arguments(np.zeros((height, width), np.int32), Noise(), 0)
-                lowered = self._run.lower(self.generator.variables, *arguments, spread=spread)
+                lowered = self._run.lower(self.generator.folded, *arguments, spread=spread)
                 self._compiled[program] = lowered.compile()
             return self._compiled[program]
 
@@ -97,7 +97,7 @@ class Painter:
             raise ValueError(f"label map is {label.shape}; it must be one of {self.sizes}")
         program = self.prepare((*label.shape, self.spread_always or bool(noise.region_seeds)))
         start = time.perf_counter()
-        photo = np.asarray(program(self.generator.variables, *_arguments(label, noise, sample)))
+        photo = np.asarray(program(self.generator.folded, *_arguments(label, noise, sample)))
         return photo, time.perf_counter() - start
 
     def _paint(self, variables, label, seeds, count, regions, weights, sample, *, spread):

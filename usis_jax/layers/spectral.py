@@ -3,12 +3,13 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 EPSILON = 1e-12
 
-xavier_small = nn.initializers.variance_scaling(0.02**2, "fan_avg", "normal")
-"""Xavier normal initialisation with gain 0.02, the SPADE family's choice."""
+_FOLDED = "folded"
+"""Name of the variable that says of a kernel that it is divided by its norm already."""
 
 
 def normalise(x: Array) -> Array:
@@ -32,6 +33,40 @@ def power_iteration(matrix: Array, u: Array) -> tuple[Array, Array]:
     v = normalise(matrix @ u)
     u = normalise(v @ matrix)
     return u, v
+
+
+def fold(variables: dict) -> dict:
+    """Divide the kernels of all `SpectralConv` by their spectral norms, once for many calls.
+
+    Args:
+      variables: of a network that has such layers or not: nested dicts of arrays.
+
+    Returns:
+      Variables with which the network computes the same when `iterate` is false; it cannot be
+      trained with them.
+
+    Source: none; the same function.
+    """
+    params, vectors = (variables.get(name, {}) for name in ("params", "spectral"))
+    return {**variables, "params": _folded(params, vectors), "spectral": _marked(vectors)}
+
+
+def _folded(params, vectors):
+    if "u" in vectors:
+        return {**params, "kernel": _over_sigma(params["kernel"], vectors["u"], vectors["v"])}
+    return {name: _folded(own, vectors[name]) if name in vectors else own
+            for name, own in params.items()}
+
+
+def _marked(vectors):
+    if "u" in vectors:
+        return {_FOLDED: np.zeros((), np.float32)}
+    return {name: _marked(own) for name, own in vectors.items()}
+
+
+def _over_sigma(kernel: Array, u: Array, v: Array) -> Array:
+    sigma = v @ kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32) @ u
+    return (kernel / sigma).astype(kernel.dtype)
 
 
 class SpectralConv(nn.Conv):
@@ -62,6 +97,8 @@ class SpectralConv(nn.Conv):
         return jnp.where(fixed, jax.lax.stop_gradient(value), value)
 
     def _divide_by_sigma(self, kernel: Array) -> Array:
+        if self.has_variable("spectral", _FOLDED):
+            return kernel
         matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
 
         def initial_u():
@@ -75,5 +112,4 @@ class SpectralConv(nn.Conv):
         if self.iterate and self.is_mutable_collection("spectral"):
             left, right = power_iteration(matrix, left)
             u.value, v.value = left, right
-        sigma = right @ matrix @ left
-        return (kernel / sigma).astype(kernel.dtype)
+        return _over_sigma(kernel, left, right)

@@ -8,6 +8,7 @@ channels are convolved (or looked up, see `label_gather`). Same parameters, same
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from usis_jax.ops import resample
@@ -15,9 +16,9 @@ from usis_jax.ops.conv import conv
 from usis_jax.ops.label_gather import label_gather
 
 
-def _valid_taps(size: int, taps: int, dtype) -> Array:
+def _valid_taps(size: int, taps: int, dtype) -> np.ndarray:
     """1 where the tap of a kernel of so many falls inside an axis: [size, taps]."""
-    positions = jnp.arange(size)[:, None] + jnp.arange(taps)[None] - taps // 2
+    positions = np.arange(size)[:, None] + np.arange(taps)[None] - taps // 2
     return ((positions >= 0) & (positions < size)).astype(dtype)
 
 

@@ -5,15 +5,18 @@ four output pixels of an input pixel is a 2x2 convolution of the small image, wi
 kernel's taps as weights.
 """
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from usis_jax.ops.conv import conv
 
+_SEEN = np.array([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], np.float32)
+"""Which of three taps in a row see the same pixel: [even or odd output pixel, pixel, tap]."""
 
-def _halves(taps: Array) -> list[list[Array]]:
-    """For the even and the odd output pixel the two weights, from three along the first axis."""
-    return [[taps[0], taps[1] + taps[2]], [taps[0] + taps[1], taps[2]]]
+_SEEN_OF_BOTH = np.einsum("pai,qbj->abpqij", _SEEN, _SEEN).reshape(16, 9)
+"""The same along both axes: [pixel's row and column, output pixel's row and column; tap]."""
 
 
 def conv_of_nearest_up(x: Array, kernel: Array) -> Array:
@@ -29,11 +32,12 @@ def conv_of_nearest_up(x: Array, kernel: Array) -> Array:
     Source: ours; the UNet's up blocks (paper §5.1).
     """
     batch, height, width = x.shape[:3]
-    features = kernel.shape[-1]
-    # Indexed by row and column of the output pixel's parity, then of the tap: [channels, features].
-    small = jnp.stack([jnp.stack([jnp.concatenate(
-        [_halves(_halves(kernel)[p][a])[q][b] for p in (0, 1) for q in (0, 1)], axis=-1)
-        for b in (0, 1)]) for a in (0, 1)])
+    channels, features = kernel.shape[2:]
+    # As one product, since each operation of sixteen sums takes its time to compile.
+    small = jnp.matmul(_SEEN_OF_BOTH.astype(kernel.dtype), kernel.reshape(9, -1),
+                       precision=jax.lax.Precision.HIGHEST)
+    small = jnp.moveaxis(small.reshape(2, 2, 4, channels, features), 2, 3)
+    small = small.reshape(2, 2, channels, 4 * features)
     windows = conv(x, small, padding=1).reshape(batch, height + 1, width + 1, 2, 2, features)
     rows = [jnp.stack([windows[:, p:p + height, q:q + width, p, q] for q in (0, 1)], axis=3)
             for p in (0, 1)]
