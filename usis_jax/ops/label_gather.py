@@ -48,13 +48,13 @@ def _look_up(label: Array, kernel: Array) -> Array:
     table = jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0))).reshape(-1, features)
     padded = _padded(label, kernel)
 
-    def tap(number, total):  # one after another: XLA would keep what all of them looked up
+    def tap(number):
         seen = jax.lax.dynamic_slice(padded, (0, number // size, number % size), label.shape)
-        return total + table.at[seen + number * (num_classes + 1)].get(
+        return table.at[seen + number * (num_classes + 1)].get(
             mode="promise_in_bounds", wrap_negative_indices=False)
 
-    empty = jnp.zeros((*label.shape, features), kernel.dtype)
-    return jax.lax.fori_loop(0, size * size, tap, empty)
+    # One after another: XLA would keep what all of them looked up.
+    return jax.lax.fori_loop(1, size * size, lambda number, total: total + tap(number), tap(0))
 
 
 def _sum_by_class(label: Array, kernel: Array, gradient: Array) -> Array:
