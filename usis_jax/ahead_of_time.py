@@ -93,6 +93,7 @@ def devices(topology: str | None) -> list:
         ) from error
 
 
+@memory.collected_later()
 def lower(program: str, settings, spec, targets: list, train_step=steps.train_step):
     """A program of a run, traced for devices.
 
@@ -110,11 +111,6 @@ def lower(program: str, settings, spec, targets: list, train_step=steps.train_st
     Raises:
       ValueError: the batch does not divide over the devices.
     """
-    with memory.collected_later():
-        return _lowered(program, settings, spec, targets, train_step)
-
-
-def _lowered(program, settings, spec, targets, train_step):
     runner = parallel.Runner("shard_map", targets)
     mesh = runner.mesh
     shape = (settings.batch_size, settings.data.height, settings.data.width)

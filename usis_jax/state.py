@@ -55,6 +55,7 @@ def players(params: dict[str, Any], player: str) -> dict[str, Any]:
     return {name: params[name] for name in names if name in params}
 
 
+@memory.collected_later()
 def create(settings: Settings, num_classes: int) -> TrainState:
     """Initial state, a pure function of `settings.seed` and the networks' sizes.
 
@@ -67,8 +68,7 @@ def create(settings: Settings, num_classes: int) -> TrainState:
 
     Source: paper §5.1.
     """
-    with memory.collected_later():
-        return _assemble(settings, num_classes, _compiled_init)
+    return _assemble(settings, num_classes, _compiled_init)
 
 
 def shapes(settings: Settings, num_classes: int) -> TrainState:
@@ -138,7 +138,7 @@ def _assemble(settings: Settings, num_classes: int, init: Callable) -> TrainStat
                       *average)
 
 
-# Run once: the least that makes it run quickly takes a second more to compile and saves three.
+# Run once: the least that makes it run quickly takes a second more to compile and saves two.
 _QUICK = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 
 

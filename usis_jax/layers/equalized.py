@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from usis_jax.layers.initial import standard_normal, zeros
 from usis_jax.ops import resample
 from usis_jax.ops.conv import convolution
 
@@ -36,7 +35,7 @@ class EqualConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         """float [B, H, W, C] -> float [B, H, W, features], half the size with `down`."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", standard_normal, shape, jnp.float32)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
         x = x.astype(self.dtype)
         if self.down:
             x = resample.fir_blur(x)
@@ -45,7 +44,7 @@ class EqualConv(nn.Module):
         gain = 1.0 / math.sqrt(math.prod(shape[:3]))
         if self.linear:
             return x * gain
-        bias = self.param("bias", zeros, (self.features,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return nn.leaky_relu(x * (gain * SQRT2) + (bias * SQRT2).astype(self.dtype), 0.2)
 
 
@@ -62,8 +61,8 @@ class EqualDense(nn.Module):
     def __call__(self, x: Array) -> Array:
         """float [B, C] -> float32 [B, features]."""
         shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", standard_normal, shape, jnp.float32)
-        bias = self.param("bias", zeros, (self.features,), jnp.float32)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         gain = SQRT2 if self.activate else 1.0
         x = x.astype(jnp.float32) @ (kernel * (gain / math.sqrt(shape[0]))) + bias * gain
         return nn.leaky_relu(x, 0.2) if self.activate else x

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from usis_jax.layers.initial import xavier_small, zeros
+from usis_jax.layers.spectral import xavier_small
 from usis_jax.ops import resample
 from usis_jax.ops.area_conv import area_conv
 from usis_jax.ops.conv import convolution
@@ -27,7 +27,7 @@ class ConvParams(nn.Module):
         """Return (kernel [k, k, in, out], bias [out]), float32."""
         shape = (self.kernel_size, self.kernel_size, self.inputs, self.features)
         kernel = self.param("kernel", xavier_small, shape, jnp.float32)
-        return kernel, self.param("bias", zeros, (self.features,), jnp.float32)
+        return kernel, self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
 
 
 class Modulation(nn.Module):

@@ -8,6 +8,9 @@ from jax import Array
 
 EPSILON = 1e-12
 
+xavier_small = nn.initializers.variance_scaling(0.02**2, "fan_avg", "normal")
+"""Xavier normal initialisation with gain 0.02, the SPADE family's choice."""
+
 _FOLDED = "folded"
 """Name of the variable that says of a kernel that it is divided by its norm already."""
 

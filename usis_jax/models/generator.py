@@ -6,9 +6,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.layers import remat
-from usis_jax.layers.initial import xavier_small
 from usis_jax.layers.spade import ConvParams, Spade
-from usis_jax.layers.spectral import SpectralConv
+from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
 from usis_jax.ops.conv import for_linen
 from usis_jax.ops.label_conv import label_conv

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.layers import remat
-from usis_jax.layers.initial import xavier_small
-from usis_jax.layers.spectral import SpectralConv
+from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
 from usis_jax.ops.conv import for_linen
 from usis_jax.ops.resized_conv import conv_of_nearest_up

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.layers import remat
-from usis_jax.layers.initial import xavier_small
 from usis_jax.layers.spade import ConvParams
-from usis_jax.layers.spectral import SpectralConv
+from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.layers.wavelet_spade import WaveletSpade
 from usis_jax.models.generator import check_inputs
 from usis_jax.ops import haar, resample
