@@ -22,7 +22,7 @@ from usis_jax import settings as settings_lib
 from usis_jax.data import builtin_specs
 
 
-def published(state, batch, *, settings, networks, void, penalise):
+def published(state, batch, *, settings, networks, void):
     """One step in the published way; to be mapped like steps.train_step."""
     step = steps._Step(state, batch, settings, networks, void)
     params, memory, weights = dict(state.params), dict(state.opt_state), settings.loss
@@ -39,7 +39,7 @@ def published(state, batch, *, settings, networks, void, penalise):
         return loss, updates
 
     def discriminator_loss(own, photo):
-        real, _ = step.real_loss(own, penalise)
+        real, _ = step.real_loss(own)
         score, _ = step.judge(own["discriminator"], photo)
         return real + weights.adversarial * losses.nonsaturating_fake(score)
 
@@ -52,6 +52,8 @@ def published(state, batch, *, settings, networks, void, penalise):
     _update(step, "segmenter", gradients, params, memory)
     photo, step.collections["generator"] = step.generate(params["generator"], "discriminator")
     gradients = jax.grad(discriminator_loss)(params, jax.lax.stop_gradient(photo))
+    gradients["discriminator"], _ = step.with_r1(
+        params["discriminator"], gradients["discriminator"])
     _update(step, "discriminator", gradients, params, memory)
     average = optim.moving_average(
         state.ema_params, params["generator"], state.step, settings.ema_decay)
@@ -67,16 +69,6 @@ def _update(step, player, gradients, params, memory):
     params.update(optax.apply_updates(own, updates))
 
 
-def count(settings, spec, step=steps.train_step) -> float:
-    """FLOPs of one step on one device, R1 at its share."""
-    counted = []
-    for program in ("step", "step_r1"):
-        lowered = ahead_of_time.lower(program, settings, spec, jax.devices()[:1], step)
-        counted.append(ahead_of_time.flops_before_optimisation(lowered))
-    share = 1 / settings.r1_interval
-    return (1 - share) * counted[0] + share * counted[1]
-
-
 def main():
     """Counts, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,9 +81,10 @@ def main():
         settings = dataclasses.replace(settings, batch_size=values.batch_size)
     spec = builtin_specs.SPECS[settings.data.labels.split(":")[0]]
     plain = dataclasses.replace(settings, fast_paths=False)
-    result = {"published": count(plain, spec, published)}
+    device, count = jax.devices()[:1], ahead_of_time.step_flops
+    result = {"published": count(plain, spec, device, published)}
     for rule in ("alternating", "joint"):
-        result[rule] = count(dataclasses.replace(settings, update=rule), spec)
+        result[rule] = count(dataclasses.replace(settings, update=rule), spec, device)
     for name, flops in result.items():
         print(f"{name:12} {flops / 1e12:8.3f} TFLOP  {flops / result['published']:.3f}", flush=True)
     if values.json:

@@ -53,7 +53,7 @@ def variants(settings: Settings, classes: int) -> Iterator[tuple[str, Settings, 
 
 
 class Variant:
-    """A training step without R1 on one device of this machine, with its state and batch.
+    """A training step, R1 left out, on one device of this machine, with its state and batch.
 
     Args:
       settings, classes: what is trained.
@@ -61,6 +61,7 @@ class Variant:
     """
 
     def __init__(self, settings: Settings, classes: int, void: int | None):
+        settings = dataclasses.replace(settings, r1_interval=0)
         self._settings, self._classes = settings, classes
         self._plan = plans.plan(settings, classes, void)
         labels = types.SimpleNamespace(num_classes=classes, void=void)

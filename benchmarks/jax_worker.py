@@ -1,16 +1,18 @@
 """Our training step in a process of its own, told what to do by benchmarks.step."""
 
+import dataclasses
 import functools
 import os
 import statistics
 import time
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import workers
-from usis_jax import losses, noise, optim, parallel, state, steps
+from usis_jax import ahead_of_time, losses, noise, optim, parallel, state, steps
 from usis_jax import settings as settings_lib
 from usis_jax.models import registry
 from usis_jax.state import players
@@ -27,7 +29,8 @@ class Training:
     """
 
     def __init__(self, settings: str, classes: int, void: int | None, labels: str, began: float):
-        self.settings, self.void = settings_lib.from_json(settings), void
+        self.settings = settings_lib.from_json(settings)
+        self.classes, self.void = classes, void
         self.networks = registry.build(self.settings, classes)
         self.plain = registry.build(self.settings, classes, axis_name=None)
         self.runner = parallel.Runner(self.settings.mapping)
@@ -35,12 +38,9 @@ class Training:
         self.state = self.runner.place(state.create(self.settings, classes))
         self.batch = self.runner.put(_batch(self.settings, labels))
         created = time.time()
-        functions = {penalise: self.runner.compile(functools.partial(
-            steps.train_step, settings=self.settings, networks=self.networks, void=void,
-            penalise=penalise)) for penalise in (False, True)}
-        # As training does: the first step has R1, the other kind is compiled beside it.
-        self.compiled = self.runner.compile_all(functions, self.state, self.batch, True)
-        self.compiled[True]
+        self.compiled = self.runner.compile_ahead(self.runner.compile(functools.partial(
+            steps.train_step, settings=self.settings, networks=self.networks, void=void)),
+            self.state, self.batch)
         compiled = time.time()
         self.step(penalise=True)
         stepped = time.time()
@@ -53,24 +53,32 @@ class Training:
         """Runs steps; returns seconds of each, processor seconds and the last one's metrics."""
         seconds, used = [], time.process_time()
         for _ in range(count):
+            # By its number a step knows whether it has R1.
+            number = self.runner.place(np.int32(0 if penalise else 1))
+            self.state = self.state.replace(step=number)
             began = time.perf_counter()
-            self.state, metrics = self.compiled[penalise](self.state, self.batch)
+            self.state, metrics = self.compiled(self.state, self.batch)
             jax.block_until_ready((self.state, metrics))
             seconds.append(time.perf_counter() - began)
         return {"seconds": seconds, "processor_seconds": (time.process_time() - used) / count,
                 "metrics": {k: float(v) for k, v in metrics.items()}}
 
     def report(self) -> dict:
-        """What is known after compiling: times, FLOPs and memory by XLA's count."""
-        kinds = {"plain": self.compiled[False], "r1": self.compiled[True]}
+        """What is known after compiling: times, and memory by XLA's count."""
         return {
             "start_seconds": self.start,
-            "flops": {kind: step.cost_analysis().get("flops") for kind, step in kinds.items()},
-            "xla_temp_mib": {kind: step.memory_analysis().temp_size_in_bytes / 2**20
-                             for kind, step in kinds.items()},
+            "xla_temp_mib": self.compiled.memory_analysis().temp_size_in_bytes / 2**20,
             "versions": {"jax": jax.__version__, "jaxlib": jax.lib.__version__},
             "threads": len(os.sched_getaffinity(0)),
         }  # fmt: skip
+
+    def flops(self) -> dict:
+        """FLOPs of a step without and with R1, by XLA's count before optimisation."""
+        labels = types.SimpleNamespace(num_classes=self.classes, void=self.void)
+        kinds = {"plain": dataclasses.replace(self.settings, r1_interval=0), "r1": self.settings}
+        return {kind: ahead_of_time.flops_before_optimisation(
+            ahead_of_time.lower("step", settings, labels, jax.devices()))
+            for kind, settings in kinds.items()}
 
     @functools.cached_property
     def parts(self) -> dict:
@@ -190,6 +198,7 @@ def main() -> None:
     workers.serve({
         "start": start,
         "step": lambda **a: made["it"].step(**a),
+        "flops": lambda: made["it"].flops(),
         "parts": lambda: list(made["it"].parts),
         "part": lambda **a: made["it"].part(**a),
         "forget_peak": workers.forget_peak, "peak": workers.peak_mib,

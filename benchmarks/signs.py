@@ -7,6 +7,7 @@ are compiled in one process and take turns on one state and one batch, without R
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import pathlib
@@ -31,6 +32,7 @@ def main(argv=None) -> int:
     if values.rounds < 1:
         parser.error(f"--rounds is {values.rounds}; it must be 1 or more")
     settings, plan = plans.load(values.setting)
+    settings = dataclasses.replace(settings, r1_interval=0)
     with tempfile.TemporaryDirectory() as folder:
         labels = plans.write_labels(plan, plan["batch"], pathlib.Path(folder) / "labels.npy")
         training = jax_worker.Training(settings_lib.to_json(settings), plan["classes"],
@@ -61,7 +63,7 @@ def measure(training, rounds: int) -> dict:
       that are left out}.
     """
     whole = functools.partial(steps.train_step, settings=training.settings,
-                              networks=training.networks, void=training.void, penalise=False)
+                              networks=training.networks, void=training.void)
     left_out = set()
 
     def losses_only(state, batch):
@@ -71,7 +73,7 @@ def measure(training, rounds: int) -> dict:
         return state, kept
 
     bare = training.runner.compile(losses_only).lower(training.state, training.batch).compile()
-    programs = {"with": training.compiled[False], "without": bare}
+    programs = {"with": training.compiled, "without": bare}
     seconds = {name: [] for name in programs}
     for number in range(rounds + 1):
         for name in sorted(programs, reverse=bool(number % 2)):

@@ -53,6 +53,8 @@ def main(argv=None) -> int:
             measured = measure(alive, values.rounds, plan["r1_interval"], say)
             parts = measure_parts(alive, values.parts, say)
             for contender in alive:
+                if contender.name in OURS:
+                    reports[contender.name]["flops"] = contender.take("flops")
                 reports[contender.name]["idle_processor_share"] = max(contender.idle, default=0.0)
     result = {
         "setting": values.setting, "plan": plan, "loss_terms": LOSS_TERMS, "dtype": "float32",

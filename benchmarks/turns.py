@@ -15,6 +15,8 @@ from usis_jax import huge_pages as pages
 
 _TURN_SECONDS = 1.0
 _MOST_IN_A_TURN = 20
+# Shorter ones say nothing: the system counts a process's time in hundredths of a second.
+_LEAST_REST_SECONDS = 0.5
 
 
 class Contender:
@@ -56,7 +58,9 @@ class Contender:
         used = self.worker.processor_seconds()
         if self._rested is not None:
             rested_at, used_then = self._rested
-            self.idle.append((used - used_then) / max(1e-3, time.time() - rested_at))
+            rested = time.time() - rested_at
+            if rested >= _LEAST_REST_SECONDS:
+                self.idle.append((used - used_then) / rested)
         answer = self.worker.ask(task, **arguments)
         self._rested = time.time(), self.worker.processor_seconds()
         return answer

@@ -214,7 +214,7 @@ def test_step_without_signs_computes_its_losses_only(monkeypatch):
     training = types.SimpleNamespace(
         settings=None, networks=None, void=None, state=state, batch=batch,
         runner=types.SimpleNamespace(compile=jax.jit),
-        compiled={False: jax.jit(train_step).lower(state, batch).compile()})
+        compiled=jax.jit(train_step).lower(state, batch).compile())
     result = signs.measure(training, 3)
     assert result["signs"] == ["right_real", "score_real"] and int(training.state) == 8
     assert (result["with"]["count"], result["without"]["count"]) == (3, 3)

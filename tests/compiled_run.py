@@ -11,8 +11,8 @@ from usis_jax import checkpoint, logs, parallel, state, train, trees
 
 @pytest.fixture(scope="module")
 def compile_once():
-    """Compiles the step functions and the initial state only once in this module."""
-    compiled, original = {}, train._step_functions
+    """Compiles the step and the initial state only once in this module."""
+    compiled, original = {}, train._step_function
     create = functools.cache(state.create)
 
     def cached(settings, *rest):
@@ -21,8 +21,8 @@ def compile_once():
         return compiled[settings.r1_interval]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "_step_functions", cached)
-        patch.setattr(parallel.Runner, "compile_all", lambda self, functions, *_: functions)
+        patch.setattr(train, "_step_function", cached)
+        patch.setattr(parallel.Runner, "compile_ahead", lambda self, step, *_: step)
         patch.setattr(state, "create", lambda settings, k: create(tiny_run.settings(), k))
         yield
 

@@ -11,7 +11,7 @@ from usis_jax.ops import area_conv
 
 def taken(settings):
     """The gradients of a step with the R1 penalty: Adam's first moments, as beta1 is 0."""
-    after, _ = tiny_step.run(settings, 1, (True,))
+    after, _ = tiny_step.run(settings, 1, 1)
     return {player: memory[0].mu for player, memory in after.opt_state.items()}
 
 

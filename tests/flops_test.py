@@ -1,5 +1,6 @@
 """The published step that operations are compared with makes the same step as ours."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,7 +9,7 @@ import tiny_run
 import tiny_step
 
 from benchmarks import flops
-from usis_jax import parallel
+from usis_jax import ahead_of_time, parallel
 from usis_jax.models import registry
 
 
@@ -21,11 +22,11 @@ def test_published_step_moves_the_state_as_the_alternating_one_does():
     chosen = settings("alternating", fast_paths=False)
     runner = parallel.Runner(devices=jax.devices()[:1])
     step = runner.compile(functools.partial(
-        flops.published, settings=chosen, void=tiny_step.VOID, penalise=True,
+        flops.published, settings=chosen, void=tiny_step.VOID,
         networks=registry.build(chosen, tiny_step.CLASSES)))
     state = runner.place(tiny_step.created(chosen))
     after, thrown_away = step(state, runner.put(tiny_step.batch(0)))
-    expected, _ = tiny_step.run(chosen, 1, (True,))
+    expected, _ = tiny_step.run(chosen, 1, 1)
     for a, b in zip(jax.tree.leaves(runner.fetch(after)), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(thrown_away)) > 0
@@ -34,6 +35,16 @@ def test_published_step_moves_the_state_as_the_alternating_one_does():
 def test_published_step_counts_more_than_alternating_and_that_more_than_joint():
     plain = settings("alternating", fast_paths=False)
     spec = tiny_run.SPEC
-    published = flops.count(plain, spec, flops.published)
-    alternating = flops.count(settings("alternating"), spec)
-    assert published > alternating > flops.count(settings("joint"), spec) > 0
+    count = functools.partial(ahead_of_time.step_flops, spec=spec, targets=jax.devices()[:1])
+    published = count(plain, train_step=flops.published)
+    alternating = count(settings("alternating"))
+    assert published > alternating > count(settings("joint")) > 0
+
+
+def test_penalty_counts_at_its_share():
+    chosen = settings("joint", fast_paths=False)
+    without, always, seldom = (
+        ahead_of_time.step_flops(dataclasses.replace(chosen, r1_interval=interval), tiny_run.SPEC,
+                                 jax.devices()[:1]) for interval in (0, 1, 4))
+    assert always > 1.05 * without
+    np.testing.assert_allclose(seldom, 0.75 * without + 0.25 * always, rtol=1e-4)

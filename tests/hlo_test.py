@@ -52,8 +52,8 @@ def test_each_exchange_of_a_tpu_program_counts_once():
 
 
 def test_cycles_of_the_entry_are_summed():
-    assert hlo.estimated_cycles(TPU) == 1900
-    assert hlo.estimated_cycles("HloModule empty\n") == 0
+    assert hlo.estimated_cycles(TPU) == (1900, 0)
+    assert hlo.estimated_cycles("HloModule empty\n") == (0, 0)
 
 
 @pytest.mark.parametrize(("text", "expected"), [

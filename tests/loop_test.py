@@ -18,7 +18,7 @@ from usis_jax import loop as loop_lib
 @pytest.fixture(autouse=True)
 def not_compiled(monkeypatch):
     """Step functions of a few lines run as they are."""
-    monkeypatch.setattr(parallel.Runner, "compile_all", lambda self, functions, *_: functions)
+    monkeypatch.setattr(parallel.Runner, "compile_ahead", lambda self, step, *_: step)
 
 
 def _poisoned(at, what):
@@ -55,7 +55,8 @@ class _Store:
 
 
 def _loop(tmp_path, step_function, steps=8, **changes):
-    settings = tiny_run.settings(steps=steps, r1_interval=0, checkpoint_interval=2, **changes)
+    changes = {"r1_interval": 0, "checkpoint_interval": 2} | changes
+    settings = tiny_run.settings(steps=steps, **changes)
     workdirs.save_settings(tmp_path, settings)
     runner, store = parallel.Runner(), _Store()
     run = loop_lib.Loop(
@@ -69,7 +70,7 @@ def _loop(tmp_path, step_function, steps=8, **changes):
         progress=logs.Progress(0, steps, 4, shown=False),
         stop=signals.StopSignals(),
         order=0,
-        step_functions={False: step_function},
+        step_function=step_function,
     )
     start = runner.place({"step": np.int32(0), "weight": np.float32(0)})
     stream = iter([{"photo": np.zeros((4, 4, 4, 3), np.uint8)}] * (steps + 4))
@@ -174,6 +175,17 @@ def test_logged_values_are_means_over_the_interval(tmp_path):
     loop()
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["step"], row["loss_real"]) for row in rows] == [(4, 2.5), (8, 6.5)]
+
+
+def test_mean_of_the_penalty_is_that_of_the_steps_that_have_it(tmp_path):
+    def step(state, batch):
+        penalty = jax.numpy.where(state["step"] % 4 == 0, 3.0 + state["step"], 0.0)
+        return state | {"step": state["step"] + 1}, {"r1": penalty, "loss_real": penalty + 1}
+
+    _, loop = _loop(tmp_path, step, log_interval=8, r1_interval=4)
+    loop()
+    (row,) = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert (row["r1"], row["loss_real"]) == (5.0, 1 + 10 / 8)
 
 
 def test_means_go_on_from_a_saved_state():

@@ -1,3 +1,7 @@
+import os
+import signal
+import threading
+
 import jax
 import numpy as np
 import pytest
@@ -11,11 +15,11 @@ def largest_difference(a, b):
                zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-def check_four_devices_step_as_one(whole, divided, penalties):
-    """Three steps on one device with settings `whole` and on four with `divided`."""
-    one, one_metrics = tiny_step.run(whole, 1, penalties)
-    four, four_metrics = tiny_step.run(divided, 4, penalties)
-    assert four.step == len(penalties)
+def check_four_devices_step_as_one(whole, divided, count):
+    """So many steps on one device with settings `whole` and on four with `divided`."""
+    one, one_metrics = tiny_step.run(whole, 1, count)
+    four, four_metrics = tiny_step.run(divided, 4, count)
+    assert four.step == count
     start = tiny_step.created(whole)
     for name in start.params:
         assert largest_difference(one.params[name], start.params[name]) > 1e-4
@@ -32,70 +36,61 @@ def check_four_devices_step_as_one(whole, divided, penalties):
         np.testing.assert_allclose([*a.values()], [b[name] for name in a], atol=1e-5)
 
 
-@pytest.mark.parametrize(("update", "mapping", "penalties"), [
-    ("joint", "shard_map", (True, False, True)), ("alternating", "shard_map", (True, True)),
-    ("joint", "pmap", (True, True))])
-def test_four_devices_step_as_one_device_does(update, mapping, penalties):
+@pytest.mark.parametrize(("update", "mapping", "count"), [
+    ("joint", "shard_map", 3), ("alternating", "shard_map", 2),
+    ("joint", "pmap", 2)])
+def test_four_devices_step_as_one_device_does(update, mapping, count):
     check_four_devices_step_as_one(tiny_step.settings(update),
-                                   tiny_step.settings(update, mapping=mapping), penalties)
+                                   tiny_step.settings(update, mapping=mapping), count)
 
 
 @pytest.mark.parametrize("networks", [
     ("wavelet", "wavelet", "wavelet_upsample_batch_norm"), ("spade", "patch", "none")], ids=str)
 def test_other_networks_step_on_four_devices_as_on_one(networks):
     run = tiny_step.combination(*networks)
-    check_four_devices_step_as_one(run, run, (True, True))
-
-
-class Slow:
-    """Stands in for a mapped step: says when it is compiled, and fails if told to."""
-
-    def __init__(self, name, order, fault=None):
-        self.name, self.order, self.fault = name, order, fault
-
-    def lower(self, state, batch):
-        assert state["a"].shape == (3,) and batch.dtype == np.int32
-        return self
-
-    def compile(self):
-        self.order.append(self.name)
-        if self.fault:
-            raise self.fault
-        return f"compiled {self.name}"
-
-
-def test_the_step_that_is_needed_first_is_compiled_first():
-    order = []
-    steps = {name: Slow(name, order) for name in (False, True)}
-    arguments = {"a": jax.numpy.zeros(3)}, jax.numpy.zeros(2, np.int32)
-    compiled = parallel.Runner().compile_all(steps, *arguments, first=True)
-    assert dict(compiled) == {True: "compiled True", False: "compiled False"}
-    assert order == [True, False]
+    check_four_devices_step_as_one(run, run, 2)
 
 
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
-def test_programs_run_after_the_state_that_they_were_compiled_for_is_gone(mapping):
+def test_program_runs_after_the_state_that_it_was_compiled_for_is_gone(mapping):
     runner = parallel.Runner(mapping)
 
     def step(state, batch):
         return state + jax.lax.psum(batch.sum(), parallel.AXIS), {}
 
     state, batch = runner.place(np.float32(1)), runner.put(np.ones(8, np.float32))
-    compiled = runner.compile_all({"a": runner.compile(step), "b": runner.compile(step)},
-                                  state, batch)
-    after, _ = compiled["a"](state, batch)
-    after, _ = compiled["b"](after, batch)
+    compiled = runner.compile_ahead(runner.compile(step), state, batch)
+    after, _ = compiled(state, batch)
+    after, _ = compiled(after, batch)
     assert runner.fetch(after) == 17
 
 
-def test_a_fault_of_compiling_appears_where_the_step_is_asked_for():
-    order = []
-    steps = {"good": Slow("good", order), "bad": Slow("bad", order, RuntimeError("no"))}
-    arguments = {"a": jax.numpy.zeros(3)}, jax.numpy.zeros(2, np.int32)
-    compiled = parallel.Runner().compile_all(steps, *arguments)
-    assert compiled["good"] == "compiled good"
-    with pytest.raises(RuntimeError, match="no"):
-        compiled["bad"]
+def test_a_signal_is_heard_while_a_step_is_compiled():
+    class Slow:
+        def lower(self, state, batch):
+            assert state["a"].shape == (3,) and batch.dtype == np.int32
+            return self
+
+        def compile(self):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return "compiled" if heard.wait(10) else "not heard"
+
+    heard = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.set())
+    try:
+        arguments = {"a": jax.numpy.zeros(3)}, jax.numpy.zeros(2, np.int32)
+        assert parallel.Runner().compile_ahead(Slow(), *arguments) == "compiled"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_fault_of_compiling_is_raised():
+    class Bad:
+        def lower(self, state, batch):
+            raise RuntimeError("no such operation")
+
+    with pytest.raises(RuntimeError, match="no such operation"):
+        parallel.Runner().compile_ahead(Bad(), np.float32(1), np.ones(8))
 
 
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])

@@ -22,8 +22,8 @@ def in_bfloat16(settings):
 @pytest.mark.parametrize("update", ["joint", "alternating"])
 def test_state_stays_float32_and_losses_stay_near(update):
     settings = tiny_step.settings(update)
-    wide, wide_metrics = tiny_step.run(settings, 1, (True,))
-    narrow, narrow_metrics = tiny_step.run(in_bfloat16(settings), 1, (True,))
+    wide, wide_metrics = tiny_step.run(settings, 1, 1)
+    narrow, narrow_metrics = tiny_step.run(in_bfloat16(settings), 1, 1)
     assert jax.tree.structure(wide) == jax.tree.structure(narrow)
     for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(narrow), strict=True):
         assert a.dtype == b.dtype and b.dtype in (np.float32, np.int32, np.uint32)
@@ -39,7 +39,7 @@ def jaxpr_of_step(settings):
 
     runner = Runner(devices=jax.devices()[:1])
     step = runner.compile(lambda state, batch: steps.train_step(
-        state, batch, settings=settings, void=None, penalise=False,
+        state, batch, settings=settings, void=None,
         networks=registry.build(settings, tiny_step.CLASSES)))
     return step.trace(tiny_step.created(settings), tiny_step.batch(0)).jaxpr
 

@@ -60,7 +60,7 @@ def test_gradients_and_parameters_stay_the_same(player, networks):
 
 def after_a_step(settings):
     """State after a step with R1 on four devices, and how often they exchanged something."""
-    runner, step = tiny_step.mapped_step(settings, 4, True)
+    runner, step = tiny_step.mapped_step(settings, 4)
     state, batch = runner.place(tiny_step.created(settings)), runner.put(tiny_step.batch(0))
     compiled = step.lower(state, batch).compile()
     new, _ = compiled(state, batch)

@@ -77,7 +77,7 @@ class Written:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_gradients_are_those_of_the_written_losses(rule):
-    after, _ = tiny_step.run(tiny_step.settings(rule), 1, (True,))
+    after, _ = tiny_step.run(tiny_step.settings(rule), 1, 1)
     written = Written(rule)
     before = written.state.params
     moved = after.params["generator"]
@@ -112,7 +112,7 @@ def test_each_update_changes_its_own_players_parameters_only(rule, player):
     opt_state = {name: memory if name == player else jax.tree.map(
         lambda leaf: np.full_like(leaf, 1e38) if leaf.dtype == np.float32 else leaf, memory)
         for name, memory in before.opt_state.items()}
-    after, _ = tiny_step.run(settings, 1, (True,), before.replace(opt_state=opt_state))
+    after, _ = tiny_step.run(settings, 1, 1, before.replace(opt_state=opt_state))
     for name, params in before.params.items():
         same = jax.tree.map(np.array_equal, params, after.params[name])
         assert all(jax.tree.leaves(same)) == (name not in PLAYERS[player]), name
@@ -121,7 +121,7 @@ def test_each_update_changes_its_own_players_parameters_only(rule, player):
 @pytest.mark.parametrize("rule", RULES)
 def test_step_counts_and_averages_the_generator(rule):
     settings = tiny_step.settings(rule)
-    before, (after, metrics) = tiny_step.created(settings), tiny_step.run(settings, 1, (True,))
+    before, (after, metrics) = tiny_step.created(settings), tiny_step.run(settings, 1, 1)
     assert after.step == 1
     np.testing.assert_array_equal(after.key, before.key)
     expected = jax.tree.map(  # warm-up: a tenth of the old average in the first step
@@ -138,7 +138,7 @@ def test_step_counts_and_averages_the_generator(rule):
     {"decoder": {"name": "none"}}, {"compute_dtype": "bfloat16"}], ids=str)
 def test_step_keeps_the_form_of_the_state(rule, changes):
     settings = tiny_step.settings(rule, **changes)
-    _, step = tiny_step.mapped_step(settings, 1, True)
+    _, step = tiny_step.mapped_step(settings, 1)
     state = tiny_step.created(tiny_step.settings(rule))
     if "decoder" in changes:
         state = tiny_step.created(settings)
@@ -176,12 +176,24 @@ def test_estimated_statistics_paint_as_the_batchs_own():
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_step_between_two_penalties_is_one_without(rule):
+    settings = tiny_step.settings(rule)
+    start = tiny_step.created(settings).replace(step=np.int32(1))
+    between, (metrics,) = tiny_step.run(settings, 1, 1, start)
+    never, (others,) = tiny_step.run(dataclasses.replace(settings, r1_interval=0), 1, 1, start)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), between.params,
+                 never.params)
+    assert metrics["r1"] == 0 and "r1" not in others
+    assert [steps.takes_r1(settings, number) for number in range(4)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_warmup_shortens_the_discriminators_first_step_only(rule):
     settings = tiny_step.settings(rule)
     rates = dataclasses.replace(settings.optimizer, discriminator_warmup=4)
     start = tiny_step.created(settings).params
-    full, _ = tiny_step.run(settings, 1, (True,))
-    short, _ = tiny_step.run(dataclasses.replace(settings, optimizer=rates), 1, (True,))
+    full, _ = tiny_step.run(settings, 1, 1)
+    short, _ = tiny_step.run(dataclasses.replace(settings, optimizer=rates), 1, 1)
     for player, share in (("generator", 1), ("segmenter", 1), ("discriminator", 4)):
         jax.tree.map(
             lambda a, f, s, share=share: np.testing.assert_allclose(

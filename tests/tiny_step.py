@@ -56,10 +56,10 @@ def batch(step, size=8):
 
 
 @functools.cache
-def mapped_step(mapped, devices, penalise):
+def mapped_step(mapped, devices):
     """(runner, mapped step) for settings on the first so many devices."""
     runner = parallel.Runner(mapped.mapping, jax.devices()[:devices])
-    step = functools.partial(steps.train_step, settings=mapped, void=VOID, penalise=penalise,
+    step = functools.partial(steps.train_step, settings=mapped, void=VOID,
                              networks=registry.build(mapped, CLASSES))
     return runner, runner.compile(step)
 
@@ -70,13 +70,13 @@ def created(mapped):
     return jax.tree.map(np.asarray, state.create(mapped, CLASSES))
 
 
-def run(mapped, devices, penalties, start=None):
-    """NumPy state and metrics after one step for each entry of `penalties` (R1 or not)."""
+def run(mapped, devices, count, start=None):
+    """NumPy state and metrics after so many steps; with r1_interval 2 the first has R1."""
     now = created(mapped) if start is None else start
     metrics = []
-    for number, penalise in enumerate(penalties):
-        runner, step = mapped_step(mapped, devices, penalise)
-        now = runner.place(now) if number == 0 else now
+    runner, step = mapped_step(mapped, devices)
+    now = runner.place(now)
+    for number in range(count):
         now, measured = step(now, runner.put(batch(number, mapped.data.height)))
         metrics.append(runner.fetch(measured))
     return runner.fetch(now), metrics

@@ -17,7 +17,7 @@ from usis_jax import chips, hlo, memory, noise, parallel, sampling, steps
 from usis_jax import state as state_lib
 from usis_jax.models import registry
 
-PROGRAMS = ("step", "step_r1", "sample")
+PROGRAMS = ("step", "sample")
 _OUT_OF_MEMORY = re.compile(r"Used ([0-9.]+)([KMG]) of ([0-9.]+)([KMG]) hbm")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -32,12 +32,13 @@ class Report:
       memory_gib: arguments, results that do not take an argument's place, intermediate values and
         code; where it does not fit, what the compiler says it would take.
       fixed_gib: the part of it that does not grow with the batch: state and code.
-      flops: floating-point operations, by XLA's count of the program before optimisation, or, where
-        the compiler counts only its own result (TPUs), of that.
-      bytes_accessed: bytes that the optimised program reads and writes.
+      flops: floating-point operations, by XLA's count of the program before optimisation, R1 at its
+        share of the steps; where the compiler counts only its own result (TPUs), of that, for a
+        step with R1.
+      bytes_accessed: bytes that the optimised program reads and writes, in a step with R1.
       collectives: kind -> {"count", "bytes"} of exchanges between devices.
       collective_bytes: their bytes together.
-      estimated_seconds: see `estimate`; 0 where nothing is known of the device.
+      estimated_seconds: see `estimate`, R1 at its share; 0 where nothing is known of the device.
       estimate: what `estimated_seconds` is.
       compile_seconds: how long compiling took here.
     """
@@ -98,8 +99,7 @@ def lower(program: str, settings, spec, targets: list, train_step=steps.train_st
     """A program of a run, traced for devices.
 
     Args:
-      program: "step", "step_r1" (with the R1 penalty) or "sample" (each device paints as many label
-        maps as it trains on).
+      program: "step" or "sample" (each device paints as many label maps as it trains on).
       settings: Settings of the run.
       spec: LabelSpec of its label maps.
       targets: devices.
@@ -132,7 +132,7 @@ def lower(program: str, settings, spec, targets: list, train_step=steps.train_st
                      spread(state.key, P()))
     else:
         step = functools.partial(
-            train_step, settings=settings, void=spec.void, penalise=program == "step_r1",
+            train_step, settings=settings, void=spec.void,
             networks=registry.build(settings, spec.num_classes))
         mapped = runner.compile(step)
         batch = {"photo": jax.ShapeDtypeStruct((*shape, 3), jnp.uint8), "label": label}
@@ -174,15 +174,43 @@ def report(program: str, settings, spec, targets: list) -> Report:
     needed = (fixed + memory.temp_size_in_bytes + memory.output_size_in_bytes
               - memory.alias_size_in_bytes)
     analysis = compiled.cost_analysis()
-    flops = flops_before_optimisation(lowered) or _count(analysis, "flops")
+    flops = flops_before_optimisation(lowered)
+    if flops and program == "step":
+        flops = _r1_at_its_share(flops, settings, spec, targets, steps.train_step)
+    flops = flops or _count(analysis, "flops")
     accessed = _count(analysis, "bytes accessed")
     exchanges = hlo.collectives(text)
     table = {kind: {"count": count, "bytes": sum(x.bytes for x in exchanges if x.kind == kind)}
              for kind, count in Counter(x.kind for x in exchanges).items()}
     moved = sum(x.bytes for x in exchanges)
-    estimated, what = _estimate(chip, hlo.estimated_cycles(text), flops, accessed, moved)
+    cycles, in_branches = hlo.estimated_cycles(text)
+    cycles += in_branches / (settings.r1_interval or 1)
+    estimated, what = _estimate(chip, cycles, flops, accessed, moved)
     return Report(program, needed <= chip.hbm, needed / chips.GIB, fixed / chips.GIB, flops,
                   accessed, table, moved, estimated, what, seconds)
+
+
+def step_flops(settings, spec, targets: list, train_step=steps.train_step) -> float:
+    """XLA's count of one training step's floating-point operations, R1 at its share of the steps.
+
+    Args:
+      settings, spec, targets, train_step: as for `lower`.
+
+    Returns:
+      As of `flops_before_optimisation`.
+    """
+    lowered = lower("step", settings, spec, targets, train_step)
+    return _r1_at_its_share(
+        flops_before_optimisation(lowered), settings, spec, targets, train_step)
+
+
+def _r1_at_its_share(penalised, settings, spec, targets, train_step):
+    """Operations of the mean step, from those of one with R1, as XLA counts the longest branch."""
+    if not settings.r1_interval:
+        return penalised
+    without = dataclasses.replace(settings, r1_interval=0)
+    plain = flops_before_optimisation(lower("step", without, spec, targets, train_step))
+    return plain + (penalised - plain) / settings.r1_interval
 
 
 def flops_before_optimisation(lowered) -> float:
@@ -192,8 +220,8 @@ def flops_before_optimisation(lowered) -> float:
       lowered: as of `lower`.
 
     Returns:
-      Operations on one device, 0 where the platform does not count them (TPUs). Those that the
-      compiler adds or saves are not in it.
+      Operations on one device, of a training step those with R1; 0 where the platform does not
+      count them (TPUs). Those that the compiler adds or saves are not in it.
     """
     return _count(lowered.cost_analysis(), "flops")
 

@@ -91,35 +91,28 @@ def describe(changes: dict) -> str:
     return " ".join(f"--config.{name}={value}" for name, value in changes.items())
 
 
-def summary(reports: dict, settings, hbm_gib: float) -> dict:
+def summary(reports: dict, hbm_gib: float) -> dict:
     """The numbers of all programs of a run together.
 
     Args:
       reports: program -> Report.
-      settings: Settings, for how often a step has the R1 penalty.
       hbm_gib: memory of a device.
 
     Returns:
-      "fits", "memory_gib_per_device" (the most of any program), "hbm_gib", and of a training step
-      on the mean of `r1_interval` steps: "flops_per_device", "bytes_per_device",
-      "collective_bytes", "estimated_seconds"; "estimate" says what the last one is.
+      "fits", "memory_gib_per_device" (the most of any program), "hbm_gib", and of a training step,
+      as ahead_of_time.Report has them: "flops_per_device", "bytes_per_device", "collective_bytes",
+      "estimated_seconds"; "estimate" says what the last one is.
     """
-    plain = reports["step"]
-    penalised = reports.get("step_r1", plain)
-    share = 1 / settings.r1_interval if settings.r1_interval else 0.0
-
-    def mean(name):
-        return (1 - share) * getattr(plain, name) + share * getattr(penalised, name)
-
+    step = reports["step"]
     return {
         "fits": all(report.fits for report in reports.values()),
         "memory_gib_per_device": max(report.memory_gib for report in reports.values()),
         "hbm_gib": hbm_gib,
-        "flops_per_device": mean("flops"),
-        "bytes_per_device": mean("bytes_accessed"),
-        "collective_bytes": mean("collective_bytes"),
-        "estimated_seconds": mean("estimated_seconds"),
-        "estimate": plain.estimate,
+        "flops_per_device": step.flops,
+        "bytes_per_device": step.bytes_accessed,
+        "collective_bytes": step.collective_bytes,
+        "estimated_seconds": step.estimated_seconds,
+        "estimate": step.estimate,
     }
 
 

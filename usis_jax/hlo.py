@@ -9,6 +9,7 @@ _COLLECTIVE = re.compile(rf" = (.+?) ({_KINDS})(-start)?\(")
 _SHAPE = re.compile(r"([a-z]+[0-9]*[a-z0-9]*)\[([0-9,]*)\]")
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) .*\{$")
 _CYCLES = re.compile(r'"estimated_cycles":"([0-9]+)"')
+_BRANCHES = re.compile(r" conditional\(.*?(branch_computations=\{[^}]*\})")
 _METADATA = re.compile(r'op_name="([^"]*)"')
 
 
@@ -75,20 +76,27 @@ def collectives(text: str) -> list[Collective]:
     return found
 
 
-def estimated_cycles(text: str) -> int:
-    """Cycles that the compiler estimated for the operations of the entry computation, summed.
+def estimated_cycles(text: str) -> tuple[int, int]:
+    """Cycles that the compiler estimated for a program's operations, summed.
 
     Args:
       text: optimised HLO.
 
     Returns:
-      Cycles, 0 where the compiler writes none (it does for TPUs). Exchanges between devices, copies
-      that run beside other work and what waits for memory are not in it.
+      (cycles of the entry computation, those of the longest branch of each of its conditionals), 0
+      where the compiler writes none (it does for TPUs). Exchanges between devices, copies that run
+      beside other work and what waits for memory are not in it.
     """
+    cycles, branches = {}, []
     for lines in _computations(text):
-        if lines[0].startswith("ENTRY"):
-            return sum(int(cycles) for line in lines for cycles in _CYCLES.findall(line))
-    return 0
+        entry, name = _COMPUTATION.match(lines[0]).groups()
+        name = "ENTRY" if entry else name
+        cycles[name] = sum(int(found) for line in lines for found in _CYCLES.findall(line))
+        if entry:
+            branches = [re.findall(r"[\w.\-]+", found.partition("=")[2])
+                        for line in lines for found in _BRANCHES.findall(line)]
+    longest = (max(cycles.get(name, 0) for name in names) for names in branches)
+    return cycles.get("ENTRY", 0), sum(longest)
 
 
 def _computations(text):

@@ -17,6 +17,7 @@ from usis_jax import (
     logs,
     parallel,
     plots,
+    steps,
     storage,
     trees,
     validation,
@@ -43,7 +44,7 @@ class Loop:
         progress: logs.Progress.
         stop: signals.StopSignals.
         order: number of the data's order, see `settings.rollbacks`.
-        step_functions: {False: without R1, True: with R1 if it is on} -> mapped step.
+        step_function: the mapped step.
         report: reporting.Background, None in all processes but the first.
         means: logs.Means of the logging interval so far.
     """
@@ -58,7 +59,7 @@ class Loop:
     progress: Any
     stop: Any
     order: int
-    step_functions: dict
+    step_function: Any
     report: Any = None
     pending: Any = None
     last_means: dict = dataclasses.field(default_factory=dict)
@@ -72,16 +73,14 @@ class Loop:
             return self.summary(start, step, None, 0.0)
         batches = parallel.prefetch(stream, self.runner)
         first = next(batches)
-        interval = self.settings.r1_interval
-        penalise = bool(interval) and start % interval == 0
-        compiled = self.runner.compile_all(self.step_functions, state, first, penalise)
-        compiled[penalise]  # waits: the bar's rate is that of steps
-        self.progress.restart(start)
+        compiled = self.runner.compile_ahead(self.step_function, state, first)
+        self.progress.restart(start)  # the bar's rate is that of steps
         batches = itertools.chain([first], batches)
         self.stop.begin()
         while step < self.settings.steps:
-            penalise = bool(interval) and step % interval == 0
-            state, metrics = compiled[penalise](state, next(batches))
+            state, metrics = compiled(state, next(batches))
+            if not steps.takes_r1(self.settings, step):
+                metrics.pop("r1", None)
             step += 1
             self.progress.advance()
             self.read_pending()

@@ -3,7 +3,7 @@
 import collections
 import concurrent.futures
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -165,25 +165,24 @@ class Runner:
         on_cpu = self.devices[0].platform == "cpu"
         return {"xla_cpu_enable_concurrency_optimized_scheduler": False} if on_cpu else {}
 
-    def compile_all(self, steps: dict, state: Any, batch: Any, first: Any = None) -> Mapping:
-        """Compile several mapped steps one after the other while the caller goes on.
+    def compile_ahead(self, step: Callable, state: Any, batch: Any) -> Callable:
+        """Compile a mapped step before it is called.
 
-        Two at once would be ready a little sooner and need twice the memory.
+        It is done beside this thread, which waits: so signals are heard meanwhile.
 
         Args:
-          steps: name -> function from `compile`.
-          state, batch: what they will be called with; left as they are.
-          first: name of the one that is needed first, None = in the order given.
+          step: function from `compile`.
+          state, batch: what it will be called with; left as they are.
 
         Returns:
-          name -> compiled step; asking for one waits until it is compiled, and raises what its
-          compilation raised; several processes wait for each other then.
+          Compiled step; several processes wait for each other.
+
+        Raises:
+          What tracing or compiling raised.
         """
         state, batch = jax.tree.map(_abstract, (state, batch))
-        order = sorted(steps, key=lambda name: name != first)
-        pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compile")
 
-        def compiled(step):
+        def compiled():
             try:
                 with memory.collected_later():
                     lowered = step.lower(state, batch)
@@ -191,9 +190,12 @@ class Runner:
             finally:
                 memory.give_back()
 
-        made = {name: pool.submit(compiled, steps[name]) for name in order}
+        pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compile")
+        made = pool.submit(compiled)
         pool.shutdown(wait=False)
-        return _Programs(made)
+        program = made.result()
+        peers.meet()
+        return program
 
     def place(self, tree: Any) -> Any:
         """Copy a host pytree to every device, as one replicated pytree."""
@@ -233,25 +235,6 @@ class Runner:
     def fetch(self, tree: Any) -> Any:
         """Copy a replicated pytree to NumPy."""
         return jax.tree.map(np.asarray, jax.device_get(tree))
-
-
-class _Programs(Mapping):
-    """name -> result of a future, waited for, in all processes, when it is first asked for."""
-
-    def __init__(self, futures: dict):
-        self._futures, self._ready = futures, {}
-
-    def __getitem__(self, name):
-        if name not in self._ready:
-            self._ready[name] = self._futures[name].result()
-            peers.meet()
-        return self._ready[name]
-
-    def __iter__(self):
-        return iter(self._futures)
-
-    def __len__(self):
-        return len(self._futures)
 
 
 def _abstract(x: jax.Array | np.ndarray) -> jax.ShapeDtypeStruct:

@@ -39,6 +39,21 @@ def to_photo(stored: Array) -> Array:
     return stored
 
 
+def takes_r1(settings: Settings, number: int | Array) -> bool | Array:
+    """Whether a step has the lazy R1 penalty.
+
+    Args:
+      settings: the run's settings; `r1_interval` 0 = no step has it.
+      number: of the step, from 0; int, or int32 scalar.
+
+    Returns:
+      bool, or bool scalar if `number` is an array and R1 is on.
+
+    Source: paper §5.1.
+    """
+    return number % settings.r1_interval == 0 if settings.r1_interval else False
+
+
 class _Step:
     """The players' losses for one batch on one device; made anew for each traced step."""
 
@@ -82,8 +97,8 @@ class _Step:
         """D's scores and features."""
         return self.networks.discriminator.apply({"params": params}, photo)
 
-    def real_loss(self, params: dict[str, Any], penalise: bool) -> tuple[Array, dict[str, Array]]:
-        """D's loss on real photos: adversarial, reconstruction and, if asked for, R1."""
+    def real_loss(self, params: dict[str, Any]) -> tuple[Array, dict[str, Array]]:
+        """D's loss on real photos without R1: adversarial and reconstruction."""
         photo = self.augment(self.photo, 0)
         score, features = self.judge(params["discriminator"], photo)
         loss = self.settings.loss.adversarial * losses.nonsaturating_real(score)
@@ -93,16 +108,31 @@ class _Step:
             decoded = self.networks.decoder.apply({"params": params["decoder"]}, features)
             metrics["loss_reconstruction"] = losses.reconstruction(photo, decoded)
             loss += self.settings.decoder.weight * metrics["loss_reconstruction"]
-        if penalise:
-            penalty = losses.r1_penalty(
-                lambda x: self.judge(params["discriminator"], x)[0], photo)
-            metrics["r1"] = penalty
-            loss += 0.5 * self.settings.r1_gamma * self.settings.r1_interval * penalty
         return loss, metrics
+
+    def with_r1(self, params: Any, gradients: Any) -> tuple[Any, dict[str, Array]]:
+        """Gradients of D with those of R1 added if this step has it, and the metric.
+
+        One program for both kinds of step: what R1 takes is computed in a branch of its own.
+        """
+        if not self.settings.r1_interval:
+            return gradients, {}
+        photo = self.augment(self.photo, 0)
+        weight = 0.5 * self.settings.r1_gamma * self.settings.r1_interval
+
+        def penalised(gradients):
+            penalty, more = jax.value_and_grad(lambda own: losses.r1_penalty(
+                lambda x: self.judge(own, x)[0], photo))(params)
+            return jax.tree.map(lambda a, b: a + weight * b, gradients, more), penalty
+
+        gradients, penalty = jax.lax.cond(
+            takes_r1(self.settings, self.number), penalised,
+            lambda gradients: (gradients, jnp.zeros((), jnp.float32)), gradients)
+        return gradients, {"r1": penalty}
 
 
 def train_step(state: TrainState, batch: dict[str, Array], *, settings: Settings,
-               networks: Networks, void: int | None, penalise: bool
+               networks: Networks, void: int | None
                ) -> tuple[TrainState, dict[str, Array]]:
     """One update of every player; to be mapped over the axis "batch" of devices.
 
@@ -113,17 +143,17 @@ def train_step(state: TrainState, batch: dict[str, Array], *, settings: Settings
       settings: the run's settings; `update` chooses the rule.
       networks: modules built with axis_name "batch".
       void: id of unlabelled pixels, or None.
-      penalise: add the lazy R1 penalty (every `r1_interval` steps).
 
     Returns:
-      (new state, metrics: name -> float32 scalar, means over the whole batch).
+      (new state, metrics: name -> float32 scalar, means over the whole batch; "r1", which is there
+      if R1 is on, is 0 for a step without it, see `takes_r1`).
 
     Source: paper §5.1, eq. 2-5; "joint" differs from the paper's order of updates: G and S share
     one forward and backward pass, and D scores the same sample.
     """
     step = _Step(state, batch, settings, networks, void)
     rule = {"alternating": _alternating, "joint": _joint}[settings.update]
-    params, opt_state, metrics = rule(step, state, penalise)
+    params, opt_state, metrics = rule(step, state)
     ema = optim.moving_average(
         state.ema_params, params["generator"], state.step, settings.ema_decay)
     metrics = jax.lax.pmean(metrics, AXIS)
@@ -145,20 +175,23 @@ def _update(step: _Step, player: str, gradients: Any, params: dict, opt_state: d
     params.update(optax.apply_updates(own, updates))
 
 
-def _discriminator_gradients(step: _Step, params: dict, fake: Array, penalise: bool):
+def _discriminator_gradients(step: _Step, params: dict, fake: Array):
     """Gradients and metrics of D (and decoder) on real photos and given generated ones."""
     def loss(own):
-        real, metrics = step.real_loss(own, penalise)
+        real, metrics = step.real_loss(own)
         score, _ = step.judge(own["discriminator"], step.augment(fake, 1))
         fake_loss = step.settings.loss.adversarial * losses.nonsaturating_fake(score)
         return real + fake_loss, metrics | {
             "loss_fake": fake_loss, "score_fake": score.mean(),
             "right_fake": signs.share_right(score, False)}
 
-    return jax.grad(loss, has_aux=True)(players(params, "discriminator"))
+    gradients, metrics = jax.grad(loss, has_aux=True)(players(params, "discriminator"))
+    gradients["discriminator"], r1 = step.with_r1(
+        params["discriminator"], gradients["discriminator"])
+    return gradients, metrics | r1
 
 
-def _alternating(step: _Step, state: TrainState, penalise: bool):
+def _alternating(step: _Step, state: TrainState):
     """Published order: G, then S on a fresh sample, then D on a fresh sample."""
     params, opt_state, weights = dict(state.params), dict(state.opt_state), step.settings.loss
 
@@ -189,12 +222,12 @@ def _alternating(step: _Step, state: TrainState, penalise: bool):
 
     photo, step.collections["generator"] = step.generate(params["generator"], "discriminator")
     gradients, more = _discriminator_gradients(
-        step, params, jax.lax.stop_gradient(photo), penalise)
+        step, params, jax.lax.stop_gradient(photo))
     _update(step, "discriminator", gradients, params, opt_state)
     return params, opt_state, metrics | more
 
 
-def _joint(step: _Step, state: TrainState, penalise: bool):
+def _joint(step: _Step, state: TrainState):
     """G and S from one pass over one sample; D's pass over it serves G's gradient and D's own."""
     params, opt_state, weights = dict(state.params), dict(state.opt_state), step.settings.loss
     photo, generator_pullback, updates = jax.vjp(
@@ -217,15 +250,15 @@ def _joint(step: _Step, state: TrainState, penalise: bool):
         weights.segmentation * photo_gradient + photo_adversarial)
     fake_gradients, _ = judge_pullback(weights.adversarial * fake_gradient)
     gradients, metrics = jax.grad(step.real_loss, has_aux=True)(
-        players(params, "discriminator"), penalise)
-    gradients["discriminator"] = jax.tree.map(
-        jnp.add, gradients["discriminator"], fake_gradients)
+        players(params, "discriminator"))
+    gradients["discriminator"], r1 = step.with_r1(params["discriminator"], jax.tree.map(
+        jnp.add, gradients["discriminator"], fake_gradients))
 
     step.collections |= {"generator": updates, "segmenter": segmenter_updates}
     _update(step, "generator", {"generator": generator_gradients}, params, opt_state)
     _update(step, "segmenter", {"segmenter": segmenter_gradients}, params, opt_state)
     _update(step, "discriminator", gradients, params, opt_state)
-    return params, opt_state, metrics | {
+    return params, opt_state, metrics | r1 | {
         "loss_segmentation": loss_seg, "loss_generator": adversarial, **read,
         "loss_fake": weights.adversarial * fake_loss, "score_fake": score.mean(),
         "right_fake": signs.share_right(score, False)}

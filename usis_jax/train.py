@@ -115,7 +115,7 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             means=logs.Means(start.progress.get("means")),
             stop=stop,
             order=order,
-            step_functions=_step_functions(settings, networks, spec, runner),
+            step_function=_step_function(settings, networks, spec, runner),
         )
         try:
             run.announce(start, rollbacks)
@@ -128,11 +128,10 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             run.close()
 
 
-def _step_functions(settings, networks, spec, runner):
-    """The mapped steps: {False: without R1, True: with R1 if it is on}."""
-    step = functools.partial(steps.train_step, settings=settings, networks=networks, void=spec.void)
-    kinds = (False, True) if settings.r1_interval else (False,)
-    return {on: runner.compile(functools.partial(step, penalise=on)) for on in kinds}
+def _step_function(settings, networks, spec, runner):
+    """The mapped step."""
+    return runner.compile(functools.partial(
+        steps.train_step, settings=settings, networks=networks, void=spec.void))
 
 
 def _in_order(settings, number):

@@ -21,9 +21,8 @@ def add(commands) -> None:
         "extra tpu); default: the devices of this machine",
     )  # fmt: skip
     parser.add_argument(
-        "--programs", metavar="NAME", nargs="+", default=["step", "step_r1", "sample"],
-        choices=("step", "step_r1", "sample"),
-        help="which: step, step_r1 (with the R1 penalty), sample (default all)",
+        "--programs", metavar="NAME", nargs="+", default=["step", "sample"],
+        choices=("step", "sample"), help="which: step, sample (default both)",
     )  # fmt: skip
     parser.add_argument(
         "--num_classes", metavar="K", type=arguments.at_least(1),
@@ -49,15 +48,14 @@ def run(values) -> dict:
     targets = ahead_of_time.devices(values.topology)
     settings_lib.check_devices(settings, len(targets))
     spec = _spec(settings, values.num_classes)
-    programs = [name for name in values.programs if name != "step_r1" or settings.r1_interval]
     print(f"{len(targets)} x {targets[0].device_kind}, batch {settings.batch_size}, K = "
           f"{spec.num_classes}; compiling the full networks takes minutes for each program")
     reports = {}
-    for name in programs:
+    for name in values.programs:
         reports[name] = ahead_of_time.report(name, settings, spec, targets)
         print(_line(reports[name]), flush=True)
     hbm = fitting.hbm_gib(targets)
-    result = fitting.summary(reports, settings, hbm)
+    result = fitting.summary(reports, hbm)
     most = max(reports.values(), key=lambda report: report.memory_gib)
     trials = []
     if result["fits"]:
