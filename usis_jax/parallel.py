@@ -198,15 +198,18 @@ class Runner:
         return program
 
     def place(self, tree: Any) -> Any:
-        """Copy a host pytree to every device, as one replicated pytree."""
+        """Copy a host pytree to every device, as one replicated pytree.
+
+        JAX arrays that lie on a device of this process are taken over there, not copied: a step
+        that the result is given to takes their memory too.
+        """
         if self.mapping == "pmap":
             return jax.tree.map(jax.numpy.array, tree)
         sharding = NamedSharding(self.mesh, P())
         local = [device for device in self.devices if device.process_index == self.process_index]
 
         def copied(x):
-            x = np.asarray(x)  # memory that is not shared can be donated
-            copies = [jax.device_put(x, device, may_alias=False) for device in local]
+            copies = [jax.device_put(x, device) for device in local]
             return jax.make_array_from_single_device_arrays(x.shape, sharding, copies)
 
         return jax.tree.map(copied, tree)
