@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import workers
-from usis_jax import ahead_of_time, losses, noise, optim, parallel, state, steps
+from usis_jax import ahead_of_time, kept_step, losses, noise, optim, parallel, state, steps
 from usis_jax import settings as settings_lib
 from usis_jax.models import registry
 from usis_jax.state import players
@@ -38,9 +38,11 @@ class Training:
         self.state = self.runner.place(state.create(self.settings, classes))
         self.batch = self.runner.put(_batch(self.settings, labels))
         created = time.time()
-        self.compiled = self.runner.compile_ahead(self.runner.compile(functools.partial(
-            steps.train_step, settings=self.settings, networks=self.networks, void=void)),
-            self.state, self.batch)
+        step = functools.partial(
+            steps.train_step, settings=self.settings, networks=self.networks, void=void)
+        spec = types.SimpleNamespace(num_classes=classes, void=void)
+        self.compiled = self.runner.compile_ahead(
+            kept_step.of(step, self.settings, spec, self.runner), self.state, self.batch)
         compiled = time.time()
         self.step(penalise=True)
         stepped = time.time()

@@ -44,7 +44,7 @@ class Loop:
         progress: logs.Progress.
         stop: signals.StopSignals.
         order: number of the data's order, see `settings.rollbacks`.
-        step_function: the mapped step.
+        step_function: the mapped step, or a kept_step.KeptStep.
         report: reporting.Background, None in all processes but the first.
         means: logs.Means of the logging interval so far.
     """

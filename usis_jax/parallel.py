@@ -148,30 +148,34 @@ class Runner:
         Returns:
           Function of (placed state, put batch), compiled at its first call.
         """
-        donated = (0,) if donate else ()
         if self.mapping == "pmap":
+            donated = (0,) if donate else ()
             return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
                             devices=self.devices, donate_argnums=donated)
-        mapped = jax.shard_map(step, mesh=self.mesh, in_specs=(P(), P(AXIS)),
-                               out_specs=(P(), P()), check_vma=False)
-        return jax.jit(mapped, donate_argnums=donated, compiler_options=self._compiler_options)
+        return self.jit(self.map(step), donate)
 
-    @property
-    def _compiler_options(self) -> dict:
-        """On CPUs: what can run at once is not spread, for half of the temporary memory (measured).
+    def map(self, step: Callable) -> Callable:
+        """A per-device function as one of replicated state and whole batch, by shard_map."""
+        return jax.shard_map(step, mesh=self.mesh, in_specs=(P(), P(AXIS)),
+                             out_specs=(P(), P()), check_vma=False)
 
-        It is as fast: the operations themselves use all cores.
+    def jit(self, mapped: Callable, donate: bool = True) -> Callable:
+        """`jax.jit` of a mapped step with the compiler's options of these devices.
+
+        On CPUs what can run at once is not spread, for half of the temporary memory (measured). It
+        is as fast: the operations themselves use all cores.
         """
         on_cpu = self.devices[0].platform == "cpu"
-        return {"xla_cpu_enable_concurrency_optimized_scheduler": False} if on_cpu else {}
+        options = {"xla_cpu_enable_concurrency_optimized_scheduler": False} if on_cpu else {}
+        return jax.jit(mapped, donate_argnums=(0,) if donate else (), compiler_options=options)
 
-    def compile_ahead(self, step: Callable, state: Any, batch: Any) -> Callable:
+    def compile_ahead(self, step: Any, state: Any, batch: Any) -> Callable:
         """Compile a mapped step before it is called.
 
         It is done beside this thread, which waits: so signals are heard meanwhile.
 
         Args:
-          step: function from `compile`.
+          step: function from `compile`, or a kept_step.KeptStep.
           state, batch: what it will be called with; left as they are.
 
         Returns:
@@ -183,15 +187,13 @@ class Runner:
         state, batch = jax.tree.map(_abstract, (state, batch))
 
         def compiled():
-            try:
-                with memory.collected_later():
-                    lowered = step.lower(state, batch)
-                return lowered.compile()
-            finally:
-                memory.give_back()
+            with memory.collected_later():
+                lowered = step.lower(state, batch)
+            return lowered.compile()
 
         pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compile")
         made = pool.submit(compiled)
+        pool.submit(memory.give_back)  # beside the first step
         pool.shutdown(wait=False)
         program = made.result()
         peers.meet()

@@ -12,6 +12,7 @@ from usis_jax import (
     compilation_cache,
     environment,
     evaluations,
+    kept_step,
     locks,
     logs,
     loop,
@@ -129,9 +130,10 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
 
 
 def _step_function(settings, networks, spec, runner):
-    """The mapped step."""
-    return runner.compile(functools.partial(
-        steps.train_step, settings=settings, networks=networks, void=spec.void))
+    """The mapped step, or what was kept of tracing it."""
+    step = functools.partial(
+        steps.train_step, settings=settings, networks=networks, void=spec.void)
+    return kept_step.of(step, settings, spec, runner)
 
 
 def _in_order(settings, number):
