@@ -3,6 +3,8 @@
 import functools
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
 import tiny_run
 
@@ -13,7 +15,7 @@ from usis_jax import checkpoint, logs, parallel, state, train, trees
 def compile_once():
     """Compiles the step and the initial state only once in this module."""
     compiled, original = {}, train._step_function
-    create = functools.cache(state.create)
+    create = functools.cache(state.create)  # a run takes over what it is given: each a copy
 
     def cached(settings, *rest):
         if settings.r1_interval not in compiled:
@@ -23,7 +25,8 @@ def compile_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "_step_function", cached)
         patch.setattr(parallel.Runner, "compile_ahead", lambda self, step, *_: step)
-        patch.setattr(state, "create", lambda settings, k: create(tiny_run.settings(), k))
+        patch.setattr(state, "create", lambda settings, k: jax.tree.map(
+            jnp.copy, create(tiny_run.settings(), k)))
         yield
 
 
