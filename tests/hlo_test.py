@@ -32,11 +32,21 @@ TPU = """HloModule jit_train_step, is_scheduled=true
   ROOT %add.4 = f32[3,3]{1,0} add(%q, %q)
 }
 
+%branch_0 (q: f32[7]) -> f32[7] {
+  ROOT %copy.2 = f32[7]{0} copy(%q), backend_config={"estimated_cycles":"5"}
+}
+
+%branch_1 (q: f32[7]) -> f32[7] {
+  %fusion.2 = f32[7]{0} fusion(%q), kind=kLoop, calls=%region_1, backend_config={"estimated_cycles":"600"}
+  ROOT %copy.3 = f32[7]{0} copy(%fusion.2), backend_config={"estimated_cycles":"100"}
+}
+
 ENTRY %main.5 (p0: f32[7], p1: bf16[3,5]) -> (f32[7], bf16[3,5]) {
   %fusion.1 = f32[7]{0:T(128)} fusion(%p0), kind=kLoop, calls=%region_1, backend_config={"estimated_cycles":"1889"}
   %all-reduce.1 = (f32[7]{0:T(128)S(1)}, bf16[3,5]{1,0}, pred[]) all-reduce(%fusion.1, %p1), channel_id=2, to_apply=%region_1, metadata={op_name="jit(step)/psum"}
   %all-gather-start = (f32[4]{0}, f32[32]{0}) all-gather-start(%x), channel_id=3
   %all-gather-done = f32[32]{0} all-gather-done(%all-gather-start)
+  %conditional.1 = (f32[7]{0:T(128)}, f32[]) conditional(%p, %t, %t), branch_computations={%branch_0, %branch_1}, metadata={op_name="jit(step)/cond"}
   ROOT %copy = f32[7]{0} copy(%fusion.1), backend_config={"estimated_cycles":"11"}
 }
 """  # noqa: E501
@@ -51,8 +61,8 @@ def test_each_exchange_of_a_tpu_program_counts_once():
                                        ""]
 
 
-def test_cycles_of_the_entry_are_summed():
-    assert hlo.estimated_cycles(TPU) == (1900, 0)
+def test_cycles_of_the_entry_and_of_the_longest_branch_are_summed():
+    assert hlo.estimated_cycles(TPU) == (1900, 700)
     assert hlo.estimated_cycles("HloModule empty\n") == (0, 0)
 
 

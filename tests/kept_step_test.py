@@ -1,5 +1,6 @@
 """A step's traced form is kept, found again by all it follows from, and does the same."""
 
+import dataclasses
 import functools
 import types
 
@@ -10,7 +11,7 @@ import pytest
 import tiny_run
 import tiny_step
 
-from usis_jax import compilation_cache, kept_step, parallel, steps
+from usis_jax import compilation_cache, kept_step, parallel, steps, workdirs
 from usis_jax.models import registry
 
 SPEC = types.SimpleNamespace(num_classes=tiny_step.CLASSES, void=tiny_step.VOID)
@@ -96,6 +97,37 @@ def test_other_settings_labels_devices_source_versions_and_flags_are_others(fold
     monkeypatch.setattr(kept_step.importlib.metadata, "version", lambda name: "another")
     compiled(Traced())
     assert len(kept_files(folder)) == 7
+
+
+def test_longer_run_finds_what_the_shorter_one_kept(folder):
+    step = Traced()
+    for settings in (tiny_run.settings(), tiny_run.settings(steps=60, log_interval=7)):
+        compiled(step, settings)
+    assert step.count == 1
+
+
+def test_no_step_reads_what_a_run_may_change_on_its_way():
+    given, read = tiny_step.settings("alternating"), set()
+
+    class Watched(type(given)):
+        __eq__, __hash__ = object.__eq__, object.__hash__  # which would read all
+
+        def __getattribute__(self, name):
+            read.add(name)
+            return super().__getattribute__(name)
+
+    watched = Watched(**{field.name: getattr(given, field.name)
+                         for field in dataclasses.fields(given)})
+    read.clear()
+
+    def step(state, batch):  # not a partial, whose text JAX asks for, and which would read all
+        return steps.train_step(state, batch, settings=watched, void=tiny_step.VOID,
+                                networks=registry.build(watched, tiny_step.CLASSES))
+
+    runner = parallel.Runner(devices=jax.devices()[:1])
+    runner.compile(step).trace(tiny_step.created(given), tiny_step.batch(0))
+    assert {"update", "r1_interval", "ema_decay"} <= read
+    assert not read & {field.split(".")[0] for field in workdirs.FREE_FIELDS} - {"data"}
 
 
 def test_where_nothing_is_kept_the_step_is_traced(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ left to JAX's persistent cache.
 """
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -19,7 +20,7 @@ from typing import Any
 import jax
 from jax import export
 
-from usis_jax import atomic, parallel
+from usis_jax import atomic, parallel, workdirs
 from usis_jax import settings as settings_lib
 
 PREFIX = "traced-"
@@ -31,7 +32,8 @@ def of(step: Callable, settings, spec, runner: parallel.Runner) -> Any:
     """A step to be compiled ahead, from what was kept if there is something.
 
     Args:
-      step: per-device function, a pure function of `settings` and `spec`, and of this package.
+      step: per-device function that follows from `settings`, without its workdirs.FREE_FIELDS, from
+        `spec` and from this package.
       settings: Settings of the run.
       spec: LabelSpec of its label maps.
       runner: maps the step.
@@ -45,8 +47,7 @@ def of(step: Callable, settings, spec, runner: parallel.Runner) -> Any:
     folder = jax.config.jax_compilation_cache_dir
     if not folder or runner.mapping != "shard_map" or not _released():
         return runner.compile(step)
-    description = {"settings": settings_lib.to_json(settings), "classes": spec.num_classes,
-                   "void": spec.void}
+    description = {"settings": _fixed(settings), "classes": spec.num_classes, "void": spec.void}
     return KeptStep(step, runner, Path(folder), description)
 
 
@@ -117,6 +118,15 @@ class KeptStep:
         }
         text = json.dumps(everything, sort_keys=True)
         return self._folder / (PREFIX + hashlib.sha256(text.encode()).hexdigest())
+
+
+def _fixed(settings) -> dict:
+    """The settings without those that a run may change on its way, which no step reads."""
+    values = settings_lib.to_dict(settings)
+    for field in workdirs.FREE_FIELDS:
+        *sections, name = field.split(".")
+        del functools.reduce(dict.__getitem__, sections, values)[name]
+    return values
 
 
 def _released() -> bool:
