@@ -61,7 +61,8 @@ def main(argv=None) -> int:
         "machine": step_report.machine(), "torch": version, "missing": missing, "failed": bad,
         "contenders": {name: reports[name] | measured.get(name, {}) | {"parts": parts.get(name)}
                        for name in reports},
-        "twin_flops": turns.count_flops(values.torch_python, plan) if version else None,
+        "twin_flops": (turns.count_flops(values.torch_python, plan)
+                       if any(name in TWINS for name in reports) else None),
     }  # fmt: skip
     result |= step_report.ratios(result)
     print(step_report.text(result))

@@ -121,9 +121,9 @@ def summary(seconds: list[float]) -> dict:
 
 
 def twin_version(python: str) -> str | None:
-    """Version of PyTorch that an interpreter has, or None."""
+    """Version of PyTorch that an interpreter has, with NumPy, or None."""
     try:
-        done = subprocess.run([python, "-c", "import torch; print(torch.__version__)"],
+        done = subprocess.run([python, "-c", "import numpy, torch; print(torch.__version__)"],
                               capture_output=True, text=True, check=False)
     except OSError:
         return None
@@ -143,8 +143,8 @@ def present(names: list[str], twins: tuple[str, ...], version: str | None, say
     """(contenders that can run, those that PyTorch is missing for), telling the user of them."""
     missing = [name for name in names if name in twins and version is None]
     if missing:
-        say(f"{', '.join(missing)} left out, there is no PyTorch; run: pip install -e '.[torch]', "
-            "or name an interpreter that has it with --torch_python=PATH")
+        say(f"{', '.join(missing)} left out, there is no PyTorch with NumPy; run: pip install -e "
+            "'.[torch]', or name an interpreter that has it with --torch_python=PATH")
     return [name for name in names if name not in missing], missing
 
 

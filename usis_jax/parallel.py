@@ -187,13 +187,15 @@ class Runner:
         state, batch = jax.tree.map(_abstract, (state, batch))
 
         def compiled():
-            with memory.collected_later():
-                lowered = step.lower(state, batch)
-            return lowered.compile()
+            try:
+                with memory.collected_later():
+                    lowered = step.lower(state, batch)
+                return lowered.compile()
+            finally:
+                memory.give_back()
 
         pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compile")
         made = pool.submit(compiled)
-        pool.submit(memory.give_back)  # beside the first step
         pool.shutdown(wait=False)
         program = made.result()
         peers.meet()
