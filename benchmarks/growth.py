@@ -66,7 +66,8 @@ class Variant:
         self._plan = plans.plan(settings, classes, void)
         labels = types.SimpleNamespace(num_classes=classes, void=void)
         self._lowered = ahead_of_time.lower("step", settings, labels, jax.devices()[:1])
-        self.flops = ahead_of_time.flops_before_optimisation(self._lowered)
+        self.flops = ahead_of_time.flops_before_optimisation(
+            "step", settings, labels, jax.devices()[:1])
 
     def compile(self) -> float:
         """Makes `run` possible; returns MiB of temporary memory by the compiler's count."""

@@ -79,7 +79,7 @@ class Training:
         labels = types.SimpleNamespace(num_classes=self.classes, void=self.void)
         kinds = {"plain": dataclasses.replace(self.settings, r1_interval=0), "r1": self.settings}
         return {kind: ahead_of_time.flops_before_optimisation(
-            ahead_of_time.lower("step", settings, labels, jax.devices()))
+            "step", settings, labels, jax.devices())
             for kind, settings in kinds.items()}
 
     @functools.cached_property

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import optax
 import pytest
 import tiny_run
 
-from usis_jax import checkpoint, checkpoint_meta, storage, trees, workdirs
+from usis_jax import checkpoint, checkpoint_meta, optim, storage, trees, workdirs
 from usis_jax import settings as settings_lib
 
 
@@ -57,6 +58,21 @@ def test_state_comes_back_bit_exact(tmp_path):
     with checkpoint.Checkpoints(tmp_path) as checkpoints:
         restored = checkpoints.restore(jax.eval_shape(lambda: _state(0)))
     assert _equal(restored, _state(5))
+
+
+def test_first_moments_of_a_former_version_are_left_out(tmp_path):
+    params = {"generator": {"w": jnp.arange(3.0)}}
+    former = optax.adam(0.1, b1=0.0, b2=0.9)
+    _, moved = former.update(params, former.init(params))
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        state = _state(5).replace(opt_state={"generator": moved})
+        checkpoints.save(5, state, tiny_run.settings(), tiny_run.SPEC)
+    optimiser = optim.optimisers(tiny_run.settings())["generator"]
+    template = _state(0).replace(opt_state={"generator": optimiser.init(params)})
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        (memory, _) = checkpoints.restore(template).opt_state["generator"]
+    assert memory.count == 1
+    np.testing.assert_array_equal(memory.nu["generator"]["w"], moved[0].nu["generator"]["w"])
 
 
 def test_generator_comes_back_with_its_own_statistics_config_and_label_spec(tmp_path):

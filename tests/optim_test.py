@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -34,6 +35,15 @@ def test_adam_agrees_with_its_formula(beta1):
         updates, memory = adam.update(jnp.asarray(g, jnp.float32), memory, params)
         params = optax.apply_updates(params, updates)
     np.testing.assert_allclose(params, w, rtol=1e-5)
+
+
+def test_first_moment_is_kept_only_where_it_is_more_than_the_gradient():
+    params = {"w": jnp.zeros(3)}
+    for beta1, kept in ((0.0, 1), (0.5, 2)):
+        settings = tiny_run.settings(optimizer={"beta1": beta1})
+        for optimiser in optim.optimisers(settings).values():
+            arrays = [leaf for leaf in jax.tree.leaves(optimiser.init(params)) if leaf.ndim]
+            assert len(arrays) == kept
 
 
 def test_moving_average_follows_its_formula_and_warms_up():

@@ -26,8 +26,8 @@ def check_four_devices_step_as_one(whole, divided, count):
         assert largest_difference(one.params[name], four.params[name]) < 1e-5
     assert largest_difference(one.ema_params, four.ema_params) < 1e-5
     assert largest_difference(one.collections, four.collections) < 1e-5
-    for player, memory in one.opt_state.items():  # Adam's first moment is the gradient itself
-        gradient = memory[0].mu
+    for player, memory in one.opt_state.items():
+        gradient = memory[0].mu  # of the last step and, half and so on, of those before it
         scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
         # At the third step's parameters, which already differ by rounding: 1.1e-5 on JAX 0.12.
         assert largest_difference(gradient, four.opt_state[player][0].mu) < 1e-4 * scale

@@ -31,6 +31,8 @@ def settings(update="joint", **changes):
                           "stddev_group": 4 if update == "joint" else 2,
                           "augment": "color,translation,cutout"},
         "decoder": {"name": "wavelet_upsample", "width_max": 8},
+        # So that Adam keeps a first moment, which has the gradients, see `gradients`.
+        "optimizer": {"beta1": 0.5},
     }
     return tiny_run.settings(**(values | changes))
 
@@ -48,6 +50,12 @@ def combination(generator, judge, decoder, update="joint", **changes):
                        "stddev_group": group},
         decoder={"name": decoder, "width_max": 8},
         **changes)
+
+
+def gradients(now):
+    """Player -> the gradients of the first step, from the state after it."""
+    return {player: jax.tree.map(lambda moment: moment / 0.5, memory[0].mu)
+            for player, memory in now.opt_state.items()}
 
 
 def batch(step, size=8):

@@ -45,6 +45,33 @@ def test_inputs_gradient_is_the_convolutions(size, kernel_size):
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3])
+@pytest.mark.parametrize("most", [0, 24, 50])
+def test_images_are_computed_some_at_a_time_with_the_same_result(monkeypatch, most, kernel_size):
+    image, kernel, result, cotangent = drawn((13, 18), kernel_size, batch=4)
+    whole = winograd.kernel_gradient(image, cotangent), winograd.input_gradient(kernel, cotangent)
+    monkeypatch.setattr(winograd, "_TILES_TOGETHER", most)  # one image has 20 tiles
+    assert winograd._together(image) == {0: 1, 24: 1, 50: 2}[most]
+    assert_close(winograd.conv(image, kernel), result)
+    assert_close(winograd.kernel_gradient(image, cotangent), whole[0])
+    assert_close(winograd.input_gradient(kernel, cotangent), whole[1])
+
+
+def test_at_once_all_images_count(monkeypatch):
+    image, kernel, _, _ = drawn((16, 16), 3, batch=4)
+
+    def counted():
+        return jax.jit(winograd.conv).lower(image, kernel).cost_analysis()["flops"]
+
+    all_together = counted()
+    monkeypatch.setattr(winograd, "_TILES_TOGETHER", 1)
+    jax.clear_caches()
+    assert counted() < 0.5 * all_together
+    with winograd.at_once():
+        assert counted() == all_together
+    assert counted() < 0.5 * all_together
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
 def test_error_of_wide_layers_stays_below_a_third_of_the_tolerance(kernel_size):
     image, kernel, result, _ = drawn((32, 32), kernel_size, 256, 128, 1)
     assert np.abs(winograd.conv(image, kernel) - result).max() < 3e-5 * np.abs(result).max()

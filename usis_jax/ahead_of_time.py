@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from usis_jax import chips, hlo, memory, noise, parallel, sampling, steps
 from usis_jax import state as state_lib
 from usis_jax.models import registry
+from usis_jax.ops import winograd
 
 PROGRAMS = ("step", "sample")
 _OUT_OF_MEMORY = re.compile(r"Used ([0-9.]+)([KMG]) of ([0-9.]+)([KMG]) hbm")
@@ -174,10 +175,12 @@ def report(program: str, settings, spec, targets: list) -> Report:
     needed = (fixed + memory.temp_size_in_bytes + memory.output_size_in_bytes
               - memory.alias_size_in_bytes)
     analysis = compiled.cost_analysis()
-    flops = flops_before_optimisation(lowered)
-    if flops and program == "step":
-        flops = _r1_at_its_share(flops, settings, spec, targets, steps.train_step)
-    flops = flops or _count(analysis, "flops")
+    if not _count(lowered.cost_analysis(), "flops"):
+        flops = _count(analysis, "flops")
+    elif program == "step":
+        flops = step_flops(settings, spec, targets)
+    else:
+        flops = flops_before_optimisation(program, settings, spec, targets)
     accessed = _count(analysis, "bytes accessed")
     exchanges = hlo.collectives(text)
     table = {kind: {"count": count, "bytes": sum(x.bytes for x in exchanges if x.kind == kind)}
@@ -199,30 +202,28 @@ def step_flops(settings, spec, targets: list, train_step=steps.train_step) -> fl
     Returns:
       As of `flops_before_optimisation`.
     """
-    lowered = lower("step", settings, spec, targets, train_step)
-    return _r1_at_its_share(
-        flops_before_optimisation(lowered), settings, spec, targets, train_step)
-
-
-def _r1_at_its_share(penalised, settings, spec, targets, train_step):
-    """Operations of the mean step, from those of one with R1, as XLA counts the longest branch."""
+    # XLA counts the longest branch, which is R1.
+    penalised = flops_before_optimisation("step", settings, spec, targets, train_step)
     if not settings.r1_interval:
         return penalised
     without = dataclasses.replace(settings, r1_interval=0)
-    plain = flops_before_optimisation(lower("step", without, spec, targets, train_step))
+    plain = flops_before_optimisation("step", without, spec, targets, train_step)
     return plain + (penalised - plain) / settings.r1_interval
 
 
-def flops_before_optimisation(lowered) -> float:
+def flops_before_optimisation(program: str, settings, spec, targets: list,
+                              train_step=steps.train_step) -> float:
     """XLA's count of a program's floating-point operations, taps in the padding left out.
 
     Args:
-      lowered: as of `lower`.
+      program, settings, spec, targets, train_step: as for `lower`.
 
     Returns:
       Operations on one device, of a training step those with R1; 0 where the platform does not
       count them (TPUs). Those that the compiler adds or saves are not in it.
     """
+    with winograd.at_once():
+        lowered = lower(program, settings, spec, targets, train_step)
     return _count(lowered.cost_analysis(), "flops")
 
 

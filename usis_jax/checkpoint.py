@@ -8,6 +8,7 @@ restored on one. `meta` has the checksums of all arrays and its own: a damaged c
 when it is read.
 """
 
+import re
 from pathlib import Path
 
 import jax
@@ -17,6 +18,8 @@ from orbax.checkpoint import checkpoint_managers
 from usis_jax import checkpoint_meta, checksums, ranking, sections, storage, trees
 
 _EMA_FIELDS = ("ema_params",)
+# Once kept with beta1 0 too, where they are the last step's gradients, which no step reads.
+_FIRST_MOMENT = re.compile(r"opt_state/\w+/0/mu/")
 
 
 class Checkpoints:
@@ -155,6 +158,9 @@ class Checkpoints:
         for name, value in generator.items():
             if name.startswith("params/"):
                 flat[f"ema_{name}"] = value
+        needed = trees.flat_names(template)
+        flat = {name: value for name, value in flat.items()
+                if name in needed or not _FIRST_MOMENT.match(name)}
         return trees.unflatten(template, flat, f"checkpoint {step} of {self.workdir}")
 
     def restore_arrays(self, step=None, best=False):

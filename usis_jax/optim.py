@@ -12,6 +12,8 @@ from usis_jax.settings import Settings
 def optimisers(settings: Settings) -> dict[str, optax.GradientTransformation]:
     """Adam for each player; the decoder's parameters are the discriminator player's.
 
+    With beta1 0 the first moment is the gradient itself and is not kept.
+
     Args:
       settings: the run's settings (`optimizer` section).
 
@@ -23,7 +25,11 @@ def optimisers(settings: Settings) -> dict[str, optax.GradientTransformation]:
     rates = settings.optimizer
 
     def adam(rate: float) -> optax.GradientTransformation:
-        return optax.adam(rate, b1=rates.beta1, b2=rates.beta2, eps=1e-8)
+        if rates.beta1:
+            return optax.adam(rate, b1=rates.beta1, b2=rates.beta2, eps=1e-8)
+        return optax.chain(
+            optax.scale_by_rms(rates.beta2, eps=1e-8, eps_in_sqrt=False, bias_correction=True),
+            optax.scale_by_learning_rate(rate))
 
     return {"generator": adam(rates.generator_rate), "segmenter": adam(rates.segmenter_rate),
             "discriminator": adam(rates.discriminator_rate)}

@@ -100,6 +100,22 @@ def _join(values: dict, join_seconds: int, lost_seconds: int) -> None:
         peers.watch(state.client, state.process_id, state.num_processes, lost_seconds)
 
 
+def mean(tree: Any, axis_name: str = AXIS) -> Any:
+    """Mean over the devices of a named axis, where there is more than one.
+
+    Args:
+      tree: pytree of arrays.
+      axis_name: name of the axis that the calling function is mapped over.
+
+    Returns:
+      A pytree of the same structure. On one device it is `tree` itself: XLA's sum over one CPU
+      device waits for all of its terms and copies them.
+
+    Source: jax.lax.pmean.
+    """
+    return jax.lax.pmean(tree, axis_name) if jax.lax.axis_size(axis_name) > 1 else tree
+
+
 def smallest(value: int) -> int:
     """The smallest of the values that the processes give; all must call it."""
     if jax.process_count() == 1:
@@ -162,11 +178,12 @@ class Runner:
     def jit(self, mapped: Callable, donate: bool = True) -> Callable:
         """`jax.jit` of a mapped step with the compiler's options of these devices.
 
-        On CPUs what can run at once is not spread, for half of the temporary memory (measured). It
-        is as fast: the operations themselves use all cores.
+        On CPUs operations are put in the order that takes the least memory, instead of spreading
+        what can run at once, for half of the temporary memory (measured). It is as fast: the
+        operations themselves use all cores.
         """
-        on_cpu = self.devices[0].platform == "cpu"
-        options = {"xla_cpu_enable_concurrency_optimized_scheduler": False} if on_cpu else {}
+        options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+        options = options if self.devices[0].platform == "cpu" else {}
         return jax.jit(mapped, donate_argnums=(0,) if donate else (), compiler_options=options)
 
     def compile_ahead(self, step: Any, state: Any, batch: Any) -> Callable:

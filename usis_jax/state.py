@@ -1,7 +1,6 @@
 """Everything that changes during training, as one pytree."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -143,8 +142,12 @@ _QUICK = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passe
 
 
 def _compiled_init(network, key: jax.Array, inputs: tuple) -> dict[str, Any]:
-    """Variables of one network; compiled, since hundreds of small draws one by one take longer."""
-    return _initialiser(network)(key, *inputs)
+    """Variables of one network; compiled, since hundreds of small draws one by one take longer.
+
+    The programs, which take some 100 MiB each, are gone afterwards.
+    """
+    options = _QUICK if jax.default_backend() == "cpu" else None
+    return jax.jit(network.init, compiler_options=options)(key, *inputs)
 
 
 def _rest(settings: Settings) -> Callable:
@@ -158,13 +161,6 @@ def _rest(settings: Settings) -> Callable:
         return opt_state, _copy(params["generator"]), _copy(collections)
 
     return jax.jit(make)
-
-
-@functools.cache
-def _initialiser(network) -> Callable:
-    """The compiled init of a network, so that equal networks are compiled once."""
-    options = _QUICK if jax.default_backend() == "cpu" else None
-    return jax.jit(network.init, compiler_options=options)
 
 
 def _copy(tree: Any) -> Any:

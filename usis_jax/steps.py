@@ -10,7 +10,7 @@ from jax import Array
 from usis_jax import losses, noise, optim, signs
 from usis_jax.models.registry import Networks
 from usis_jax.ops.augment import augment
-from usis_jax.parallel import AXIS
+from usis_jax.parallel import AXIS, mean
 from usis_jax.settings import Settings
 from usis_jax.state import TrainState, players
 
@@ -156,7 +156,7 @@ def train_step(state: TrainState, batch: dict[str, Array], *, settings: Settings
     params, opt_state, metrics = rule(step, state)
     ema = optim.moving_average(
         state.ema_params, params["generator"], state.step, settings.ema_decay)
-    metrics = jax.lax.pmean(metrics, AXIS)
+    metrics = mean(metrics)
     new = state.replace(step=state.step + 1, params=params, opt_state=opt_state, ema_params=ema,
                         collections=step.collections)
     return new, metrics
@@ -165,9 +165,8 @@ def train_step(state: TrainState, batch: dict[str, Array], *, settings: Settings
 def _update(step: _Step, player: str, gradients: Any, params: dict, opt_state: dict) -> None:
     """Move one player's parameters in `params` and its state in `opt_state` (both changed)."""
     own = players(params, player)
-    gradients = jax.lax.pmean(gradients, AXIS)
     updates, opt_state[player] = optim.optimisers(step.settings)[player].update(
-        gradients, opt_state[player], own)
+        mean(gradients), opt_state[player], own)
     warmup = step.settings.optimizer.discriminator_warmup
     if player == "discriminator" and warmup:
         share = optim.warmup(step.number, warmup)
@@ -192,7 +191,10 @@ def _discriminator_gradients(step: _Step, params: dict, fake: Array):
 
 
 def _alternating(step: _Step, state: TrainState):
-    """Published order: G, then S on a fresh sample, then D on a fresh sample."""
+    """Published order: G, then S and then D on a fresh sample of the G that has just moved.
+
+    Differs from the published code, which paints one more for D: S's update leaves G as it is.
+    """
     params, opt_state, weights = dict(state.params), dict(state.opt_state), step.settings.loss
 
     def generator_loss(own):
@@ -220,9 +222,7 @@ def _alternating(step: _Step, state: TrainState):
     step.collections["segmenter"] = updates
     _update(step, "segmenter", gradients, params, opt_state)
 
-    photo, step.collections["generator"] = step.generate(params["generator"], "discriminator")
-    gradients, more = _discriminator_gradients(
-        step, params, jax.lax.stop_gradient(photo))
+    gradients, more = _discriminator_gradients(step, params, photo)
     _update(step, "discriminator", gradients, params, opt_state)
     return params, opt_state, metrics | more
 

@@ -7,7 +7,10 @@ transforms are sums of few terms. The result is that of a convolution but for ro
 some ten times that of direct summation, 1e-5 of the largest value in float32.
 """
 
+import contextlib
 import functools
+import math
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +20,32 @@ from jax import Array
 TILE = 4
 """Height and width of the results that are computed together."""
 
+_TILES_TOGETHER = 1024
+"""Images of at most so many tiles together, or one larger image, are computed at a time: little of
+what is transformed lives at a time, and it stays in the caches (measured)."""
+
+_AT_ONCE = False
+
 _POINTS = (0, 1, -1, 2, -2)
 """Polynomials are evaluated at the first of these, and at infinity."""
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """What is traced meanwhile computes all images at a time, for counting operations only.
+
+    XLA counts what a loop does once, however often it does it.
+
+    Source: ours.
+    """
+    global _AT_ONCE
+    before, _AT_ONCE = _AT_ONCE, True
+    try:
+        # A setting that keeps JAX from taking up what was traced without this one.
+        with jax.default_matmul_precision("highest"):
+            yield
+    finally:
+        _AT_ONCE = before
 
 
 def conv(x: Array, kernel: Array) -> Array:
@@ -57,17 +84,25 @@ def _conv(x: Array, kernel: Array, turned: bool) -> Array:
     size = len(kernel)
     _, of_kernel, to_results = _matrices(size)
     height, width = (length + 3 - size for length in x.shape[1:3])
-    pixels, rows, columns = _transform_pixels(x, size)
     # A kernel that the compiler knows would else be transformed by it, taking minutes.
     taps = jax.lax.optimization_barrier(kernel.reshape(size * size, -1))
     of_taps = np.kron(of_kernel, of_kernel)[:, ::-1 if turned else 1]
     kernel = (of_taps @ taps).reshape(-1, *kernel.shape[2:])
-    products = _multiply(pixels, kernel, (2,), (2,) if turned else (1,))
     points = to_results.shape[1]
-    products = products.reshape(points, points, len(x), rows, columns, -1)
-    down = _one_after_another(jnp.stack(_combine(to_results, products), axis=3))
-    across = jnp.stack(_combine(to_results, down), axis=4)
-    return across.reshape(len(x), TILE * rows, TILE * columns, -1)[:, :height, :width]
+
+    def results(x):
+        pixels, rows, columns = _transform_pixels(x, size)
+        products = _multiply(pixels, kernel, (2,), (2,) if turned else (1,))
+        products = products.reshape(points, points, len(x), rows, columns, -1)
+        down = _one_after_another(jnp.stack(_combine(to_results, products), axis=3))
+        across = jnp.stack(_combine(to_results, down), axis=4)
+        return across.reshape(len(x), TILE * rows, TILE * columns, -1)[:, :height, :width]
+
+    together = _together(x)
+    if together == len(x):
+        return results(x)
+    y = jax.lax.map(results, x.reshape(-1, together, *x.shape[1:]))
+    return y.reshape(-1, *y.shape[2:])
 
 
 def kernel_gradient(x: Array, gradient: Array) -> Array:
@@ -84,14 +119,28 @@ def kernel_gradient(x: Array, gradient: Array) -> Array:
     """
     size = 3 - (gradient.shape[1] - x.shape[1])
     _, of_kernel, to_results = _matrices(size)
-    pixels, rows, columns = _transform_pixels(x, size)
-    batch, height, width, features = gradient.shape
-    gradient = jnp.pad(gradient, ((0, 0), (0, rows * TILE - height), (0, columns * TILE - width),
-                                  (0, 0))).reshape(batch, rows, TILE, columns * TILE, features)
-    down = jnp.stack(_combine(to_results.T, jnp.moveaxis(gradient, 2, 0)))
-    down = _one_after_another(down).reshape(-1, batch, rows, columns, TILE, features)
-    across = jnp.stack(_combine(to_results.T, jnp.moveaxis(down, 4, 0)), axis=1)
-    products = _multiply(pixels, across.reshape(len(pixels), -1, features), (1,), (1,))
+
+    def products_of(x, gradient):
+        pixels, rows, columns = _transform_pixels(x, size)
+        batch, height, width, features = gradient.shape
+        gradient = jnp.pad(gradient, ((0, 0), (0, rows * TILE - height),
+                                      (0, columns * TILE - width), (0, 0)))
+        gradient = gradient.reshape(batch, rows, TILE, columns * TILE, features)
+        down = jnp.stack(_combine(to_results.T, jnp.moveaxis(gradient, 2, 0)))
+        down = _one_after_another(down).reshape(-1, batch, rows, columns, TILE, features)
+        across = jnp.stack(_combine(to_results.T, jnp.moveaxis(down, 4, 0)), axis=1)
+        return _multiply(pixels, across.reshape(len(pixels), -1, features), (1,), (1,))
+
+    def products_from(first):
+        return products_of(*(jax.lax.dynamic_slice_in_dim(images, first, together)
+                             for images in (x, gradient)))
+
+    together = _together(x)
+    products = products_from(0)
+    if together < len(x):
+        products = jax.lax.fori_loop(
+            1, len(x) // together,
+            lambda number, total: total + products_from(number * together), products)
     kernel = np.kron(of_kernel, of_kernel).T @ products.reshape(len(products), -1)
     return kernel.reshape(size, size, *products.shape[1:])
 
@@ -112,6 +161,15 @@ def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     results = [point ** np.arange(TILE) for point in points]
     kernel, results = [*kernel, np.eye(size)[-1]], [*results, np.eye(TILE)[-1]]
     return tuple(np.array(rows, np.float32) for rows in (pixels, kernel, np.transpose(results)))
+
+
+def _together(x: Array) -> int:
+    """How many images are computed at a time, a divisor of their number."""
+    if _AT_ONCE:
+        return len(x)
+    tiles = math.prod(-(-size // TILE) for size in x.shape[1:3])
+    return max(count for count in range(1, len(x) + 1)
+               if len(x) % count == 0 and (count == 1 or count * tiles <= _TILES_TOGETHER))
 
 
 def _transform_pixels(x: Array, size: int) -> tuple[Array, int, int]:
