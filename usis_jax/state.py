@@ -144,7 +144,7 @@ _QUICK = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passe
 def _compiled_init(network, key: jax.Array, inputs: tuple) -> dict[str, Any]:
     """Variables of one network; compiled, since hundreds of small draws one by one take longer.
 
-    The programs, which take some 100 MiB each, are gone afterwards.
+    The programs, which take up to 200 MiB each, are gone afterwards.
     """
     options = _QUICK if jax.default_backend() == "cpu" else None
     return jax.jit(network.init, compiler_options=options)(key, *inputs)
