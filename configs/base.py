@@ -17,7 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
             "steps": 100_000,
             # Samples in a step on all devices together; must divide over the devices.
             "batch_size": 8,
-            # alternating: generator, then segmenter and discriminator on a fresh sample
+            # alternating: generator, then segmenter, then discriminator, each on a fresh sample
             # (published order). joint: generator and segmenter share one pass (faster).
             "update": "alternating",
             # How a step is spread over devices: shard_map (any number of hosts) or pmap (one).

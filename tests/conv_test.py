@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from usis_jax.ops.conv import conv
+from usis_jax.ops import conv as conv_module
+from usis_jax.ops.conv import conv, conv_by_xla
 
 # size of the input, kernel, stride, padding
 FORMS = [((4, 7), 3, 1, 1), ((5, 7), 3, 2, 0), ((9, 5), 3, 2, 0), ((5, 4), 1, 1, 0),
@@ -77,3 +78,16 @@ def test_second_order_gradients_agree_with_finite_differences(size, kernel_size,
                      for sign in (1, -1)]
             expected = (penalty(*moved[0]) - penalty(*moved[1])) / 2e-5
             np.testing.assert_allclose((slopes[number] * ways[number]).sum(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("most, together", [(0, 1), (2 * 12 * 12 * 27, 2), (10**9, 4)])
+def test_strided_images_are_computed_some_at_a_time_with_the_same_result(
+        monkeypatch, most, together):
+    monkeypatch.setattr(conv_module, "_SEEN_TOGETHER", most)
+    x, kernel = drawn((25, 25), 3, batch=4)
+    assert conv_module._seen_together(4, 12, 12, 27) == together
+    value, pullback = jax.vjp(lambda x, kernel: conv(x, kernel, 2), x, kernel)
+    expected, plain = jax.vjp(lambda x, kernel: conv_by_xla(x, kernel, 2, 0), x, kernel)
+    np.testing.assert_allclose(value, expected, atol=1e-4)
+    for got, wanted in zip(pullback(value), plain(value), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-4 * np.abs(wanted).max())

@@ -18,7 +18,7 @@ def settings(update, **changes):
                                  **changes)
 
 
-def test_published_step_moves_generator_and_segmenter_as_the_alternating_one_does():
+def test_published_step_moves_the_state_as_the_alternating_one_does():
     chosen = settings("alternating", fast_paths=False)
     runner = parallel.Runner(devices=jax.devices()[:1])
     step = runner.compile(functools.partial(
@@ -27,18 +27,8 @@ def test_published_step_moves_generator_and_segmenter_as_the_alternating_one_doe
     state = runner.place(tiny_step.created(chosen))
     after, thrown_away = step(state, runner.put(tiny_step.batch(0)))
     expected, _ = tiny_step.run(chosen, 1, 1)
-    after = runner.fetch(after)
-
-    def parts(state):  # D's photos are a sample of their own, whose painting changes G's statistics
-        return ({name: state.params[name] for name in ("generator", "segmenter")},
-                state.collections["segmenter"], state.ema_params, state.step)
-
-    for a, b in zip(jax.tree.leaves(parts(after)), jax.tree.leaves(parts(expected)), strict=True):
+    for a, b in zip(jax.tree.leaves(runner.fetch(after)), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
-    for name in ("discriminator", "decoder"):  # by one Adam step, of the length of the rate
-        for a, b in zip(jax.tree.leaves(after.params[name]),
-                        jax.tree.leaves(expected.params[name]), strict=True):
-            np.testing.assert_allclose(a, b, atol=2.1 * chosen.optimizer.discriminator_rate)
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(thrown_away)) > 0
 
 

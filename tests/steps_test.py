@@ -89,9 +89,9 @@ def test_gradients_are_those_of_the_written_losses(rule):
         generator = jax.grad(written.generator)(params["generator"], params, collections, purpose)
         fake, collections = written.paint(params["generator"], collections, 0)
         read = judged = fake
-        if rule == "alternating":  # a fresh sample of the generator that has just moved
-            read, _ = written.paint(moved, collections, 1)
-            judged = read
+        if rule == "alternating":  # fresh samples of the generator that has just moved
+            read, collections = written.paint(moved, collections, 1)
+            judged, _ = written.paint(moved, collections, 2)
         segmenter = jax.grad(written.segmentation)(params["segmenter"], read)
         own = {name: params[name] for name in PLAYERS["discriminator"]}
         return generator, segmenter, jax.grad(written.discriminator)(own, judged)

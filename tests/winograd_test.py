@@ -1,20 +1,23 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from usis_jax.ops import winograd
+from usis_jax.ops import by_images, winograd
 from usis_jax.ops.conv import conv, conv_by_xla
 
-forms = pytest.mark.parametrize("size, kernel_size", [
-    ((16, 32), 3), ((13, 18), 3), ((1, 1), 3), ((3, 6), 2), ((16, 15), 2), ((4, 4), 2)])
+forms = pytest.mark.parametrize("size, kernel_size, padding", [
+    ((16, 32), 3, 1), ((13, 18), 3, 1), ((1, 1), 3, 1), ((7, 9), 3, 0), ((3, 6), 2, 1),
+    ((16, 15), 2, 1), ((4, 4), 2, 1), ((9, 17), 2, 0), ((12, 9), 5, 0), ((9, 14), 5, 2)])
 
 
-def drawn(size, kernel_size, channels=6, features=5, batch=2):
+def drawn(size, kernel_size, channels=6, features=5, batch=2, padding=1):
     random = np.random.default_rng(0)
     image = random.normal(size=(batch, *size, channels)).astype(np.float32)
     kernel = random.normal(size=(kernel_size, kernel_size, channels, features)).astype(np.float32)
-    result = np.asarray(conv_by_xla(image, kernel, 1, 1))
+    result = np.asarray(conv_by_xla(image, kernel, 1, padding))
     return image, kernel, result, random.normal(size=result.shape).astype(np.float32)
 
 
@@ -25,63 +28,65 @@ def assert_close(got, expected):
 
 
 @forms
-def test_is_the_convolution(size, kernel_size):
-    image, kernel, result, _ = drawn(size, kernel_size)
-    assert_close(winograd.conv(image, kernel), result)
+def test_is_the_convolution(size, kernel_size, padding):
+    image, kernel, result, _ = drawn(size, kernel_size, padding=padding)
+    assert_close(winograd.conv(image, kernel, padding), result)
 
 
 @forms
-def test_kernels_gradient_is_the_convolutions(size, kernel_size):
-    image, kernel, _, cotangent = drawn(size, kernel_size)
-    pullback = jax.vjp(lambda kernel: conv_by_xla(image, kernel, 1, 1), kernel)[1]
-    assert_close(winograd.kernel_gradient(image, cotangent), pullback(cotangent)[0])
+def test_kernels_gradient_is_the_convolutions(size, kernel_size, padding):
+    image, kernel, _, cotangent = drawn(size, kernel_size, padding=padding)
+    pullback = jax.vjp(lambda kernel: conv_by_xla(image, kernel, 1, padding), kernel)[1]
+    assert_close(winograd.kernel_gradient(image, cotangent, padding), pullback(cotangent)[0])
 
 
 @forms
-def test_inputs_gradient_is_the_convolutions(size, kernel_size):
-    image, kernel, _, cotangent = drawn(size, kernel_size)
-    pullback = jax.vjp(lambda image: conv_by_xla(image, kernel, 1, 1), image)[1]
-    assert_close(winograd.input_gradient(kernel, cotangent), pullback(cotangent)[0])
+def test_inputs_gradient_is_the_convolutions(size, kernel_size, padding):
+    image, kernel, _, cotangent = drawn(size, kernel_size, padding=padding)
+    pullback = jax.vjp(lambda image: conv_by_xla(image, kernel, 1, padding), image)[1]
+    assert_close(winograd.input_gradient(kernel, cotangent, padding), pullback(cotangent)[0])
 
 
-@pytest.mark.parametrize("kernel_size", [2, 3])
+@pytest.mark.parametrize("kernel_size", [2, 3, 5])
 @pytest.mark.parametrize("most", [0, 24, 50])
 def test_images_are_computed_some_at_a_time_with_the_same_result(monkeypatch, most, kernel_size):
     image, kernel, result, cotangent = drawn((13, 18), kernel_size, batch=4)
-    whole = winograd.kernel_gradient(image, cotangent), winograd.input_gradient(kernel, cotangent)
-    monkeypatch.setattr(winograd, "_TILES_TOGETHER", most)  # one image has 20 tiles
-    assert winograd._together(image) == {0: 1, 24: 1, 50: 2}[most]
-    assert_close(winograd.conv(image, kernel), result)
-    assert_close(winograd.kernel_gradient(image, cotangent), whole[0])
-    assert_close(winograd.input_gradient(kernel, cotangent), whole[1])
+    whole = (winograd.kernel_gradient(image, cotangent, 1),
+             winograd.input_gradient(kernel, cotangent, 1))
+    monkeypatch.setattr(winograd, "_TILES_TOGETHER", most)  # one image has 12 to 20 tiles
+    assert winograd._together(4, 13, 18) == {0: 1, 24: 1, 50: 2}[most]
+    assert_close(winograd.conv(image, kernel, 1), result)
+    assert_close(winograd.kernel_gradient(image, cotangent, 1), whole[0])
+    assert_close(winograd.input_gradient(kernel, cotangent, 1), whole[1])
 
 
 def test_at_once_all_images_count(monkeypatch):
     image, kernel, _, _ = drawn((16, 16), 3, batch=4)
 
     def counted():
-        return jax.jit(winograd.conv).lower(image, kernel).cost_analysis()["flops"]
+        return jax.jit(functools.partial(winograd.conv, padding=1)).lower(
+            image, kernel).cost_analysis()["flops"]
 
     all_together = counted()
     monkeypatch.setattr(winograd, "_TILES_TOGETHER", 1)
     jax.clear_caches()
     assert counted() < 0.5 * all_together
-    with winograd.at_once():
+    with by_images.at_once():
         assert counted() == all_together
     assert counted() < 0.5 * all_together
 
 
-@pytest.mark.parametrize("kernel_size", [2, 3])
+@pytest.mark.parametrize("kernel_size", [2, 3, 5])
 def test_error_of_wide_layers_stays_below_a_third_of_the_tolerance(kernel_size):
     image, kernel, result, _ = drawn((32, 32), kernel_size, 256, 128, 1)
-    assert np.abs(winograd.conv(image, kernel) - result).max() < 3e-5 * np.abs(result).max()
+    assert np.abs(winograd.conv(image, kernel, 1) - result).max() < 3e-5 * np.abs(result).max()
 
 
 def multiplications(function, *arguments):
     return jax.jit(function).lower(*arguments).cost_analysis()["flops"]
 
 
-@pytest.mark.parametrize("kernel_size, share", [(3, 0.35), (2, 0.6)])
+@pytest.mark.parametrize("kernel_size, share", [(3, 0.35), (2, 0.6), (5, 0.25)])
 def test_convolution_of_many_channels_takes_it_forward_and_for_both_gradients(kernel_size, share):
     image, kernel, _, cotangent = drawn((32, 32), kernel_size, 64, 128)
 
@@ -99,7 +104,7 @@ def test_convolution_of_many_channels_takes_it_forward_and_for_both_gradients(ke
     assert counted[0] < share * counted[1]
 
 
-@pytest.mark.parametrize("kernel_size", [2, 3])
+@pytest.mark.parametrize("kernel_size", [2, 3, 5])
 def test_gradient_penalty_of_many_channels_has_the_plain_gradients(kernel_size):
     """Which differentiates the gradients once more."""
     image, kernel, *_ = drawn((24, 24), kernel_size, 64, 128)
@@ -127,5 +132,5 @@ def test_few_bits_are_not_transformed():
 def test_known_kernel_is_not_transformed_by_the_compiler():
     """Which took minutes for a network whose weights are constants of the program."""
     image, kernel, *_ = drawn((16, 16), 3, 8, 8)
-    compiled = jax.jit(lambda image: winograd.conv(image, kernel)).lower(image).compile()
+    compiled = jax.jit(lambda image: winograd.conv(image, kernel, 1)).lower(image).compile()
     assert compiled.as_text().count(" dot(") == 2

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 from usis_jax import chips, hlo, memory, noise, parallel, sampling, steps
 from usis_jax import state as state_lib
 from usis_jax.models import registry
-from usis_jax.ops import winograd
+from usis_jax.ops import by_images
 
 PROGRAMS = ("step", "sample")
 _OUT_OF_MEMORY = re.compile(r"Used ([0-9.]+)([KMG]) of ([0-9.]+)([KMG]) hbm")
@@ -222,7 +222,7 @@ def flops_before_optimisation(program: str, settings, spec, targets: list,
       Operations on one device, of a training step those with R1; 0 where the platform does not
       count them (TPUs). Those that the compiler adds or saves are not in it.
     """
-    with winograd.at_once():
+    with by_images.at_once():
         lowered = lower(program, settings, spec, targets, train_step)
     return _count(lowered.cost_analysis(), "flops")
 

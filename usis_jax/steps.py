@@ -191,10 +191,7 @@ def _discriminator_gradients(step: _Step, params: dict, fake: Array):
 
 
 def _alternating(step: _Step, state: TrainState):
-    """Published order: G, then S and then D on a fresh sample of the G that has just moved.
-
-    Differs from the published code, which paints one more for D: S's update leaves G as it is.
-    """
+    """Published order: G, then S on a fresh sample, then D on a fresh sample."""
     params, opt_state, weights = dict(state.params), dict(state.opt_state), step.settings.loss
 
     def generator_loss(own):
@@ -222,7 +219,9 @@ def _alternating(step: _Step, state: TrainState):
     step.collections["segmenter"] = updates
     _update(step, "segmenter", gradients, params, opt_state)
 
-    gradients, more = _discriminator_gradients(step, params, photo)
+    photo, step.collections["generator"] = step.generate(params["generator"], "discriminator")
+    gradients, more = _discriminator_gradients(
+        step, params, jax.lax.stop_gradient(photo))
     _update(step, "discriminator", gradients, params, opt_state)
     return params, opt_state, metrics | more
 

@@ -11,6 +11,7 @@ from jax import Array
 from usis_jax.layers import remat
 from usis_jax.ops import haar, resample
 from usis_jax.ops.conv import for_linen
+from usis_jax.ops.resized_conv import conv_of_wavelet_up
 
 _EPSILON = 1e-5
 
@@ -113,19 +114,24 @@ class WaveletDecoder(nn.Module):
             if number:
                 x = jnp.concatenate([x, features[-1 - number].astype(self.dtype)], axis=-1)
             x = block(self, x, width, number)
-        x = _conv(self, 12, (1, 1), name="to_wavelet")(x)
+        x = _conv(self, 12, (1, 1), name="to_wavelet", fast=for_linen)(x)
         return jnp.tanh(haar.inverse(x.astype(jnp.float32)))
 
 
-def _conv(decoder: WaveletDecoder, *sizes, **options) -> nn.Conv:
+def _conv(decoder: WaveletDecoder, *sizes, fast, **options) -> nn.Conv:
     return nn.Conv(*sizes, dtype=decoder.dtype, **options,
-                   conv_general_dilated=for_linen if decoder.fast_paths else None)
+                   conv_general_dilated=fast if decoder.fast_paths else None)
+
+
+def _conv_of_wavelet_up(y: Array, kernel: Array, *unused_args, **unused_options) -> Array:
+    """`conv_of_wavelet_up` with the signature that nn.Conv calls."""
+    return conv_of_wavelet_up(y, kernel)
 
 
 def _wavelet_block(decoder: WaveletDecoder, x: Array, width: int, number: int) -> Array:
     """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
-    x = _conv(decoder, width, (3, 3), use_bias=False, name=f"conv_{number}")(
-        resample.wavelet_up(x))
+    x = _conv(decoder, width, (3, 3), use_bias=False, name=f"conv_{number}",
+              fast=_conv_of_wavelet_up)(x if decoder.fast_paths else resample.wavelet_up(x))
     if decoder.batch_norm:
         x = BatchNorm(decoder.axis_name, name=f"norm_{number}")(x)
     else:

@@ -1,13 +1,13 @@
 """Convolution whose gradients are fast on CPUs, any number of times differentiable.
 
-3x3 and 2x2 convolutions of many channels are computed with a quarter and two fifths of the
-multiplications, forward and for both gradients (see `winograd`). Of the others, XLA's own gradients
-with respect to weights run at a fifth of a matrix product's rate on CPUs, those of stride 2 slower
-still, and the gradient penalty differentiates them once more. Here the gradient with respect to the
-weights is a matrix product a tap, and that with respect to the input of a convolution of stride 2
-is one convolution of stride 1 for each of the input's four phases. Of maps of few pixels all three
-are one matrix product of the pixels' neighbourhoods, where XLA, which takes the larger kernel for
-the image, is up to a hundred times slower.
+3x3, 2x2 and 5x5 convolutions of many channels are computed with a quarter, two fifths and a sixth
+of the multiplications, forward and for both gradients (see `winograd`). Of the others, XLA's own
+gradients with respect to weights run at a fifth of a matrix product's rate on CPUs, those of stride
+2 slower still, and the gradient penalty differentiates them once more. Here the gradient with
+respect to the weights is a matrix product a tap, and that with respect to the input of a
+convolution of stride 2 is one convolution of stride 1 for each of the input's four phases. Of maps
+of few pixels all three are one matrix product of the pixels' neighbourhoods, where XLA, which takes
+the larger kernel for the image, is up to a hundred times slower.
 
 <g, conv(x, k)> is linear in each of x, k and g. Its three derivatives are the convolution and its
 two gradients, and each of them has the other two as its own gradients. Other platforms use XLA's
@@ -22,12 +22,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from usis_jax.ops import winograd
+from usis_jax.ops import by_images, winograd
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _FEW_PIXELS, _FEW_PIXELS_OF_ALL = 128, 512
 """Results of at most so many pixels an image, or of all images together, are computed from
 neighbourhoods (measured)."""
+
+_SEEN_TOGETHER = 2**21
+"""So many numbers of neighbourhoods at a time, or one image's (measured)."""
 
 _LEAST_TILES, _LEAST_CHANNELS, _LEAST_CHANNELS_OF_GRADIENT = 64, 64, 32
 """From so many tiles, and channels on one side with twice as many on the other, on Winograd's
@@ -50,29 +53,52 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     Source: ours.
     """
     xla = functools.partial(conv_by_xla, stride=stride, padding=padding)
-    if _is_tiled(x, kernel.shape, stride, padding):
-        fast = winograd.conv
-    elif _is_product(x.shape, kernel.shape[0], stride, padding):
+    sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
+    if is_tiled((len(x), *sizes), x.dtype, kernel.shape, stride):
+        fast = functools.partial(winograd.conv, padding=padding)
+    elif stride > 1 or _is_product(x.shape, kernel.shape[0], stride, padding):
         fast = functools.partial(_by_neighbourhoods, stride=stride, padding=padding)
     else:
         return xla(x, kernel)
     return jax.lax.platform_dependent(x, kernel, cpu=fast, default=xla)
 
 
-def _is_tiled(x: Array, kernel: tuple[int, ...], stride: int, padding: int,
-              least: int = _LEAST_CHANNELS) -> bool:
-    """Whether Winograd's convolution is faster, of x [B, H, W, ..] by a kernel of that shape."""
-    tiles = x.shape[0] * math.prod(-(-size // winograd.TILE) for size in x.shape[1:3])
-    return (kernel[:2] in ((3, 3), (2, 2)) and (stride, padding) == (1, 1)
-            and x.dtype == jnp.float32 and tiles >= _LEAST_TILES and min(kernel[2:]) >= least
+def is_tiled(results: tuple[int, int, int], dtype: jnp.dtype, kernel: tuple[int, ...],
+             stride: int = 1, least: int = _LEAST_CHANNELS) -> bool:
+    """Whether Winograd's convolution is the faster one on CPUs.
+
+    Args:
+      results: number, height and width of the images that it makes.
+      dtype: of the images.
+      kernel: its shape [k, k, C, F].
+      stride: as of `conv`.
+      least: channels that it needs on one side, and twice as many on the other.
+
+    Source: measured.
+    """
+    tiles = results[0] * math.prod(-(-size // winograd.TILE) for size in results[1:3])
+    return (kernel[:2] in ((2, 2), (3, 3), (5, 5)) and stride == 1 and dtype == jnp.float32
+            and tiles >= _LEAST_TILES and min(kernel[2:]) >= least
             and max(kernel[2:]) >= 2 * least)
+
+
+def _sizes(images: tuple[int, ...], size: int, stride: int, padding: int) -> tuple[int, int]:
+    """Height and width of what a kernel of that size makes of images [B, H, W, ..]."""
+    return tuple((length + 2 * padding - size) // stride + 1 for length in images[1:3])
 
 
 def _is_product(images: tuple[int, ...], size: int, stride: int, padding: int) -> bool:
     """Whether one matrix product is faster, of images [B, H, W, ..] by a kernel of that size."""
-    height, width = ((n + 2 * padding - size) // stride + 1 for n in images[1:3])
+    height, width = _sizes(images, size, stride, padding)
     return ((size, stride, padding) == (1, 1, 0) or height * width <= _FEW_PIXELS
             or images[0] * height * width <= _FEW_PIXELS_OF_ALL)
+
+
+def _seen_together(batch: int, height: int, width: int, taps: int) -> int:
+    """How many results of that size are computed from neighbourhoods at a time."""
+    if height * width <= _FEW_PIXELS:
+        return batch  # the kernel, which each product reads, is the larger one
+    return by_images.together(batch, height * width * taps, _SEEN_TOGETHER)
 
 
 def convolution(fast_paths: bool) -> Callable[..., Array]:
@@ -109,8 +135,8 @@ def input_gradient(kernel: Array, gradient: Array, size: tuple[int, int], stride
             neighbourhoods, size=kernel.shape[0], stride=stride, padding=padding)
         return jax.linear_transpose(see, x)(rows.reshape(*gradient.shape[:3], -1))[0]
 
-    if _is_tiled(gradient, kernel.shape, stride, padding):
-        fast = winograd.input_gradient
+    if is_tiled(gradient.shape[:3], gradient.dtype, kernel.shape, stride):
+        fast = functools.partial(winograd.input_gradient, padding=padding)
     elif _is_product((len(gradient), *size), kernel.shape[0], stride, padding):
         fast = spread
     elif stride == 1:
@@ -130,8 +156,8 @@ def kernel_gradient(x: Array, gradient: Array, size: int, stride: int, padding: 
         return transpose(gradient)[0]
 
     shape = (size, size, x.shape[-1], gradient.shape[-1])
-    if _is_tiled(x, shape, stride, padding, _LEAST_CHANNELS_OF_GRADIENT):
-        fast = winograd.kernel_gradient
+    if is_tiled(gradient.shape[:3], gradient.dtype, shape, stride, _LEAST_CHANNELS_OF_GRADIENT):
+        fast = functools.partial(winograd.kernel_gradient, padding=padding)
     else:
         fast = functools.partial(_by_products, size=size, stride=stride, padding=padding)
     return jax.lax.platform_dependent(x, gradient, cpu=fast, default=xla)
@@ -166,24 +192,35 @@ def _seen(x: Array, i: int, j: int, height: int, width: int, stride: int) -> Arr
 
 
 def _by_neighbourhoods(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    seen = neighbourhoods(x, kernel.shape[0], stride, padding)
-    return (seen.reshape(-1, seen.shape[-1]) @ kernel.reshape(seen.shape[-1], -1)).reshape(
-        *seen.shape[:3], -1)
+    rows = kernel.reshape(-1, kernel.shape[-1])
+
+    def results(x):
+        seen = neighbourhoods(x, kernel.shape[0], stride, padding)
+        return (seen.reshape(-1, len(rows)) @ rows).reshape(*seen.shape[:3], -1)
+
+    sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
+    return by_images.join(results, x, _seen_together(len(x), *sizes, len(rows)))
 
 
 def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int) -> Array:
-    """The kernel's gradient, one matrix product a tap, one after another to save memory."""
-    height, width, features = gradient.shape[1:]
+    """The kernel's gradient, of stride 1 one matrix product a tap, one after another."""
+    batch, height, width, features = gradient.shape
+    if stride > 1 or height * width <= _FEW_PIXELS:
+        def products(x, gradient):
+            seen = neighbourhoods(x, size, stride, padding)
+            return seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, features)
+
+        taps = size * size * x.shape[-1]
+        kernel = by_images.total(
+            products, (x, gradient), _seen_together(batch, height, width, taps))
+        return kernel.reshape(size, size, -1, features)
     rows = gradient.reshape(-1, features)
-    if height * width <= _FEW_PIXELS:
-        seen = neighbourhoods(x, size, stride, padding)
-        return (seen.reshape(-1, seen.shape[-1]).T @ rows).reshape(size, size, -1, features)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    span = (x.shape[0], *(stride * (n - 1) + 1 for n in (height, width)), x.shape[-1])
 
     def tap(number):
-        seen = jax.lax.dynamic_slice(x, (0, number // size, number % size, 0), span)
-        return seen[:, ::stride, ::stride].reshape(-1, x.shape[-1]).T @ rows
+        seen = jax.lax.dynamic_slice(x, (0, number // size, number % size, 0),
+                                     (batch, height, width, x.shape[-1]))
+        return seen.reshape(-1, x.shape[-1]).T @ rows
 
     if size == 1:
         return tap(0)[None, None]

@@ -148,13 +148,23 @@ def wavelet_up(y: Array) -> Array:
     """
     image = haar.inverse(y)
     # Sums and differences of the two pixels that each row or column becomes, without painting them.
-    low, high = _sum_and_difference(image, axis=1)
-    (ll, hl), (lh, hh) = (_sum_and_difference(half, axis=2) for half in (low, high))
+    low, high = sum_and_difference(image, axis=1)
+    (ll, hl), (lh, hh) = (sum_and_difference(half, axis=2) for half in (low, high))
     return 0.5 * jnp.concatenate([ll, lh, hl, hh], axis=-1)
 
 
-def _sum_and_difference(x: Array, axis: int) -> tuple[Array, Array]:
-    """Of the two pixels that bilinear upsampling makes of each pixel along an axis."""
+def sum_and_difference(x: Array, axis: int) -> tuple[Array, Array]:
+    """Of the two pixels that bilinear upsampling makes of each pixel along an axis.
+
+    Args:
+      x: float, images [B, H, W, C].
+      axis: 1 or 2.
+
+    Returns:
+      Two of the shape of x.
+
+    Source: ours, for `wavelet_up`.
+    """
     first, last = _along(x, axis, 0, 1), _along(x, axis, -1, None)
     before = jnp.concatenate([first, _along(x, axis, 0, -1)], axis=axis)
     after = jnp.concatenate([_along(x, axis, 1, None), last], axis=axis)
