@@ -32,7 +32,7 @@ neighbourhoods (measured)."""
 _SEEN_TOGETHER = 2**21
 """So many numbers of neighbourhoods at a time, or one image's (measured)."""
 
-_LEAST_TILES, _LEAST_CHANNELS, _LEAST_CHANNELS_OF_GRADIENT = 64, 64, 32
+_LEAST_TILES, _LEAST_CHANNELS, _LEAST_CHANNELS_OF_GRADIENT = 32, 64, 32
 """From so many tiles, and channels on one side with twice as many on the other, on Winograd's
 convolution is the faster one (measured)."""
 
