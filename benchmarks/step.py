@@ -29,6 +29,10 @@ import tempfile
 from benchmarks import plans, step_report, turns
 from usis_jax import settings as settings_lib
 
+_TO_WAKE_UP, _LEAST_IN_A_TURN = 2, 3
+"""Steps before those that are measured, as the first ones after a rest are slower, and of these at
+least so many."""
+
 OURS = ("alternating", "joint")
 TWINS = ("published", "published-attached", "tuned", "tuned-channels_last", "tuned-compiled",
          "tuned-compiled-channels_last")
@@ -121,12 +125,12 @@ def measure(contenders: list, rounds: int, interval: int, say) -> dict:
     plain, penalised, used, players, made, counts = {}, {}, {}, {}, {}, {}
     for contender in contenders if rounds else ():
         first = contender.take("step", penalise=False)  # says how long it takes
-        counts[contender.name] = turns.in_a_turn(first["seconds"][0])
+        counts[contender.name] = max(_LEAST_IN_A_TURN, turns.in_a_turn(first["seconds"][0]))
     for number in range(rounds):
         for contender in contenders:
             name = contender.name
-            # Wakes it up: a virtual machine may have lent its free memory to others meanwhile.
-            contender.take("step", penalise=False)
+            # Wake it up: a virtual machine may have lent its free memory to others meanwhile.
+            contender.take("step", penalise=False, count=_TO_WAKE_UP)
             steps = contender.take("step", penalise=False, count=counts[name])
             plain.setdefault(name, []).extend(steps["seconds"])
             used.setdefault(name, []).append(steps["processor_seconds"])
