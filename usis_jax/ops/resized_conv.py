@@ -14,6 +14,9 @@ sums of taps are a kernel that does both.
   taken off again.
 """
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +24,8 @@ from jax import Array
 
 from usis_jax.ops import haar, resample
 from usis_jax.ops.conv import conv, is_tiled
+
+Convolve = Callable[[Array, Array], Array]
 
 _FEW_RESULTS = 128
 """Of so few pixels in all images summing the taps takes longer than it saves (measured)."""
@@ -61,9 +66,18 @@ def conv_of_nearest_up(x: Array, kernel: Array) -> Array:
 
     Source: ours; the UNet's up blocks (paper §5.1).
     """
+    if 4 * x.size // x.shape[-1] <= _FEW_RESULTS:
+        return _on_cpus(_of_repeated, _by_pixels, x, kernel)
+    return _by_pixels(x, kernel)
+
+
+def _of_repeated(x: Array, kernel: Array) -> Array:
+    return conv(resample.nearest_up(x), kernel, padding=1)
+
+
+def _by_pixels(x: Array, kernel: Array) -> Array:
+    """A 2x2 convolution for each of the four results of a pixel."""
     batch, height, width = x.shape[:3]
-    if 4 * batch * height * width <= _FEW_RESULTS:
-        return conv(resample.nearest_up(x), kernel, padding=1)
     channels, features = kernel.shape[2:]
     small = jnp.moveaxis(_sums(_SEEN_OF_BOTH, kernel).reshape(2, 2, 4, channels, features), 2, 3)
     small = small.reshape(2, 2, channels, 4 * features)
@@ -85,9 +99,18 @@ def average_down_of_conv(x: Array, kernel: Array) -> Array:
 
     Source: ours; the UNet's down blocks (paper §5.1).
     """
+    if x.size // x.shape[-1] <= _FEW_RESULTS:
+        return _average_of_results(x, kernel)
+    return _on_cpus(_by_phases, _average_of_results, x, kernel)
+
+
+def _average_of_results(x: Array, kernel: Array) -> Array:
+    return resample.average_down(conv(x, kernel, padding=1))
+
+
+def _by_phases(x: Array, kernel: Array) -> Array:
+    """A 2x2 convolution of the image's four phases."""
     batch, height, width, channels = x.shape
-    if batch * height * width <= _FEW_RESULTS:
-        return resample.average_down(conv(x, kernel, padding=1))
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     x = x.reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2, channels).swapaxes(2, 3)
     large = _sums(_AVERAGED_OF_BOTH, kernel).reshape(2, 2, 2, 2, *kernel.shape[2:]).swapaxes(1, 2)
@@ -112,28 +135,28 @@ def conv_of_wavelet_up(y: Array, kernel: Array) -> Array:
     batch, height, width, channels = y.shape
     as_image = (5, 5, channels // 4, kernel.shape[-1])
     if is_tiled((batch, 2 * height, 2 * width), y.dtype, as_image):
-        return _conv_of_image(y, kernel)
+        return _on_cpus(_by_image, _by_coefficients, y, kernel)
     return _by_coefficients(y, kernel)
 
 
-@jax.custom_vjp
-def _conv_of_image(y: Array, kernel: Array) -> Array:
-    return jax.lax.platform_dependent(y, kernel, cpu=_by_image, default=_by_coefficients)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _on_cpus(fast: Convolve, plain: Convolve, x: Array, kernel: Array) -> Array:
+    """The fast one on CPUs, the plain one elsewhere: all of this is measured on CPUs only."""
+    return jax.lax.platform_dependent(x, kernel, cpu=fast, default=plain)
 
 
-def _forward(y, kernel):
-    return _conv_of_image(y, kernel), (y, kernel)
+def _forward(fast, plain, x, kernel):
+    return _on_cpus(fast, plain, x, kernel), (x, kernel)
 
 
-def _backward(saved, gradient):
+def _backward(fast, plain, saved, gradient):
     def of(convolve):
-        return lambda y, kernel, gradient: jax.vjp(convolve, y, kernel)[1](gradient)
+        return lambda x, kernel, gradient: jax.vjp(convolve, x, kernel)[1](gradient)
 
-    return jax.lax.platform_dependent(
-        *saved, gradient, cpu=of(_by_image), default=of(_by_coefficients))
+    return jax.lax.platform_dependent(*saved, gradient, cpu=of(fast), default=of(plain))
 
 
-_conv_of_image.defvjp(_forward, _backward)
+_on_cpus.defvjp(_forward, _backward)
 
 
 def _by_coefficients(y: Array, kernel: Array) -> Array:
