@@ -11,7 +11,7 @@ from jax import Array
 from usis_jax.layers import remat
 from usis_jax.ops import haar, resample
 from usis_jax.ops.conv import for_linen
-from usis_jax.ops.resized_conv import conv_of_wavelet_up
+from usis_jax.ops.resized_conv import as_linen_calls, conv_of_wavelet_up
 
 _EPSILON = 1e-5
 
@@ -123,15 +123,11 @@ def _conv(decoder: WaveletDecoder, *sizes, fast, **options) -> nn.Conv:
                    conv_general_dilated=fast if decoder.fast_paths else None)
 
 
-def _conv_of_wavelet_up(y: Array, kernel: Array, *unused_args, **unused_options) -> Array:
-    """`conv_of_wavelet_up` with the signature that nn.Conv calls."""
-    return conv_of_wavelet_up(y, kernel)
-
-
 def _wavelet_block(decoder: WaveletDecoder, x: Array, width: int, number: int) -> Array:
     """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
     x = _conv(decoder, width, (3, 3), use_bias=False, name=f"conv_{number}",
-              fast=_conv_of_wavelet_up)(x if decoder.fast_paths else resample.wavelet_up(x))
+              fast=as_linen_calls(conv_of_wavelet_up))(
+        x if decoder.fast_paths else resample.wavelet_up(x))
     if decoder.batch_norm:
         x = BatchNorm(decoder.axis_name, name=f"norm_{number}")(x)
     else:

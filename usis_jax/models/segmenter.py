@@ -1,7 +1,5 @@
 """UNet segmenter: reads the label map back from a generated photo."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
@@ -10,12 +8,7 @@ from usis_jax.layers import remat
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
 from usis_jax.ops.conv import for_linen
-from usis_jax.ops.resized_conv import average_down_of_conv, conv_of_nearest_up
-
-
-def _for_linen(convolve: Callable[[Array, Array], Array]) -> Callable[..., Array]:
-    """With the signature that nn.Conv calls."""
-    return lambda x, kernel, *unused_args, **unused_options: convolve(x, kernel)
+from usis_jax.ops.resized_conv import as_linen_calls, average_down_of_conv, conv_of_nearest_up
 
 
 class ResidualBlock(nn.Module):
@@ -52,12 +45,12 @@ class ResidualBlock(nn.Module):
         if down:
             x = conv("conv_1", 3)(x)
         elif self.fast_paths:
-            x = conv("conv_1", 3, _for_linen(conv_of_nearest_up))(x)
+            x = conv("conv_1", 3, as_linen_calls(conv_of_nearest_up))(x)
         else:
             x = conv("conv_1", 3)(resample.nearest_up(x))
         x = nn.leaky_relu(x, 0.2)
         if down and self.fast_paths:
-            return shortcut + conv("conv_2", 3, _for_linen(average_down_of_conv))(x)
+            return shortcut + conv("conv_2", 3, as_linen_calls(average_down_of_conv))(x)
         x = conv("conv_2", 3)(x)
         return shortcut + (resample.average_down(x) if down else x)
 

@@ -4,10 +4,11 @@
 of the multiplications, forward and for both gradients (see `winograd`). Of the others, XLA's own
 gradients with respect to weights run at a fifth of a matrix product's rate on CPUs, those of stride
 2 slower still, and the gradient penalty differentiates them once more. Here the gradient with
-respect to the weights is a matrix product a tap, and that with respect to the input of a
-convolution of stride 2 is one convolution of stride 1 for each of the input's four phases. Of maps
-of few pixels all three are one matrix product of the pixels' neighbourhoods, where XLA, which takes
-the larger kernel for the image, is up to a hundred times slower.
+respect to the weights is a matrix product a tap. With stride 2 it and the convolution are products
+of neighbourhoods, some images at a time, and the gradient with respect to the input is one
+convolution of stride 1 for each of the input's four phases. Of maps of few pixels all three are one
+matrix product of the pixels' neighbourhoods, where XLA, which takes the larger kernel for the
+image, is up to a hundred times slower.
 
 <g, conv(x, k)> is linear in each of x, k and g. Its three derivatives are the convolution and its
 two gradients, and each of them has the other two as its own gradients. Other platforms use XLA's

@@ -54,6 +54,14 @@ _BEYOND = np.einsum("si,bjh,v->sbijhv", np.eye(3)[::2], _DOUBLED, (1, 0)).reshap
 is repeated: sums, which are twice the border, and no differences. [side, pixel; tap, sub-band]."""
 
 
+def as_linen_calls(convolve: Convolve) -> Callable[..., Array]:
+    """A function of this module with the signature that nn.Conv's `conv_general_dilated` has.
+
+    Source: ours.
+    """
+    return lambda x, kernel, *unused_args, **unused_options: convolve(x, kernel)
+
+
 def conv_of_nearest_up(x: Array, kernel: Array) -> Array:
     """3x3 convolution (zero padding) of the nearest-upsampled image.
 
