@@ -55,3 +55,18 @@ def test_gradients_are_those_of_the_convolution_of_all_channels(size, noise_shap
 
     for fast, plain in zip(slopes(True), slopes(False), strict=True):
         np.testing.assert_allclose(fast, plain, atol=1e-4)
+
+
+def test_tpus_convolve_labels_and_noise_of_pixels_at_once():
+    z = np.zeros((2, 8, 12, NOISE), np.float32)
+    kernel = np.zeros((3, 3, NOISE + CLASSES, FEATURES), np.float32)
+
+    def convolutions(fast_paths):
+        def loss(z, kernel):
+            return label_conv(LABEL, z, kernel, np.float32(0), 8, 12, fast_paths).sum()
+        lowered = jax.jit(jax.value_and_grad(loss, (0, 1))).trace(z, kernel).lower(
+            lowering_platforms=("tpu",))
+        return lowered.as_text().count("stablehlo.convolution")
+
+    # The convolution and its two gradients; the TPU compiler fails on those of two convolutions.
+    assert convolutions(True) == convolutions(False) == 3
