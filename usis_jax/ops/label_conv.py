@@ -7,7 +7,7 @@ channels are convolved (or looked up, see `label_gather`). Same parameters, same
 
 A noise of its own at each pixel is convolved beside the looked up labels on CPUs, and with them
 elsewhere, where labels are convolved too: one convolution instead of two, and the TPU compiler
-(libtpu 0.0.42) fails on the gradients of two with less than 8 images.
+(libtpu 0.0.42) fails on the gradients of two of few images (1, 2 and 4, not 8).
 """
 
 import functools
