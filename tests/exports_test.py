@@ -236,3 +236,16 @@ def test_packaged_generator_paints_drawn_scenes_at_once(tmp_path, monkeypatch):
     # Trained: the sky is brighter than the road in every photo that has both.
     both = [(p, m) for p, m in zip(photos, maps, strict=True) if {0, 2} <= set(np.unique(m))]
     assert both and all(p[m == 0].mean() > p[m == 2].mean() + 10 for p, m in both)
+
+
+def test_programs_too_new_for_tensorflow_are_said(workdir, tmp_path, capsys, monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+
+    def load(folder):
+        raise tf.errors.InvalidArgumentError(None, None, "Cannot deserialize computation: ...")
+
+    monkeypatch.setattr(tf.saved_model, "load", load)
+    arguments = ["--format=saved_model", f"--out={tmp_path / 'g'}"]
+    assert cli.main(["export", f"--workdir={workdir}", *arguments]) != 0
+    assert f"TensorFlow {tf.__version__} cannot read programs of JAX" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """Generators as TensorFlow SavedModels, by jax2tf: TensorFlow runs them without JAX."""
 
+import jax
 import numpy as np
 
 from usis_jax.exports import programs
@@ -47,10 +48,22 @@ def write(folder, generator, height: int, width: int, given: str) -> None:
 
 
 def run(folder, values, arguments) -> np.ndarray:
-    """Photos that a SavedModel paints here: float32 [B, H, W, 3]."""
+    """Photos that a SavedModel paints here: float32 [B, H, W, 3].
+
+    Raises:
+      ValueError: TensorFlow is too old for programs of this JAX.
+    """
     import tensorflow as tf
 
     named = {value.name: tf.constant(argument)
              for value, argument in zip(values, arguments, strict=True)}
-    painted = tf.saved_model.load(str(folder)).signatures["serving_default"](**named)
+    try:
+        painted = tf.saved_model.load(str(folder)).signatures["serving_default"](**named)
+    except tf.errors.InvalidArgumentError as error:
+        if "Cannot deserialize computation" not in str(error):
+            raise
+        raise ValueError(
+            f"--format=saved_model: TensorFlow {tf.__version__} cannot read programs of JAX "
+            f"{jax.__version__}; nothing was written. Install a newer TensorFlow or an older JAX "
+            "(2.21 reads those of 0.10), or take --format=stablehlo") from error
     return painted["photo"].numpy()
