@@ -5,7 +5,7 @@ Command: bash launch/quickstart.sh
       usis train --config=configs/quickstart.py --workdir=runs/quickstart
 Hardware: two CPU cores.
 Time: 9 minutes for 1500 steps with compilation, grids and measuring, on two cores of a server
-  (measured); 10 minutes from a fresh clone, with installing and drawing the scenes (measured, pip's
+  (measured); 10 to 13 minutes from a fresh clone, with installing and drawing the scenes (measured, pip's
   downloads cached).
 Result: launch/quickstart.png. Roads, skies, house fronts, trees, signs, persons and fences in
   colours and textures of their own where the map has them; cars as grey shapes with a roof; another
