@@ -5,8 +5,8 @@ Command: bash launch/quickstart.sh
       usis train --config=configs/quickstart.py --workdir=runs/quickstart
 Hardware: two CPU cores.
 Time: 9 minutes for 1500 steps with compilation, grids and measuring, on two cores of a server
-  (measured); 10 to 13 minutes from a fresh clone, with installing and drawing the scenes (measured, pip's
-  downloads cached).
+  (measured); 10 to 13 minutes from a fresh clone, with installing and drawing the scenes (measured,
+  pip's downloads cached).
 Result: launch/quickstart.png. Roads, skies, house fronts, trees, signs, persons and fences in
   colours and textures of their own where the map has them; cars as grey shapes with a roof; another
   noise gives another light and sky (measured). FID 183, mIoU of a judge 21 %; real training photos
