@@ -10,14 +10,13 @@ elsewhere, where labels are convolved too: one convolution instead of two, and t
 (libtpu 0.0.42) fails on the gradients of two of few images (1, 2 and 4, not 8).
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from usis_jax.ops import resample
+from usis_jax.ops.by_platform import on_cpus
 from usis_jax.ops.conv import conv
 from usis_jax.ops.label_gather import label_gather
 
@@ -51,9 +50,9 @@ def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, 
     if z.ndim == 4:
         z = resample.nearest_to(z, height, width)
     if not fast_paths:
-        return _concatenated(small, z, kernel) + bias
+        return _concatenated(z, kernel, small) + bias
     if z.ndim == 4:
-        return _of_pixels(small, z, kernel) + bias
+        return on_cpus(_in_parts, _concatenated, z, kernel, small) + bias
     size = kernel.shape[0]
     noise_kernel = kernel[:, :, :noise_dim]
     labels = label_gather(small, kernel[:, :, noise_dim:])
@@ -66,7 +65,7 @@ def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, 
     return labels + spread + bias
 
 
-def _concatenated(label: Array, z: Array, kernel: Array) -> Array:
+def _concatenated(z: Array, kernel: Array, label: Array) -> Array:
     """Convolution of all channels, as the paper has it."""
     if z.ndim == 2:
         z = jnp.broadcast_to(z[:, None, None], (*label.shape, z.shape[-1]))
@@ -76,26 +75,8 @@ def _concatenated(label: Array, z: Array, kernel: Array) -> Array:
         dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _in_parts(label: Array, z: Array, kernel: Array) -> Array:
+def _in_parts(z: Array, kernel: Array, label: Array) -> Array:
     """The same, labels looked up."""
     noise_dim = z.shape[-1]
     return (label_gather(label, kernel[:, :, noise_dim:])
             + conv(z, kernel[:, :, :noise_dim], padding=kernel.shape[0] // 2))
-
-
-@jax.custom_vjp
-def _of_pixels(label: Array, z: Array, kernel: Array) -> Array:
-    """With noise [B, h, w, Z], the form of the platform."""
-    return jax.lax.platform_dependent(label, z, kernel, cpu=_in_parts, default=_concatenated)
-
-
-def _backward(saved: tuple[Array, Array, Array], gradient: Array) -> tuple[None, Array, Array]:
-    def of(convolve):
-        return lambda label, z, kernel, gradient: jax.vjp(
-            functools.partial(convolve, label), z, kernel)[1](gradient)
-
-    return None, *jax.lax.platform_dependent(
-        *saved, gradient, cpu=of(_in_parts), default=of(_concatenated))
-
-
-_of_pixels.defvjp(lambda *inputs: (_of_pixels(*inputs), inputs), _backward)

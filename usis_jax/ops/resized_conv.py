@@ -14,7 +14,6 @@ sums of taps are a kernel that does both.
   taken off again.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -23,6 +22,7 @@ import numpy as np
 from jax import Array
 
 from usis_jax.ops import haar, resample
+from usis_jax.ops.by_platform import on_cpus
 from usis_jax.ops.conv import conv, is_tiled
 
 Convolve = Callable[[Array, Array], Array]
@@ -75,7 +75,7 @@ def conv_of_nearest_up(x: Array, kernel: Array) -> Array:
     Source: ours; the UNet's up blocks (paper §5.1).
     """
     if 4 * x.size // x.shape[-1] <= _FEW_RESULTS:
-        return _on_cpus(_of_repeated, _by_pixels, x, kernel)
+        return on_cpus(_of_repeated, _by_pixels, x, kernel)
     return _by_pixels(x, kernel)
 
 
@@ -109,7 +109,7 @@ def average_down_of_conv(x: Array, kernel: Array) -> Array:
     """
     if x.size // x.shape[-1] <= _FEW_RESULTS:
         return _average_of_results(x, kernel)
-    return _on_cpus(_by_phases, _average_of_results, x, kernel)
+    return on_cpus(_by_phases, _average_of_results, x, kernel)
 
 
 def _average_of_results(x: Array, kernel: Array) -> Array:
@@ -143,28 +143,8 @@ def conv_of_wavelet_up(y: Array, kernel: Array) -> Array:
     batch, height, width, channels = y.shape
     as_image = (5, 5, channels // 4, kernel.shape[-1])
     if is_tiled((batch, 2 * height, 2 * width), y.dtype, as_image):
-        return _on_cpus(_by_image, _by_coefficients, y, kernel)
+        return on_cpus(_by_image, _by_coefficients, y, kernel)
     return _by_coefficients(y, kernel)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _on_cpus(fast: Convolve, plain: Convolve, x: Array, kernel: Array) -> Array:
-    """The fast one on CPUs, the plain one elsewhere: all of this is measured on CPUs only."""
-    return jax.lax.platform_dependent(x, kernel, cpu=fast, default=plain)
-
-
-def _forward(fast, plain, x, kernel):
-    return _on_cpus(fast, plain, x, kernel), (x, kernel)
-
-
-def _backward(fast, plain, saved, gradient):
-    def of(convolve):
-        return lambda x, kernel, gradient: jax.vjp(convolve, x, kernel)[1](gradient)
-
-    return jax.lax.platform_dependent(*saved, gradient, cpu=of(fast), default=of(plain))
-
-
-_on_cpus.defvjp(_forward, _backward)
 
 
 def _by_coefficients(y: Array, kernel: Array) -> Array:
