@@ -53,7 +53,7 @@ def test_images_are_computed_some_at_a_time_with_the_same_result(monkeypatch, mo
     image, kernel, result, cotangent = drawn((13, 18), kernel_size, batch=4)
     whole = (winograd.kernel_gradient(image, cotangent, 1),
              winograd.input_gradient(kernel, cotangent, 1))
-    monkeypatch.setattr(winograd, "_TILES_TOGETHER", most)  # one image has 12 to 20 tiles
+    monkeypatch.setattr(winograd, "TILES_TOGETHER", most)  # one image has 12 to 20 tiles
     assert winograd._together(4, 13, 18) == {0: 1, 24: 1, 50: 2}[most]
     assert_close(winograd.conv(image, kernel, 1), result)
     assert_close(winograd.kernel_gradient(image, cotangent, 1), whole[0])
@@ -68,7 +68,7 @@ def test_at_once_all_images_count(monkeypatch):
             image, kernel).cost_analysis()["flops"]
 
     all_together = counted()
-    monkeypatch.setattr(winograd, "_TILES_TOGETHER", 1)
+    monkeypatch.setattr(winograd, "TILES_TOGETHER", 1)
     jax.clear_caches()
     assert counted() < 0.5 * all_together
     with by_images.at_once():

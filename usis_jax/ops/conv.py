@@ -16,7 +16,6 @@ convolutions throughout.
 """
 
 import functools
-import math
 from collections.abc import Callable
 
 import jax
@@ -33,9 +32,13 @@ neighbourhoods (measured)."""
 _SEEN_TOGETHER = 2**21
 """So many numbers of neighbourhoods at a time, or one image's (measured)."""
 
-_LEAST_TILES, _LEAST_CHANNELS, _LEAST_CHANNELS_OF_GRADIENT = 32, 64, 32
-"""From so many tiles, and channels on one side with twice as many on the other, on Winograd's
-convolution is the faster one (measured)."""
+_LEAST_TILES = 32
+"""From so many tiles on Winograd's convolution is the faster one, if channels are many (measured,
+as is how many those are)."""
+
+_FEW_CHANNELS = 4
+"""A 3x3 convolution of images of at most so many channels is a product of neighbourhoods, as is its
+kernel's gradient (measured)."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -57,7 +60,8 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
     if is_tiled((len(x), *sizes), x.dtype, kernel.shape, stride):
         fast = functools.partial(winograd.conv, padding=padding)
-    elif stride > 1 or _is_product(x.shape, kernel.shape[0], stride, padding):
+    elif (stride > 1 or _has_few_channels(kernel.shape)
+          or _is_product(x.shape, kernel.shape[0], stride, padding)):
         fast = functools.partial(_by_neighbourhoods, stride=stride, padding=padding)
     else:
         return xla(x, kernel)
@@ -65,7 +69,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
 
 
 def is_tiled(results: tuple[int, int, int], dtype: jnp.dtype, kernel: tuple[int, ...],
-             stride: int = 1, least: int = _LEAST_CHANNELS) -> bool:
+             stride: int = 1, of_kernel: bool = False) -> bool:
     """Whether Winograd's convolution is the faster one on CPUs.
 
     Args:
@@ -73,14 +77,21 @@ def is_tiled(results: tuple[int, int, int], dtype: jnp.dtype, kernel: tuple[int,
       dtype: of the images.
       kernel: its shape [k, k, C, F].
       stride: as of `conv`.
-      least: channels that it needs on one side, and twice as many on the other.
+      of_kernel: the kernel's gradient is asked for, not the convolution or its input's gradient.
 
     Source: measured.
     """
-    tiles = results[0] * math.prod(-(-size // winograd.TILE) for size in results[1:3])
-    return (kernel[:2] in ((2, 2), (3, 3), (5, 5)) and stride == 1 and dtype == jnp.float32
-            and tiles >= _LEAST_TILES and min(kernel[2:]) >= least
-            and max(kernel[2:]) >= 2 * least)
+    if (kernel[:2] not in ((2, 2), (3, 3), (5, 5)) or stride > 1 or dtype != jnp.float32
+            or results[0] * winograd.tiles(*results[1:3]) < _LEAST_TILES):
+        return False
+    fewest, most = sorted(kernel[2:])
+    if kernel[0] == 3 and of_kernel:
+        return kernel[2] >= 32 and kernel[3] >= 16
+    if kernel[0] == 3:
+        # A large image's transforms do not stay in the caches.
+        return fewest >= (32 if winograd.tiles(*results[1:3]) <= winograd.TILES_TOGETHER else 128)
+    least = 32 if of_kernel else 64
+    return fewest >= least and most >= 2 * least
 
 
 def _sizes(images: tuple[int, ...], size: int, stride: int, padding: int) -> tuple[int, int]:
@@ -93,6 +104,11 @@ def _is_product(images: tuple[int, ...], size: int, stride: int, padding: int) -
     height, width = _sizes(images, size, stride, padding)
     return ((size, stride, padding) == (1, 1, 0) or height * width <= _FEW_PIXELS
             or images[0] * height * width <= _FEW_PIXELS_OF_ALL)
+
+
+def _has_few_channels(kernel: tuple[int, ...]) -> bool:
+    """Whether so few that neighbourhoods of all pixels are quicker than XLA's convolution."""
+    return kernel[0] == 3 and kernel[2] <= _FEW_CHANNELS
 
 
 def _seen_together(batch: int, height: int, width: int, taps: int) -> int:
@@ -157,7 +173,7 @@ def kernel_gradient(x: Array, gradient: Array, size: int, stride: int, padding: 
         return transpose(gradient)[0]
 
     shape = (size, size, x.shape[-1], gradient.shape[-1])
-    if is_tiled(gradient.shape[:3], gradient.dtype, shape, stride, _LEAST_CHANNELS_OF_GRADIENT):
+    if is_tiled(gradient.shape[:3], gradient.dtype, shape, stride, of_kernel=True):
         fast = functools.partial(winograd.kernel_gradient, padding=padding)
     else:
         fast = functools.partial(_by_products, size=size, stride=stride, padding=padding)
@@ -206,7 +222,8 @@ def _by_neighbourhoods(x: Array, kernel: Array, stride: int, padding: int) -> Ar
 def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int) -> Array:
     """The kernel's gradient, of stride 1 one matrix product a tap, one after another."""
     batch, height, width, features = gradient.shape
-    if stride > 1 or height * width <= _FEW_PIXELS:
+    shape = (size, size, x.shape[-1], features)
+    if stride > 1 or height * width <= _FEW_PIXELS or _has_few_channels(shape):
         def products(x, gradient):
             seen = neighbourhoods(x, size, stride, padding)
             return seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, features)
@@ -214,7 +231,7 @@ def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int
         taps = size * size * x.shape[-1]
         kernel = by_images.total(
             products, (x, gradient), _seen_together(batch, height, width, taps))
-        return kernel.reshape(size, size, -1, features)
+        return kernel.reshape(shape)
     rows = gradient.reshape(-1, features)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
@@ -225,7 +242,7 @@ def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int
 
     if size == 1:
         return tap(0)[None, None]
-    return jax.lax.map(tap, jnp.arange(size * size)).reshape(size, size, -1, features)
+    return jax.lax.map(tap, jnp.arange(size * size)).reshape(shape)
 
 
 def _by_phases(kernel: Array, gradient: Array, size: tuple[int, int]) -> Array:

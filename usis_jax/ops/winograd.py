@@ -9,7 +9,6 @@ float32.
 """
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +20,7 @@ from usis_jax.ops import by_images
 TILE = 4
 """Height and width of the results that are computed together."""
 
-_TILES_TOGETHER = 1024
+TILES_TOGETHER = 1024
 """Images of at most so many tiles together, or one larger image, are computed at a time: little of
 what is transformed lives at a time, and it stays in the caches (measured)."""
 
@@ -133,10 +132,17 @@ def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.array(rows, np.float32) for rows in (pixels, kernel, np.transpose(results)))
 
 
+def tiles(height: int, width: int) -> int:
+    """How many tiles an image of results has.
+
+    Source: ours.
+    """
+    return -(-height // TILE) * -(-width // TILE)
+
+
 def _together(batch: int, height: int, width: int) -> int:
     """How many results of that size are computed at a time."""
-    return by_images.together(batch, math.prod(-(-size // TILE) for size in (height, width)),
-                              _TILES_TOGETHER)
+    return by_images.together(batch, tiles(height, width), TILES_TOGETHER)
 
 
 def _transform_pixels(x: Array, size: int, padding: int) -> tuple[Array, int, int]:
