@@ -7,19 +7,19 @@ from scipy import signal
 from usis_jax.ops import conv as conv_module
 from usis_jax.ops.conv import conv, conv_by_xla
 
-# size of the input, kernel, stride, padding
-FORMS = [((4, 7), 3, 1, 1), ((5, 7), 3, 2, 0), ((9, 5), 3, 2, 0), ((5, 4), 1, 1, 0),
-         ((5, 4), 2, 1, 0), ((1, 1), 3, 1, 1), ((3, 3), 3, 2, 0), ((6, 8), 3, 2, 0),
-         # More pixels than are computed from neighbourhoods.
-         ((23, 25), 3, 1, 1), ((47, 49), 3, 2, 0), ((48, 50), 3, 2, 0), ((24, 24), 1, 1, 0),
-         ((24, 25), 2, 1, 0)]
+# size of the input and its channels, kernel, stride, padding
+FORMS = [((4, 7, 3), 3, 1, 1), ((5, 7, 3), 3, 2, 0), ((9, 5, 3), 3, 2, 0), ((5, 4, 3), 1, 1, 0),
+         ((5, 4, 3), 2, 1, 0), ((1, 1, 3), 3, 1, 1), ((3, 3, 3), 3, 2, 0), ((6, 8, 3), 3, 2, 0),
+         # More pixels than are computed from neighbourhoods, unless channels are few.
+         ((23, 25, 3), 3, 1, 1), ((23, 25, 5), 3, 1, 1), ((47, 49, 3), 3, 2, 0),
+         ((48, 50, 3), 3, 2, 0), ((24, 24, 3), 1, 1, 0), ((24, 25, 3), 2, 1, 0)]
 forms = pytest.mark.parametrize("size, kernel_size, stride, padding", FORMS)
 
 
-def drawn(size, kernel_size, batch=2, channels=3, features=5):
+def drawn(size, kernel_size, batch=2, features=5):
     random = np.random.default_rng(0)
     return (random.normal(size=(batch, *size, channels)).astype(np.float32),
-            random.normal(size=(kernel_size, kernel_size, channels, features)).astype(np.float32))
+            random.normal(size=(kernel_size, kernel_size, size[2], features)).astype(np.float32))
 
 
 def by_scipy(x, kernel, stride, padding):
@@ -68,7 +68,7 @@ def test_second_order_gradients_agree_with_finite_differences(size, kernel_size,
 
     with jax.enable_x64(True):
         x, kernel = (jnp.asarray(0.3 * array, jnp.float64) for array in drawn(size, kernel_size))
-        mix = jnp.asarray(drawn(size, 1, channels=5, features=2)[1], jnp.float64)
+        mix = jnp.asarray(drawn((1, 1, 5), 1, features=2)[1], jnp.float64)
         slopes = jax.grad(penalty, (0, 1))(x, kernel)
         ways = tuple(jnp.asarray(np.random.default_rng(2).normal(size=array.shape))
                      for array in (x, kernel))
@@ -84,7 +84,7 @@ def test_second_order_gradients_agree_with_finite_differences(size, kernel_size,
 def test_strided_images_are_computed_some_at_a_time_with_the_same_result(
         monkeypatch, most, together):
     monkeypatch.setattr(conv_module, "_SEEN_TOGETHER", most)
-    x, kernel = drawn((25, 25), 3, batch=4)
+    x, kernel = drawn((25, 25, 3), 3, batch=4)
     assert conv_module._seen_together(4, 12, 12, 27) == together
     value, pullback = jax.vjp(lambda x, kernel: conv(x, kernel, 2), x, kernel)
     expected, plain = jax.vjp(lambda x, kernel: conv_by_xla(x, kernel, 2, 0), x, kernel)

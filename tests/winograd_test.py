@@ -86,9 +86,12 @@ def multiplications(function, *arguments):
     return jax.jit(function).lower(*arguments).cost_analysis()["flops"]
 
 
-@pytest.mark.parametrize("kernel_size, share", [(3, 0.35), (2, 0.6), (5, 0.25)])
-def test_convolution_of_many_channels_takes_it_forward_and_for_both_gradients(kernel_size, share):
-    image, kernel, _, cotangent = drawn((32, 32), kernel_size, 64, 128)
+@pytest.mark.parametrize("kernel_size, channels, features, share",
+                         [(3, 64, 128, 0.35), (3, 32, 32, 0.5), (2, 64, 128, 0.6),
+                          (5, 64, 128, 0.25)])
+def test_convolution_of_many_channels_takes_it_forward_and_for_both_gradients(
+        kernel_size, channels, features, share):
+    image, kernel, _, cotangent = drawn((32, 32), kernel_size, channels, features)
 
     def value_and_gradients(convolve):
         def run(image, kernel, cotangent):
@@ -119,6 +122,16 @@ def test_gradient_penalty_of_many_channels_has_the_plain_gradients(kernel_size):
     for got, expected in zip(penalty(conv)(image, kernel), penalty(conv_by_xla)(image, kernel),
                              strict=True):
         assert_close(got, expected)
+
+
+@pytest.mark.parametrize("height, channels, is_taken",
+                         [(128, 32, True), (128, 31, False), (129, 32, False), (129, 128, True)])
+def test_large_images_need_more_channels(height, channels, is_taken):
+    image = jax.ShapeDtypeStruct((1, height, 128, channels), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), jnp.float32)
+    counted = [multiplications(functools.partial(way, padding=1), image, kernel)
+               for way in (conv, conv_by_xla)]
+    assert (counted[0] < counted[1]) == is_taken
 
 
 def test_few_bits_are_not_transformed():
