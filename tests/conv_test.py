@@ -18,7 +18,7 @@ forms = pytest.mark.parametrize("size, kernel_size, stride, padding", FORMS)
 
 def drawn(size, kernel_size, batch=2, features=5):
     random = np.random.default_rng(0)
-    return (random.normal(size=(batch, *size, channels)).astype(np.float32),
+    return (random.normal(size=(batch, *size)).astype(np.float32),
             random.normal(size=(kernel_size, kernel_size, size[2], features)).astype(np.float32))
 
 
