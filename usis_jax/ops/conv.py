@@ -8,7 +8,8 @@ respect to the weights is a matrix product a tap. With stride 2 it and the convo
 of neighbourhoods, some images at a time, and the gradient with respect to the input is one
 convolution of stride 1 for each of the input's four phases. Of maps of few pixels all three are one
 matrix product of the pixels' neighbourhoods, where XLA, which takes the larger kernel for the
-image, is up to a hundred times slower.
+image, is up to a hundred times slower. So are 3x3 convolutions of photos and their kernels'
+gradients.
 
 <g, conv(x, k)> is linear in each of x, k and g. Its three derivatives are the convolution and its
 two gradients, and each of them has the other two as its own gradients. Other platforms use XLA's
