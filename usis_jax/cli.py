@@ -14,7 +14,7 @@ import re
 import sys
 import traceback
 
-from usis_jax import __version__, peers, signals, terminal
+from usis_jax import __version__, errors, peers, signals, terminal
 from usis_jax.commands import (
     compile,
     completion,
@@ -130,6 +130,8 @@ def is_bad_input(error: Exception) -> bool:
     Such are file errors, and ValueErrors that usis_jax itself raised (in this process or in one
     of its worker processes), not those from inside other libraries.
     """
+    if isinstance(error, errors.UserError):
+        return True
     if isinstance(error, OSError):
         return isinstance(error, _EXPECTED_OS_ERRORS) or error.errno in _EXPECTED_ERRNO
     frames = traceback.extract_tb(error.__traceback__)
