@@ -29,9 +29,9 @@ setuptools.setup(
         "usis_jax.configs.released": "configs/released",
     },
     package_data={
-        "usis_jax.demo": ["page/*"],
+        "usis_jax.serving": ["page/*"],
         "usis_jax.report": ["page/*"],
-        "usis_jax.pretrained": ["*.safetensors", "*.json", "*.md"],
+        "usis_jax.inference.pretrained": ["*.safetensors", "*.json", "*.md"],
     },
     entry_points={"console_scripts": ["usis = usis_jax.__main__:main"]},
     install_requires=[

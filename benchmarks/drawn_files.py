@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from usis_jax.data import builtin_specs, scene_draw
+from usis_jax.data.scenes import render
+from usis_jax.data.specs import builtin_specs
 
 HEIGHT, WIDTH = 512, 683
 # Gives pairs of some 45 KB; ADEChallengeData2016.zip has 923 MB for 22,210 pairs, 42 KB each.
@@ -23,7 +24,7 @@ def write(folder: pathlib.Path, count: int) -> dict[str, float]:
     Returns:
       {"jpeg_kib", "png_kib"}: mean sizes of the files.
     """
-    scenes = [scene_draw.draw_scene(number, HEIGHT, WIDTH) for number in range(_SCENES)]
+    scenes = [render.draw_scene(number, HEIGHT, WIDTH) for number in range(_SCENES)]
     random = np.random.default_rng(0)
     for kind in ("photos", "labels"):
         (folder / kind / "train").mkdir(parents=True)

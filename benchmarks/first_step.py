@@ -20,14 +20,14 @@ import tempfile
 import time
 import types
 
-from usis_jax import huge_pages
+from usis_jax.runtime import huge_pages
 
 CLASSES = 35
 
 
 def settings(update="alternating", **changes):
     """Settings of the small setting; `changes` are top fields."""
-    from usis_jax import settings as settings_lib
+    from usis_jax.config import settings as settings_lib
 
     return settings_lib.load({
         "batch_size": 4, "update": update, "data": {"height": 64, "width": 128},
@@ -46,24 +46,26 @@ def measure(workdir, update):
     import jax
     import numpy as np
 
-    from usis_jax import compilation_cache, kept_step, parallel, state, steps
+    from usis_jax.distributed import mesh
+    from usis_jax.methods import train_state, usis
     from usis_jax.models import registry
+    from usis_jax.runtime import compilation_cache, trace_cache
 
     done("imports")
     chosen = settings(update)
     compilation_cache.use(workdir)
-    runner = parallel.Runner()
+    runner = mesh.Runner()
     networks = registry.build(chosen, CLASSES)
-    now = runner.place(state.create(chosen, CLASSES))
+    now = runner.place(train_state.create(chosen, CLASSES))
     jax.block_until_ready(now)
     done("state")
     random = np.random.default_rng(0)
     batch = runner.put({
         "photo": random.integers(0, 256, (4, 64, 128, 3), dtype=np.uint8),
         "label": random.integers(0, CLASSES, (4, 64, 128), dtype=np.int32)})
-    step = functools.partial(steps.train_step, settings=chosen, networks=networks, void=0)
+    step = functools.partial(usis.train_step, settings=chosen, networks=networks, void=0)
     spec = types.SimpleNamespace(num_classes=CLASSES, void=0)
-    step = runner.compile_ahead(kept_step.of(step, chosen, spec, runner), now, batch)
+    step = runner.compile_ahead(trace_cache.of(step, chosen, spec, runner), now, batch)
     done("step compiled")
     for number in ("first", "second"):
         now, metrics = step(now, batch)

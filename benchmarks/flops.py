@@ -17,14 +17,17 @@ import pathlib
 import jax
 import optax
 
-from usis_jax import ahead_of_time, losses, optim, overrides, parallel, steps
-from usis_jax import settings as settings_lib
-from usis_jax.data import builtin_specs
+from usis_jax.aot import compile_report
+from usis_jax.config import loading
+from usis_jax.config import settings as settings_lib
+from usis_jax.data.specs import builtin_specs
+from usis_jax.distributed import mesh
+from usis_jax.methods import losses, optimizers, usis
 
 
 def published(state, batch, *, settings, networks, void):
     """One step in the published way; to be mapped like steps.train_step."""
-    step = steps._Step(state, batch, settings, networks, void)
+    step = usis._Step(state, batch, settings, networks, void)
     params, memory, weights = dict(state.params), dict(state.opt_state), settings.loss
 
     def generator_loss(every):
@@ -55,7 +58,7 @@ def published(state, batch, *, settings, networks, void):
     gradients["discriminator"], _ = step.with_r1(
         params["discriminator"], gradients["discriminator"])
     _update(step, "discriminator", gradients, params, memory)
-    average = optim.moving_average(
+    average = optimizers.moving_average(
         state.ema_params, params["generator"], state.step, settings.ema_decay)
     new = state.replace(step=state.step + 1, params=params, opt_state=memory, ema_params=average,
                         collections=step.collections)
@@ -63,9 +66,9 @@ def published(state, batch, *, settings, networks, void):
 
 
 def _update(step, player, gradients, params, memory):
-    own = {name: params[name] for name in steps.players(params, player)}
-    updates, memory[player] = optim.optimisers(step.settings)[player].update(
-        jax.lax.pmean({name: gradients[name] for name in own}, parallel.AXIS), memory[player], own)
+    own = {name: params[name] for name in usis.players(params, player)}
+    updates, memory[player] = optimizers.optimisers(step.settings)[player].update(
+        jax.lax.pmean({name: gradients[name] for name in own}, mesh.AXIS), memory[player], own)
     params.update(optax.apply_updates(own, updates))
 
 
@@ -76,12 +79,12 @@ def main():
     parser.add_argument("--batch_size", type=int, help="instead of the configuration's")
     parser.add_argument("--json", help="file for the result")
     values = parser.parse_args()
-    settings = settings_lib.load(overrides.load_config(values.config))
+    settings = settings_lib.load(loading.load_config(values.config))
     if values.batch_size:
         settings = dataclasses.replace(settings, batch_size=values.batch_size)
     spec = builtin_specs.SPECS[settings.data.labels.split(":")[0]]
     plain = dataclasses.replace(settings, fast_paths=False)
-    device, count = jax.devices()[:1], ahead_of_time.step_flops
+    device, count = jax.devices()[:1], compile_report.step_flops
     result = {"published": count(plain, spec, device, published)}
     for rule in ("alternating", "joint"):
         result[rule] = count(dataclasses.replace(settings, update=rule), spec, device)

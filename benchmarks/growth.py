@@ -24,8 +24,11 @@ import numpy as np
 import tqdm
 
 from benchmarks import jax_worker, plans
-from usis_jax import ahead_of_time, memory, parallel, state
-from usis_jax.settings import Settings
+from usis_jax.aot import compile_report
+from usis_jax.config.settings import Settings
+from usis_jax.distributed import mesh
+from usis_jax.methods import train_state
+from usis_jax.runtime import host_memory
 
 
 def variants(settings: Settings, classes: int) -> Iterator[tuple[str, Settings, int]]:
@@ -65,21 +68,21 @@ class Variant:
         self._settings, self._classes = settings, classes
         self._plan = plans.plan(settings, classes, void)
         labels = types.SimpleNamespace(num_classes=classes, void=void)
-        self._lowered = ahead_of_time.lower("step", settings, labels, jax.devices()[:1])
-        self.flops = ahead_of_time.flops_before_optimisation(
+        self._lowered = compile_report.lower("step", settings, labels, jax.devices()[:1])
+        self.flops = compile_report.flops_before_optimisation(
             "step", settings, labels, jax.devices()[:1])
 
     def compile(self) -> float:
         """Makes `run` possible; returns MiB of temporary memory by the compiler's count."""
-        runner = parallel.Runner("shard_map", jax.devices()[:1])
+        runner = mesh.Runner("shard_map", jax.devices()[:1])
         with tempfile.TemporaryDirectory() as folder:
             labels = plans.write_labels(
                 self._plan, self._settings.batch_size, pathlib.Path(folder) / "labels.npy")
             batch = jax_worker._batch(self._settings, labels)
         self._batch = runner.put(batch | {"label": batch["label"].astype(np.int32)})
-        self._state = runner.place(state.create(self._settings, self._classes))
+        self._state = runner.place(train_state.create(self._settings, self._classes))
         self._step = self._lowered.compile()
-        memory.give_back()
+        host_memory.give_back()
         return self._step.memory_analysis().temp_size_in_bytes / 2**20
 
     def run(self) -> float:

@@ -54,7 +54,7 @@ def main(argv=None) -> int:
 def run(folder: pathlib.Path) -> dict:
     """Draws files, prepares them, and measures memory and rates; returns them for JSON."""
     from benchmarks import drawn_files
-    from usis_jax.data import prepare
+    from usis_jax.data.preparation import prepare
 
     source = folder / "source"
     sizes = drawn_files.write(source, COUNT)
@@ -130,14 +130,14 @@ def scaled(batch: dict) -> dict:
 
 def stream(folder: pathlib.Path, threads: int, keep: bool = False):
     """Our batches; keep = False decodes at each reading, whatever the size of the data set."""
-    from usis_jax.data import stored_images, streams
+    from usis_jax.data.pipeline import input_pipeline, record_source
 
-    limit = stored_images.MEMORY_LIMIT
-    stored_images.MEMORY_LIMIT = limit if keep else 0
+    limit = record_source.MEMORY_LIMIT
+    record_source.MEMORY_LIMIT = limit if keep else 0
     try:
-        return streams.training(_settings(folder, threads))
+        return input_pipeline.training(_settings(folder, threads))
     finally:
-        stored_images.MEMORY_LIMIT = limit
+        record_source.MEMORY_LIMIT = limit
 
 
 def memory_over_pass(folder: pathlib.Path, keep: bool) -> dict[str, float]:
@@ -158,7 +158,7 @@ def _resident_mib() -> float:
 
 
 def _settings(folder: pathlib.Path, threads: int):
-    from usis_jax import settings
+    from usis_jax.config import settings
 
     return settings.load(
         {

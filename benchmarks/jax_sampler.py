@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 from benchmarks import workers
-from usis_jax import sampling, state
-from usis_jax import settings as settings_lib
+from usis_jax.config import settings as settings_lib
+from usis_jax.inference import sampling
+from usis_jax.methods import train_state
 from usis_jax.models import registry
 
 
@@ -27,7 +28,7 @@ class Painting:
                  began: float):
         self.settings = settings_lib.from_json(settings)
         imported = time.time()
-        now = state.create(self.settings, classes)
+        now = train_state.create(self.settings, classes)
         variables = {"params": now.ema_params, **now.ema_collections}
         del now
         network = registry.build(self.settings, classes, axis_name=None).generator

@@ -12,10 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import workers
-from usis_jax import ahead_of_time, kept_step, losses, noise, optim, parallel, state, steps
-from usis_jax import settings as settings_lib
+from usis_jax.aot import compile_report
+from usis_jax.config import settings as settings_lib
+from usis_jax.distributed import mesh
+from usis_jax.methods import losses, optimizers, train_state, usis
+from usis_jax.methods.train_state import players
 from usis_jax.models import registry
-from usis_jax.state import players
+from usis_jax.ops import latents
+from usis_jax.runtime import trace_cache
 
 
 class Training:
@@ -33,16 +37,16 @@ class Training:
         self.classes, self.void = classes, void
         self.networks = registry.build(self.settings, classes)
         self.plain = registry.build(self.settings, classes, axis_name=None)
-        self.runner = parallel.Runner(self.settings.mapping)
+        self.runner = mesh.Runner(self.settings.mapping)
         imported = time.time()
-        self.state = self.runner.place(state.create(self.settings, classes))
+        self.state = self.runner.place(train_state.create(self.settings, classes))
         self.batch = self.runner.put(_batch(self.settings, labels))
         created = time.time()
         step = functools.partial(
-            steps.train_step, settings=self.settings, networks=self.networks, void=void)
+            usis.train_step, settings=self.settings, networks=self.networks, void=void)
         spec = types.SimpleNamespace(num_classes=classes, void=void)
         self.compiled = self.runner.compile_ahead(
-            kept_step.of(step, self.settings, spec, self.runner), self.state, self.batch)
+            trace_cache.of(step, self.settings, spec, self.runner), self.state, self.batch)
         compiled = time.time()
         self.step(penalise=True)
         stepped = time.time()
@@ -78,17 +82,17 @@ class Training:
         """FLOPs of a step without and with R1, by XLA's count before optimisation."""
         labels = types.SimpleNamespace(num_classes=self.classes, void=self.void)
         kinds = {"plain": dataclasses.replace(self.settings, r1_interval=0), "r1": self.settings}
-        return {kind: ahead_of_time.flops_before_optimisation(
+        return {kind: compile_report.flops_before_optimisation(
             "step", settings, labels, jax.devices())
             for kind, settings in kinds.items()}
 
     @functools.cached_property
     def parts(self) -> dict:
         """Part of the step -> compiled function of (params, collections)."""
-        photo, label = steps.to_photo(self.batch["photo"]), self.batch["label"].astype(jnp.int32)
+        photo, label = usis.to_photo(self.batch["photo"]), self.batch["label"].astype(jnp.int32)
         keys = jax.random.split(jax.random.key(0), len(label))
         options = self.settings.generator
-        z = noise.draw(keys, *label.shape[1:], options.z_dim, options.noise)
+        z = latents.draw(keys, *label.shape[1:], options.z_dim, options.noise)
         arguments = (self.state.params, self.state.collections, photo, label, z)
         functions = part_functions(self.plain, self.void)
         made = {}
@@ -171,14 +175,14 @@ def part_functions(networks, void) -> dict:
     return parts
 
 
-def _update_all(settings, now: state.TrainState):
+def _update_all(settings, now: train_state.TrainState):
     """Adam of all players and the average, with the parameters themselves for gradients."""
     params, opt_state = dict(now.params), {}
-    for player, optimiser in optim.optimisers(settings).items():
+    for player, optimiser in optimizers.optimisers(settings).items():
         own = players(now.params, player)
         updates, opt_state[player] = optimiser.update(own, now.opt_state[player], own)
         params |= jax.tree.map(jnp.add, own, updates)
-    return params, opt_state, optim.moving_average(
+    return params, opt_state, optimizers.moving_average(
         now.ema_params, params["generator"], now.step, settings.ema_decay)
 
 

@@ -6,10 +6,11 @@ import pathlib
 
 import numpy as np
 
-from usis_jax import settings as settings_lib
-from usis_jax.data import builtin_specs, scene_draw
+from usis_jax.config import settings as settings_lib
+from usis_jax.config.settings import Settings
+from usis_jax.data.scenes import render
+from usis_jax.data.specs import builtin_specs
 from usis_jax.models.discriminator import WaveletDiscriminator
-from usis_jax.settings import Settings
 
 NAMES = ("small", "quickstart", "full")
 
@@ -99,7 +100,7 @@ def write_labels(plan: dict, count: int, path: pathlib.Path) -> str:
     Returns:
       The path as text.
     """
-    maps = [scene_draw.draw_label(number, plan["height"], plan["width"])
+    maps = [render.draw_label(number, plan["height"], plan["width"])
             for number in range(count)]
     np.save(path, np.minimum(np.stack(maps).astype(np.int32), plan["classes"] - 1))
     return str(path)

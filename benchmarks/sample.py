@@ -10,7 +10,7 @@ and eight (throughput), with the average's weights and fixed statistics. Contend
   tuned, tuned-*  the same in inference mode with spectral norms folded into the weights and
                   denormals flushed; in channels_last, with torch.compile, and with both
 Ours runs as `usis sample` does, with huge pages for malloc where the system gives them to who asks
-(usis_jax.huge_pages); `tuned` and `tuned-*` have the same, `eager` runs as PyTorch starts.
+(usis_jax.runtime.huge_pages); `tuned` and `tuned-*` have the same, `eager` runs as PyTorch starts.
 Each contender is a process that stays alive and rests while others have their turn. float32.
 """
 
@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 from benchmarks import plans, step_report, turns
-from usis_jax import settings as settings_lib
+from usis_jax.config import settings as settings_lib
 
 OURS = "usis_jax"
 TWINS = ("eager", "tuned", "tuned-channels_last", "tuned-compiled", "tuned-compiled-channels_last")

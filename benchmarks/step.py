@@ -14,7 +14,7 @@ R1 penalty; data are in memory, the label maps are drawn street scenes. Contende
                        painted without a graph, R1 shares D's pass, fused Adam, denormals flushed;
                        in channels_last, with torch.compile, and with both
 Ours run as `usis train` does, with huge pages for malloc where the system gives them to who asks
-(usis_jax.huge_pages); `tuned` and `tuned-*` have the same, `published*` run as PyTorch starts.
+(usis_jax.runtime.huge_pages); `tuned` and `tuned-*` have the same, `published*` run as PyTorch starts.
 The update of all is `alternating`'s but for `joint`. Each contender is a process that stays alive
 and rests while others have their turn. All compute in float32.
 """
@@ -27,7 +27,7 @@ import sys
 import tempfile
 
 from benchmarks import plans, step_report, turns
-from usis_jax import settings as settings_lib
+from usis_jax.config import settings as settings_lib
 
 _TO_WAKE_UP, _LEAST_IN_A_TURN = 2, 3
 """Steps before those that are measured, as the first ones after a rest are slower, and of these at

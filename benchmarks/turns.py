@@ -11,7 +11,7 @@ import sys
 import time
 
 from benchmarks import workers
-from usis_jax import huge_pages as pages
+from usis_jax.runtime import huge_pages as pages
 
 _TURN_SECONDS = 1.0
 _MOST_IN_A_TURN = 20

@@ -11,8 +11,9 @@ import pathlib
 
 from mkdocs.structure.files import File
 
-from usis_jax import cli, settings
-from usis_jax.commands import completion
+from usis_jax.cli import main
+from usis_jax.cli.commands import completion
+from usis_jax.config import settings
 
 WORKER = "assets/search_worker.js"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -105,7 +106,7 @@ def modules_page(name, modules) -> str:
 def commands_page() -> str:
     """Markdown with the help of every command."""
     os.environ["COLUMNS"] = "88"
-    parser = cli.parser()
+    parser = main.parser()
     lines = ["# Commands", "", "```text", parser.format_help().rstrip(), "```"]
     for name, command in completion.commands_of(parser).items():
         # The fields are on a page of their own.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the test extras, lints and runs the tests; arguments go on to pytest.
-# Use: bash launch/test.sh [tests/cli_test.py] [-k NAME] ...
+# Use: bash launch/test.sh [tests/cli/main_test.py] [-k NAME] ...
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . launch/environment.sh

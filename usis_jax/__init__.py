@@ -13,9 +13,9 @@ _PUBLIC = {
     "evaluation": "usis_jax.evaluation",
     "interop": "usis_jax.interop",
     "ops": "usis_jax.ops",
-    "losses": "usis_jax.losses",
-    "settings": "usis_jax.settings",
-    "Generator": "usis_jax.sampling",
+    "losses": "usis_jax.methods.losses",
+    "settings": "usis_jax.config.settings",
+    "Generator": "usis_jax.inference.sampling",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -23,8 +23,8 @@ import time
 
 import numpy as np
 
-from tests import pod_run
-from usis_jax import signals
+from tests.support import pod_run
+from usis_jax.distributed import preemption
 
 INTERVALS = ("--config.log_interval=3", "--config.checkpoint_interval=4",
              "--config.eval_interval=10", "--config.sample_interval=6")  # fmt: skip
@@ -51,7 +51,7 @@ class Soak:
         """The command that trains, or goes on."""
         module, config = "usis_jax", "quickstart"
         if self.values.run == "tiny":
-            module, config = "tests.pod_run", f"{self.folder}/config.py"
+            module, config = "tests.support.pod_run", f"{self.folder}/config.py"
         return [sys.executable, "-m", module, "train", f"--config={config}",
                 f"--workdir={workdir}", f"--config.steps={self.values.steps}", *INTERVALS,
                 *self.values.more]  # fmt: skip
@@ -85,7 +85,7 @@ class Soak:
         if not arrived:
             assert code == 0, f"exit code {code} without a kill: see {self.folder}/said.txt"
             return True
-        allowed = {-number, 0} if number == signal.SIGKILL else {signals.STOPPED, -number, 0}
+        allowed = {-number, 0} if number == signal.SIGKILL else {preemption.STOPPED, -number, 0}
         assert code in allowed, f"exit code {code} after {number.name} at {moment}"
         if code:
             self.kills[f"{number.name} {moment}"] += 1
@@ -145,10 +145,10 @@ class Soak:
 
 def final(workdir):
     """Step and arrays of the newest checkpoint, lines of metrics.jsonl without rates."""
-    from usis_jax import checkpoint
+    from usis_jax.checkpoint import manager
 
     assert not list((workdir / "checkpoints").glob("*tmp*")), "a partial checkpoint was left"
-    with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
+    with manager.Checkpoints(workdir, read_only=True) as checkpoints:
         step, arrays = checkpoints.latest_step(), checkpoints.restore_arrays()
         best = checkpoints.best_step()
     lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())

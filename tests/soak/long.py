@@ -18,9 +18,10 @@ import time
 
 import numpy as np
 import pytest
-import tiny_run
 
-from usis_jax import logs, train
+from tests.support import tiny_run
+from usis_jax.train import run
+from usis_jax.workdir import metric_writers
 
 
 def resident():
@@ -42,7 +43,7 @@ def main():
         lambda name, *_, **__: compiled.__setitem__(0, compiled[0] + ("backend_compile" in name))
     )
     tiny_run.install(pytest.MonkeyPatch())
-    advance = logs.Progress.advance
+    advance = metric_writers.Progress.advance
 
     def counting(self):
         advance(self)
@@ -60,14 +61,14 @@ def main():
             samples.append((step[0], resident()))
             time.sleep(0.1)
 
-    logs.Progress.advance = counting
+    metric_writers.Progress.advance = counting
     threading.Thread(target=sampling, daemon=True).start()
     settings = tiny_run.settings(
         steps=values.steps, log_interval=10, checkpoint_interval=50, sample_interval=100,
         eval_interval=200)  # fmt: skip
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        train.train(settings, pathlib.Path(folder) / "run", progress=False)
+        run.train(settings, pathlib.Path(folder) / "run", progress=False)
     half = np.array([sample for sample in samples if sample[0] >= values.steps / 2])
     slope = np.polyfit(half[:, 0], half[:, 1], 1)[0] * 1000
     report = {"steps": values.steps, "seconds": round(time.perf_counter() - began),

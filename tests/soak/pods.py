@@ -17,15 +17,16 @@ import time
 
 import numpy as np
 
-from tests import pod_run
-from usis_jax import checkpoint, signals
+from tests.support import pod_run
+from usis_jax.checkpoint import manager
+from usis_jax.distributed import preemption
 
 STEPS = 5
 
 
 def arrays(workdir):
     """Arrays of the newest checkpoint by name."""
-    with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
+    with manager.Checkpoints(workdir, read_only=True) as checkpoints:
         assert checkpoints.latest_step() == STEPS
         return checkpoints.restore_arrays()
 
@@ -62,7 +63,7 @@ def main():
         victim, step = draw.randrange(count), draw.randrange(STEPS)
         name = f"killed_{number}"
         codes, said, seconds = train(folder, name, count, SEND=f"{victim}:{step}:SIGKILL")
-        expected = [-signal.SIGKILL if i == victim else signals.STOPPED for i in range(count)]
+        expected = [-signal.SIGKILL if i == victim else preemption.STOPPED for i in range(count)]
         assert codes == expected, (codes, said)
         codes, said, _ = train(folder, name, count)
         assert codes == [0] * count, (codes, said)

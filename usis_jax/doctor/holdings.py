@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 
-from usis_jax.data import layout, prepared
+from usis_jax.data.preparation import folder_layout, locations
 from usis_jax.doctor.finding import NOTE, OK, WRONG, Finding
 
 _SIZED = re.compile(r"(photos|labels)_[0-9]+x[0-9]+")
@@ -15,7 +15,7 @@ _UNFINISHED = ".usis_preparing_"
 def data_sets(folder: pathlib.Path) -> list[Finding]:
     """Prepared data sets in a folder of `prepared.directory`, and whether each is complete."""
     found = []
-    places = sorted(folder.glob(f"*/*/{prepared.VERSION}")) if folder.is_dir() else []
+    places = sorted(folder.glob(f"*/*/{locations.VERSION}")) if folder.is_dir() else []
     for place in places:
         if _SIZED.fullmatch(place.parent.name):
             found.append(_data_set(place))
@@ -42,10 +42,10 @@ def source(folder: pathlib.Path) -> list[Finding]:
 
 def caches(folder: pathlib.Path) -> list[Finding]:
     """Weights of judging networks in the cache, by name and size; checksums are for their use."""
-    from usis_jax.evaluation import weights
+    from usis_jax.evaluation.evaluators import pretrained_weights
 
     found = []
-    for network, known in weights.KNOWN.items():
+    for network, known in pretrained_weights.KNOWN.items():
         there = [one for one in known if (folder / one.name).is_file()]
         if not there:
             continue
@@ -64,10 +64,10 @@ def caches(folder: pathlib.Path) -> list[Finding]:
 
 def run(workdir: pathlib.Path) -> list[Finding]:
     """A work directory: its configuration, checkpoints, whether it runs, and its data."""
-    from usis_jax import workdirs
+    from usis_jax.workdir import layout
 
     try:
-        settings = workdirs.load_settings(workdir)
+        settings = layout.load_settings(workdir)
     except (OSError, ValueError) as error:
         return [Finding("run", str(workdir), WRONG, " ".join(str(error).split()),
                         "give the folder that usis train --workdir wrote")]
@@ -76,7 +76,7 @@ def run(workdir: pathlib.Path) -> list[Finding]:
                      f"{data.labels} at {data.height}x{data.width}, {settings.steps} steps")]
     found.append(_checkpoints(workdir))
     found += _in_use(workdir)
-    damaged = workdir / workdirs.DAMAGED_FOLDER
+    damaged = workdir / layout.DAMAGED_FOLDER
     if damaged.is_dir():
         found.append(Finding("run", "damaged", NOTE, f"a checkpoint was set aside in {damaged}",
                              "look for a failing disk; the run goes on without it"))
@@ -86,10 +86,10 @@ def run(workdir: pathlib.Path) -> list[Finding]:
 def _data_set(place):
     name = f"{place.parent.parent.name}/{place.parent.name}"
     again = "prepare it again, with usis prepare --overwrite"
-    if not prepared.is_prepared(place):
+    if not locations.is_prepared(place):
         return Finding("data", name, WRONG, f"{place} is not finished", again)
     try:
-        counts = prepared.splits(place)
+        counts = locations.splits(place)
         missing = _missing_shards(place)
     except ValueError as error:
         return Finding("data", name, WRONG, str(error), again)
@@ -114,11 +114,11 @@ def _missing_shards(place):
 
 
 def _published(folder):
-    from usis_jax.data import builders
+    from usis_jax.data.datasets import registry
 
     found = []
     for name in ("cityscapes", "ade20k", "coco_stuff", "gta5", "kitti"):
-        builder = builders.published(name)
+        builder = registry.published(name)
         root = folder / name if (folder / name).is_dir() else folder
         for kind, places in builder.PLACES.items():
             try:
@@ -138,9 +138,9 @@ def _published(folder):
 
 def _own(folder):
     found = []
-    for kind in layout.FOLDERS:
+    for kind in folder_layout.FOLDERS:
         try:
-            splits = layout.list_files(folder, kind)
+            splits = folder_layout.list_files(folder, kind)
         except FileNotFoundError:
             continue
         except ValueError as error:
@@ -162,10 +162,10 @@ def _checkpoints(workdir):
 
 
 def _in_use(workdir):
-    from usis_jax import locks
+    from usis_jax.storage import lock
 
     try:
-        with open(workdir / locks.FILE, "rb") as file:
+        with open(workdir / lock.FILE, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return [Finding("run", "lock", NOTE, "a training uses it now",
@@ -177,19 +177,19 @@ def _in_use(workdir):
 
 def _data_of(settings):
     """The prepared data that a run reads."""
-    from usis_jax.data import plans
+    from usis_jax.data.preparation import build_plan
 
     found, told = [], set()
-    needed = plans.needed(settings)
+    needed = build_plan.needed(settings)
     for name, kind, size in needed:
-        validation = size == prepared.size(settings, True)
-        place = prepared.location(settings, name, kind, validation)
-        if prepared.is_prepared(place) or place in told:
+        validation = size == locations.size(settings, True)
+        place = locations.location(settings, name, kind, validation)
+        if locations.is_prepared(place) or place in told:
             continue
         told.add(place)
-        message = prepared.missing_message(settings, name, kind, validation)
+        message = locations.missing_message(settings, name, kind, validation)
         text, _, advice = message.partition("; run: ")
         found.append(Finding("run", "data", WRONG, text, advice))
     if not found:
-        found.append(Finding("run", "data", OK, f"prepared in {prepared.directory(settings)}"))
+        found.append(Finding("run", "data", OK, f"prepared in {locations.directory(settings)}"))
     return found

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 
-from usis_jax import huge_pages
 from usis_jax.doctor.finding import NOTE, OK, WRONG, Finding
+from usis_jax.runtime import huge_pages
 
 _GIB = 1 << 30
 _SECONDS = 90

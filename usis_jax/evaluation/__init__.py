@@ -3,10 +3,10 @@
 import importlib
 
 _PUBLIC = {
-    "frechet": "usis_jax.evaluation.frechet",
-    "kernel_distance": "usis_jax.evaluation.kernel",
-    "ms_ssim": "usis_jax.evaluation.diversity",
-    "confusion": "usis_jax.evaluation.segmentation",
+    "frechet": "usis_jax.evaluation.metrics.fid",
+    "kernel_distance": "usis_jax.evaluation.metrics.kid",
+    "ms_ssim": "usis_jax.evaluation.metrics.diversity",
+    "confusion": "usis_jax.evaluation.metrics.segmentation",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from usis_jax import atomic
 from usis_jax.interop import pickles, safetensors
+from usis_jax.storage import atomic
 
 SAFETENSORS = ".safetensors"
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")

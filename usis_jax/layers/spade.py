@@ -7,8 +7,8 @@ from jax import Array
 
 from usis_jax.layers.spectral import xavier_small
 from usis_jax.ops import resample
-from usis_jax.ops.area_conv import area_conv
 from usis_jax.ops.conv import convolution
+from usis_jax.ops.cpu.label_area_conv import area_conv
 from usis_jax.ops.label_conv import label_conv
 
 

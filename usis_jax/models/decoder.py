@@ -11,7 +11,7 @@ from jax import Array
 from usis_jax.layers import remat
 from usis_jax.ops import haar, resample
 from usis_jax.ops.conv import for_linen
-from usis_jax.ops.resized_conv import as_linen_calls, conv_of_wavelet_up
+from usis_jax.ops.cpu.upsample_conv import as_linen_calls, conv_of_wavelet_up
 
 _EPSILON = 1e-5
 

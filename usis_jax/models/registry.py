@@ -5,6 +5,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from usis_jax.config.settings import Settings
 from usis_jax.models.decoder import TransposedDecoder, WaveletDecoder
 from usis_jax.models.discriminator import WaveletDiscriminator
 from usis_jax.models.generator import SpadeGenerator
@@ -12,7 +13,6 @@ from usis_jax.models.patch_discriminator import PatchDiscriminator
 from usis_jax.models.segmenter import Segmenter
 from usis_jax.models.wavelet_generator import WaveletGenerator
 from usis_jax.models.whole_discriminator import WholeDiscriminator
-from usis_jax.settings import Settings
 
 
 class Networks(NamedTuple):

@@ -8,7 +8,7 @@ from usis_jax.layers import remat
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.ops import resample
 from usis_jax.ops.conv import for_linen
-from usis_jax.ops.resized_conv import as_linen_calls, average_down_of_conv, conv_of_nearest_up
+from usis_jax.ops.cpu.upsample_conv import as_linen_calls, average_down_of_conv, conv_of_nearest_up
 
 
 class ResidualBlock(nn.Module):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax.config.schema import Decoder, Discriminator, Generator
+from usis_jax.config.settings import Settings
 from usis_jax.models import registry
-from usis_jax.sections import Decoder, Discriminator, Generator
-from usis_jax.settings import Settings
 
 _HEADER = ("network", "name", "parameters", "output", "")
 

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from usis_jax.ops import by_images, winograd
+from usis_jax.ops.cpu import batch_tiling, winograd
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _FEW_PIXELS, _FEW_PIXELS_OF_ALL = 128, 512
@@ -116,7 +116,7 @@ def _seen_together(batch: int, height: int, width: int, taps: int) -> int:
     """How many results of that size are computed from neighbourhoods at a time."""
     if height * width <= _FEW_PIXELS:
         return batch  # the kernel, which each product reads, is the larger one
-    return by_images.together(batch, height * width * taps, _SEEN_TOGETHER)
+    return batch_tiling.together(batch, height * width * taps, _SEEN_TOGETHER)
 
 
 def convolution(fast_paths: bool) -> Callable[..., Array]:
@@ -217,7 +217,7 @@ def _by_neighbourhoods(x: Array, kernel: Array, stride: int, padding: int) -> Ar
         return (seen.reshape(-1, len(rows)) @ rows).reshape(*seen.shape[:3], -1)
 
     sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
-    return by_images.join(results, x, _seen_together(len(x), *sizes, len(rows)))
+    return batch_tiling.join(results, x, _seen_together(len(x), *sizes, len(rows)))
 
 
 def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int) -> Array:
@@ -230,7 +230,7 @@ def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int
             return seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, features)
 
         taps = size * size * x.shape[-1]
-        kernel = by_images.total(
+        kernel = batch_tiling.total(
             products, (x, gradient), _seen_together(batch, height, width, taps))
         return kernel.reshape(shape)
     rows = gradient.reshape(-1, features)

@@ -16,9 +16,9 @@ import numpy as np
 from jax import Array
 
 from usis_jax.ops import resample
-from usis_jax.ops.by_platform import on_cpus
 from usis_jax.ops.conv import conv
-from usis_jax.ops.label_gather import label_gather
+from usis_jax.ops.cpu.label_gather import label_gather
+from usis_jax.ops.cpu.platform import on_cpus
 
 
 def _valid_taps(size: int, taps: int, dtype) -> np.ndarray:

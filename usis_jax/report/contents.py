@@ -5,18 +5,13 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from usis_jax import (
-    __version__,
-    boards,
-    checkpoint_meta,
-    environment,
-    evaluations,
-    plots,
-    sections,
-    verdicts,
-    workdirs,
-)
-from usis_jax import settings as settings_lib
+from usis_jax import __version__
+from usis_jax.checkpoint import metadata
+from usis_jax.config import schema
+from usis_jax.config import settings as settings_lib
+from usis_jax.diagnostics import rules
+from usis_jax.display import loss_plot
+from usis_jax.workdir import eval_records, layout, provenance, wandb_writer
 
 # Points of a curve; more are averaged.
 _MOST_POINTS = 1000
@@ -35,18 +30,18 @@ def collect(workdir):
         ValueError: its config cannot be used.
     """
     workdir = Path(workdir)
-    settings = workdirs.load_settings(workdir)
+    settings = layout.load_settings(workdir)
     series, notes = _series(workdir)
-    found, faults = evaluations.read(workdir)
-    starts = environment.read(workdir)
-    if (workdir / environment.FILE).exists() and not starts:
-        faults.append(f"{environment.FILE} cannot be read")
+    found, faults = eval_records.read(workdir)
+    starts = provenance.read(workdir)
+    if (workdir / provenance.FILE).exists() and not starts:
+        faults.append(f"{provenance.FILE} cannot be read")
     if not found:
         notes.append("No evaluation is kept here yet: class scores, spectra and the table of "
                      "measures appear after the first one (eval_interval, or usis evaluate).")
     saved = _checkpoints(workdir)
     steps = [series[name][0][-1] for name in series] + [one["step"] for one in saved]
-    best, better = settings.evaluation.best, sections.BETTER[settings.evaluation.best]
+    best, better = settings.evaluation.best, schema.BETTER[settings.evaluation.best]
     newest = _with_signs(found)
     return {
         "name": workdir.absolute().name,
@@ -55,9 +50,9 @@ def collect(workdir):
         "step": max(steps, default=0),
         "steps": settings.steps,
         "best": _best(series, best, better),
-        "signs": [vars(sign) for sign in verdicts.judge(series, newest, best, better)],
+        "signs": [vars(sign) for sign in rules.judge(series, newest, best, better)],
         "signs_step": newest["step"] if newest else None,
-        "series": {boards.grouped(name): _thinned(*pair) for name, pair in series.items()},
+        "series": {wandb_writer.grouped(name): _thinned(*pair) for name, pair in series.items()},
         "evaluations": [_short(one) for one in found[-30:]],
         "config": _config(settings),
         "starts": starts[-20:],
@@ -69,11 +64,11 @@ def collect(workdir):
 def _series(workdir):
     """Logged numbers by name, and sentences about lines that could not be read."""
     try:
-        series, damaged = plots.read_metrics(workdir)
+        series, damaged = loss_plot.read_metrics(workdir)
     except (OSError, ValueError) as error:
         return {}, [f"No curves: {error}"]
     lines = "1 line" if damaged == 1 else f"{damaged} lines"
-    notes = [f"{lines} of {plots.METRICS_FILE} cannot be read and left out."] if damaged else []
+    notes = [f"{lines} of {loss_plot.METRICS_FILE} cannot be read and left out."] if damaged else []
     merged = {}
     for name, (steps, values) in series.items():
         # Runs of earlier versions logged this measure under another name.
@@ -152,8 +147,8 @@ def _checkpoints(workdir):
 def _metrics(path):
     """The value that a checkpoint was measured by, {} where it was not."""
     try:
-        meta = checkpoint_meta.read(path)
-        measure = checkpoint_meta.measure(meta)
+        meta = metadata.read(path)
+        measure = metadata.measure(meta)
         value = float(meta["metrics"][measure])
         return {measure: value} if math.isfinite(value) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -5,8 +5,9 @@ import re
 import threading
 from pathlib import Path
 
-from usis_jax import atomic, verdicts
+from usis_jax.diagnostics import rules
 from usis_jax.report import contents, pictures
+from usis_jax.storage import atomic
 
 FILE = "report.html"
 _PAGE = Path(__file__).parent / "page"
@@ -74,8 +75,8 @@ class Background:
         try:
             signs = write(self._workdir)["signs"]
             for sign in signs:
-                changed = self._verdicts.get(sign["name"], verdicts.FINE) != sign["verdict"]
-                if changed and sign["verdict"] in (verdicts.LOOK, verdicts.BAD):
+                changed = self._verdicts.get(sign["name"], rules.FINE) != sign["verdict"]
+                if changed and sign["verdict"] in (rules.LOOK, rules.BAD):
                     say(f"{sign['name']}: {sign['value']}: {sign['verdict']} (rule of thumb: "
                         f"{sign['rule']}). {sign['meaning']}")
             self._verdicts = {sign["name"]: sign["verdict"] for sign in signs}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from usis_jax import trees
+from usis_jax.checkpoint import flat_trees
 from usis_jax.evaluation.networks import deeplab
 from usis_jax.evaluation.networks.folding import StateDict
 
@@ -36,7 +36,7 @@ def variables(
         for part, array in left.convolution(conv, norm, *sizes)["conv"].items():
             params[f"params/base/{path}/conv/{part}"] = array
     left.finish()
-    return trees.nest(params)
+    return flat_trees.nest(params)
 
 
 def _keys(path):

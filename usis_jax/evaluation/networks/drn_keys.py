@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from usis_jax import trees
+from usis_jax.checkpoint import flat_trees
 from usis_jax.evaluation.networks import drn
 from usis_jax.evaluation.networks.folding import StateDict
 
@@ -39,7 +39,7 @@ def variables(
     enlarge = left.take("up.weight", (num_classes, 1, side, side))
     params["params/enlarge"] = enlarge[:, 0].transpose(1, 2, 0)
     left.finish()
-    return trees.nest(params)
+    return flat_trees.nest(params)
 
 
 def _keys(path):

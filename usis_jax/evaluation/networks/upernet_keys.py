@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from usis_jax import trees
+from usis_jax.checkpoint import flat_trees
 from usis_jax.evaluation.networks import upernet
 from usis_jax.evaluation.networks.folding import StateDict
 
@@ -45,7 +45,7 @@ def variables(
             for leaf, array in left.convolution(*keys_of(path), *sizes)["conv"].items():
                 params[f"params/{part}/{path}/conv/{leaf}"] = array
         left.finish()
-    return trees.nest(params)
+    return flat_trees.nest(params)
 
 
 def _encoder_keys(path):

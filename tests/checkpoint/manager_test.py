@@ -1,0 +1,273 @@
+"""Checkpoints: what is kept, what comes back, what is refused."""
+
+import errno
+import shutil
+
+import flax
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import optax
+import pytest
+
+from tests.support import tiny_run
+from usis_jax.checkpoint import flat_trees, manager, metadata
+from usis_jax.config import settings as settings_lib
+from usis_jax.methods import optimizers
+from usis_jax.storage import disk_errors
+from usis_jax.workdir import layout
+
+
+@flax.struct.dataclass
+class State:
+    """The fields that checkpoints know by name, and some others."""
+
+    step: jax.Array
+    key: jax.Array
+    params: dict
+    opt_state: tuple
+    ema_params: dict
+    ema_collections: dict
+
+
+def _state(step=0, width=3):
+    random = np.random.default_rng(step)
+    weights = random.standard_normal((2, width)).astype(np.float32)
+    return State(
+        step=jnp.int32(step),
+        key=jax.random.key_data(jax.random.key(step)),
+        params={"generator": {"a": {"kernel": jnp.asarray(weights)}, "b": jnp.ones(2)}},
+        opt_state=(jnp.int32(7), {"mu": jnp.asarray(weights.astype(ml_dtypes.bfloat16))}, ()),
+        ema_params={"a": {"kernel": jnp.asarray(2 * weights)}, "b": jnp.zeros(2)},
+        ema_collections={"batch_stats": {"a": {"mean": jnp.full(3, 0.5)}}},
+    )
+
+
+def _equal(a, b):
+    a, b = flat_trees.flatten(a), flat_trees.flatten(b)
+    return a.keys() == b.keys() and all(
+        a[k].dtype == b[k].dtype and np.array_equal(a[k], b[k]) for k in a
+    )
+
+
+def _save(checkpoints, step, **more):
+    return checkpoints.save(step, _state(step), tiny_run.settings(), tiny_run.SPEC, **more)
+
+
+def test_state_comes_back_bit_exact(tmp_path):
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 5)
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        restored = checkpoints.restore(jax.eval_shape(lambda: _state(0)))
+    assert _equal(restored, _state(5))
+
+
+def test_first_moments_of_a_former_version_are_left_out(tmp_path):
+    params = {"generator": {"w": jnp.arange(3.0)}}
+    former = optax.adam(0.1, b1=0.0, b2=0.9)
+    _, moved = former.update(params, former.init(params))
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        state = _state(5).replace(opt_state={"generator": moved})
+        checkpoints.save(5, state, tiny_run.settings(), tiny_run.SPEC)
+    optimiser = optimizers.optimisers(tiny_run.settings())["generator"]
+    template = _state(0).replace(opt_state={"generator": optimiser.init(params)})
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        (memory, _) = checkpoints.restore(template).opt_state["generator"]
+    assert memory.count == 1
+    np.testing.assert_array_equal(memory.nu["generator"]["w"], moved[0].nu["generator"]["w"])
+
+
+def test_generator_comes_back_with_its_own_statistics_config_and_label_spec(tmp_path):
+    own = {"batch_stats": {"a": {"mean": np.full(3, 9.0, np.float32)}}}
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 2, ema_collections=own, metrics={"swd": 3.0, "swd/16": 4.0})
+    with manager.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        variables, meta = checkpoints.restore_generator()
+        state = checkpoints.restore(_state(0))
+    assert _equal(variables, {"params": _state(2).ema_params, **own})
+    assert _equal(state.ema_collections, _state(2).ema_collections)
+    assert settings_lib.from_json(meta["settings"]) == tiny_run.settings()
+    assert metadata.restore_spec(meta) == tiny_run.SPEC
+    assert (meta["step"], meta["metrics"]) == (2, {"swd": 3.0, "swd/16": 4.0})
+
+
+def _spoil(path, random):
+    """Cuts a file short, changes a bit of it, or takes it away."""
+    data = bytearray(path.read_bytes())
+    kind = random.integers(3)
+    if kind == 0:
+        path.unlink()
+    elif kind == 1 or not data:
+        path.write_bytes(data[: random.integers(len(data) + 1)])
+    else:
+        data[random.integers(len(data))] ^= 1 << random.integers(8)
+        path.write_bytes(data)
+
+
+def test_damage_anywhere_is_found_or_does_no_harm(tmp_path):
+    with manager.Checkpoints(tmp_path / "good") as checkpoints:
+        _save(checkpoints, 4, metrics={"swd": 1.0})
+        _save(checkpoints, 5, metrics={"swd": 2.0})
+    with manager.Checkpoints(tmp_path / "good", read_only=True) as checkpoints:
+        meta = checkpoints.meta(5)
+    random, found = np.random.default_rng(0), 0
+    for trial in range(40):
+        folder = tmp_path / str(trial)
+        shutil.copytree(tmp_path / "good", folder)
+        files = sorted(path for path in (folder / "checkpoints/5").rglob("*") if path.is_file())
+        _spoil(files[random.integers(len(files))], random)
+        with manager.Checkpoints(folder, read_only=True) as checkpoints:
+            try:
+                assert checkpoints.meta(5) == meta
+                assert _equal(checkpoints.restore(_state(0), 5), _state(5))
+            except disk_errors.DamagedError as error:
+                assert error.step == 5 and "checkpoint 5 of " in str(error)
+                found += 1
+            assert _equal(checkpoints.restore(_state(0), 4), _state(4))
+            assert checkpoints.best_step() in (4, 5)
+    assert found >= 5
+
+
+def test_damaged_measurement_does_not_make_a_checkpoint_the_best(tmp_path):
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 4, metrics={"swd": 1.0})
+        _save(checkpoints, 5, metrics={"swd": 2.0})
+    path = tmp_path / "checkpoints/4/meta/metadata"
+    data, chosen = path.read_bytes(), []
+    places = [data.index(word) + i for word in (b'"swd": 1.0', b'"best"') for i in range(9)]
+    cut = [data[:length] for length in (0, 1, len(data) // 2, len(data) - 1)]
+    flipped = [
+        data[:place] + bytes([data[place] ^ 1 << place % 6]) + data[place + 1 :]
+        for place in places
+    ]
+    for damaged in cut + flipped:
+        path.write_bytes(damaged)
+        with manager.Checkpoints(tmp_path, read_only=True) as checkpoints:
+            chosen.append(checkpoints.best_step())
+    assert set(chosen) == {5}
+
+
+def test_changed_values_are_found(tmp_path):
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 5)
+        checkpoints.wait()
+        read = checkpoints._manager.restore
+
+        def flipping(step, args):
+            items = read(step, args=args)
+            if "state" in items:
+                items.state["params/generator/b"][1] *= 1.0000001
+            return items
+
+        checkpoints._manager.restore = flipping
+        words = r"damaged \(params/generator/b has another checksum in state\)"
+        with pytest.raises(disk_errors.DamagedError, match=words):
+            checkpoints.restore(_state(0))
+
+
+def test_imported_generator_is_step_0_without_a_training_state(tmp_path):
+    variables = {"params": _state(3).ema_params, **_state(3).ema_collections}
+    origin = {"file": "best_EMA.pth", "arch": "usis"}
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_imported(variables, tiny_run.settings(), tiny_run.SPEC, origin)
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        restored, meta = checkpoints.restore_generator()
+        assert _equal(restored, variables)
+        assert (meta["step"], meta["imported"]) == (0, origin)
+        with pytest.raises(ValueError, match="holds a generator that was imported, and nothing"):
+            checkpoints.restore(_state(0))
+        _save(checkpoints, 1)
+        checkpoints.wait()
+        assert _equal(checkpoints.restore(_state(0)), _state(1))
+
+
+def test_latest_ones_and_best_one_are_kept(tmp_path):
+    measured = {2: 5.0, 3: 1.0, 5: 2.0}
+    with manager.Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step in range(1, 8):
+            metrics = {"swd": measured[step]} if step in measured else None
+            _save(checkpoints, step, metrics=metrics)
+        checkpoints.wait()
+        assert (checkpoints.latest_step(), checkpoints.best_step()) == (7, 3)
+    kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+    assert kept == [3, 6, 7]
+    with manager.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.meta(best=True)["step"] == 3
+        assert checkpoints.meta()["step"] == 7
+
+
+def test_a_saved_step_is_not_saved_twice(tmp_path):
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        assert _save(checkpoints, 1)
+        checkpoints.wait()
+        assert not _save(checkpoints, 1)
+
+
+def test_changes_to_the_state_after_save_do_not_reach_the_checkpoint(tmp_path):
+    bump = jax.jit(lambda s: jax.tree.map(lambda x: x + 1, s), donate_argnums=0)
+    arrays = {"a": {"kernel": jnp.zeros((512, 512))}}
+    state = _state(1).replace(params={"generator": arrays})
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, tiny_run.settings(), tiny_run.SPEC)
+        for _ in range(3):
+            arrays = bump(arrays)
+        jax.block_until_ready(arrays)
+    with manager.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        restored = checkpoints.restore(state)
+    assert not restored.params["generator"]["a"]["kernel"].any()
+
+
+def test_arrays_of_another_shape_are_refused_by_name(tmp_path):
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 1)
+        checkpoints.wait()
+        with pytest.raises(ValueError, match=r"kernel has shape \(2, 3\), this config needs"):
+            checkpoints.restore(_state(0, width=4))
+        grown = _state(0).replace(params={"generator": {"c": jnp.ones(1)}})
+        with pytest.raises(ValueError, match=r"1 arrays missing.*params/generator/c"):
+            checkpoints.restore(grown)
+
+
+def test_missing_checkpoints_are_said_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+        manager.Checkpoints(tmp_path, read_only=True)
+    with pytest.raises(FileNotFoundError, match="not a work directory"):
+        layout.load_settings(tmp_path)
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+            checkpoints.restore(_state(0))
+        _save(checkpoints, 4)
+        checkpoints.wait()
+        with pytest.raises(FileNotFoundError, match="no measured checkpoint"):
+            checkpoints.restore(_state(0), best=True)
+        with pytest.raises(FileNotFoundError, match=r"no checkpoint 9 .* there are 4"):
+            checkpoints.meta(step=9)
+
+
+def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(OSError, match="no space left for a checkpoint") as error:
+            _save(checkpoints, 1)
+    assert error.value.errno == errno.ENOSPC
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_format_of_a_newer_version_is_refused():
+    with pytest.raises(ValueError, match="has format 99"):
+        metadata.check_version({"format_version": 99}, "run")
+
+
+def test_config_file_restores_settings(tmp_path):
+    settings = tiny_run.settings(seed=3)
+    layout.save_settings(tmp_path, settings)
+    assert layout.load_settings(tmp_path) == settings
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_damaged_config_file_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": ')
+    with pytest.raises(ValueError, match=r"config\.json cannot be used"):
+        layout.load_settings(tmp_path)

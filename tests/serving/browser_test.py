@@ -1,0 +1,370 @@
+"""The demo's page in a real browser: Chromium driven by Playwright, where both are installed.
+
+With USIS_BROWSER_WORKDIR=DIR the run in DIR paints instead of a tiny untrained generator, and with
+USIS_BROWSER_SHOTS=DIR pictures of the page are left in DIR.
+"""
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+from tests.serving.interactive_test import make
+from PIL import Image
+
+from usis_jax.inference import sampling
+from usis_jax.serving import examples, interactive, server
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update")  # fmt: skip
+WORKDIR = os.environ.get("USIS_BROWSER_WORKDIR")
+SHOTS = os.environ.get("USIS_BROWSER_SHOTS")
+
+
+@pytest.fixture(scope="module")
+def running():
+    """A server that answers in a thread, every size compiled."""
+    if WORKDIR:
+        generator = sampling.Generator.load(WORKDIR)
+    else:
+        generator = make("mixed", (32, 128), 1)
+        to_rgb = generator.variables["params"]["to_rgb"]
+        generator.variables["params"]["to_rgb"] = {**to_rgb, "kernel": 100 * to_rgb["kernel"]}
+    painter = interactive.Painter(generator)
+    for program in painter.programs()[:2]:
+        painter.prepare(program)
+    with server.Server(painter, examples.label_maps(generator), rate=1000, burst=1000) as found:
+        threading.Thread(target=found.serve_forever).start()
+        yield found
+        found.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+class Page:
+    """The demo's page, with what the tests do on it.
+
+    Args:
+        browser: browser of Playwright.
+        running: server.
+        options: of the browser's context.
+
+    `faults` are errors of the page, `left` addresses elsewhere that it asked for.
+    """
+
+    def __init__(self, browser, running, **options):
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | options)
+        self.page = self.context.new_page()
+        self.faults, self.left = [], []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", self._note)
+        self.page.on("request", self._ask)
+        self.own = (running.url, f"blob:{running.url}", "data:")
+        self.page.goto(running.url)
+        self.painted(0)
+
+    def _note(self, message):
+        if message.type == "error" and "400 (Bad Request)" not in message.text:
+            self.faults.append(message.text)
+
+    def _ask(self, request):
+        if not request.url.startswith(self.own):
+            self.left.append(request.url)
+
+    def count(self):
+        """Number of photos that were shown."""
+        return int(self.page.get_attribute("#photo", "data-count") or 0)
+
+    def painted(self, before):
+        """Waits until more than `before` photos were shown and no other one comes."""
+        end, last = time.monotonic() + 60, None
+        while time.monotonic() < end:
+            now = self.count()
+            if now > before and now == last:
+                return
+            last = now
+            self.page.wait_for_timeout(300)
+        raise AssertionError("no photo within a minute")
+
+    @contextlib.contextmanager
+    def painting(self):
+        """Waits at the end for the photo of what was done."""
+        before = self.count()
+        yield
+        self.painted(before)
+
+    def saved(self, button):
+        """Array of a file of the download menu."""
+        self.page.click("#downloads summary")
+        with self.page.expect_download() as found:
+            self.page.click(button)
+        return np.asarray(Image.open(io.BytesIO(pathlib.Path(found.value.path()).read_bytes())))
+
+    def photo(self):
+        """The large photo, int [H, W, 3], as it is downloaded."""
+        return self.saved("#save-photo").astype(int)
+
+    def tool(self, name):
+        """Chooses a tool or a class by the name that people see."""
+        shown = re.compile(rf"^{name}\d?$")
+        self.page.locator("#tools label").filter(has_text=shown).click()
+
+    def drag(self, places, target="#map"):
+        """Draws a stroke through places, shares of width and height."""
+        box = self.page.locator(target).bounding_box()
+        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+        self.page.mouse.move(*points[0])
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*point, steps=6)
+        self.page.mouse.up()
+
+    def load(self, name, array):
+        """Chooses a file to load."""
+        file = io.BytesIO()
+        Image.fromarray(array).save(file, "PNG")
+        self.page.set_input_files(
+            "#file", {"name": name, "mimeType": "image/png", "buffer": file.getvalue()}
+        )
+
+    def shot(self, name):
+        """Keeps a picture of the page, if somebody wants it."""
+        if SHOTS:
+            self.page.screenshot(path=f"{SHOTS}/{name}.png")
+
+
+@pytest.fixture
+def page(browser, running):
+    """A fresh page; afterwards it must have had no fault and asked for nothing elsewhere."""
+    found = Page(browser, running)
+    yield found
+    assert (found.faults, found.left) == ([], [])
+    found.context.close()
+
+
+def _classes(running):
+    """Names of three classes: one to fill everything with, and two to paint on it."""
+    names, street = running.answers.spec.classes, ("building", "road", "sky")
+    return street if set(street) <= set(names) else tuple(names[1:4])
+
+
+def test_first_view_is_a_photo_and_its_map(page, running):
+    height, width = next(iter(running.answers.painter.sizes.values()))
+    assert page.photo().shape == (height, width, 3)
+    assert page.page.locator("#palette label").count() == len(running.answers.spec.classes)
+    facts = page.page.inner_text("#facts")
+    assert re.fullmatch(rf"[0-9.]+ m?s · {width} \u00d7 {height} \u00b7 seed 0", facts)
+    page.shot("first")
+
+
+def test_painting_changes_map_and_photo_where_it_was_painted(page, running):
+    spec = running.answers.spec
+    background, *classes = _classes(running)
+    page.tool(background)
+    with page.painting():
+        page.page.click("#clear")
+    before, ids_before = page.photo(), page.saved("#save-ids")
+    assert len(np.unique(ids_before)) == 1
+    for name, row in zip(classes, (0.85, 0.15), strict=True):
+        page.tool(name)
+        with page.painting():
+            page.drag([(0.05, row), (0.3, row)])
+        spot = int(row * ids_before.shape[0]), int(0.15 * ids_before.shape[1])
+        ids, photo = page.saved("#save-ids"), page.photo()
+        train = spec.to_train_ids(ids, "download")
+        assert spec.classes[train[spot]] == name
+        near = np.s_[spot[0] - 2 : spot[0] + 3, spot[1] - 4 : spot[1] + 5]
+        assert np.abs(photo - before)[near].mean() > 1
+    painted = ids != ids_before
+    changed = np.abs(photo - before).max(-1)
+    print(f"painted {painted.mean():.1%} of the map; mean change {changed[painted].mean():.1f} "
+          f"there, {changed[~painted].mean():.2f} elsewhere")  # fmt: skip
+    assert not painted[:, int(0.6 * ids.shape[1]) :].any()
+    page.shot("painted")
+    with page.painting():
+        page.page.keyboard.press("Control+z")
+    with page.painting():
+        page.page.keyboard.press("Control+z")
+    np.testing.assert_array_equal(page.saved("#save-ids"), ids_before)
+    np.testing.assert_array_equal(page.photo(), before)
+    with page.painting():
+        page.page.keyboard.press("Control+Shift+Z")
+    assert (page.saved("#save-ids") != ids_before).any()
+
+
+def test_new_noise_for_a_part_changes_no_pixel_beyond_its_reach(page, running):
+    # Noise counts at every pixel at full size, and at every 16th or 2nd where the photo starts.
+    settings = running.answers.painter.generator.settings.generator
+    assert settings.spade_kernel == 1
+    stride = settings.stride
+    finer = sum(2 * stride // 2**n for n in range(1, stride.bit_length()))
+    reach = 3 * stride + (stride - 1) + finer + 1
+    before, ids = page.photo(), page.saved("#save-ids")
+    height, width = ids.shape
+    page.tool("Noise brush")
+    edge = 0.04
+    with page.painting():
+        page.drag([(edge, 0.2), (edge, 0.8)])
+    page.shot("noise")
+    after = page.photo()
+    changed = np.flatnonzero((after != before).any(axis=(0, 2)))
+    brush = round(max(height, width) ** 0.5 / 2**0.5) / 2
+    last = int(edge * width + brush) + 1
+    print(f"noise of columns 0 to {last} renewed: columns {changed.min()} to {changed.max()} of "
+          f"{width} differ; reach {reach}")  # fmt: skip
+    assert set(range(2, int(edge * width))) <= set(changed)
+    assert changed.max() <= last + reach
+    if not WORKDIR:
+        assert last + reach < width - 1
+    np.testing.assert_array_equal(page.saved("#save-ids"), ids)
+    with page.painting():
+        page.page.click("#same-noise")
+    np.testing.assert_array_equal(page.photo(), before)
+
+
+def test_class_and_area_get_noise_of_their_own(page, running):
+    before = page.photo()
+    page.tool("Noise area")
+    with page.painting():
+        page.drag([(0.5, 0.5)])
+    area = page.photo()
+    assert (area != before).any()
+    page.page.locator("#palette label:not(.absent)").first.click()
+    with page.painting():
+        page.page.keyboard.press("c")
+    assert (page.photo() != area).any()
+    assert re.match("[12] parts? ha", page.page.inner_text("#parts"))
+    with page.painting():
+        page.page.click("#same-noise")
+    np.testing.assert_array_equal(page.photo(), before)
+
+
+def test_label_map_is_loaded_or_refused_with_the_reason(page, running):
+    ids = page.saved("#save-ids")
+    colours = page.saved("#save-colours")
+    other = ids[:, ::-1]
+    with page.painting():
+        page.load("mirrored.png", other)
+    np.testing.assert_array_equal(page.saved("#save-ids"), other)
+    with page.painting():
+        page.load("colours.png", colours)
+    np.testing.assert_array_equal(page.saved("#save-ids"), ids)
+    page.load("wrong.png", np.full_like(ids, 77))
+    message = page.page.wait_for_selector("#message.bad")
+    assert f"label id 77 on {ids.size} pixels outside label spec" in message.inner_text()
+    page.shot("refused")
+    np.testing.assert_array_equal(page.saved("#save-ids"), ids)
+
+
+def test_seeds_samples_and_interpolation(page):
+    before = page.photo()
+    page.page.click("#others")
+    page.page.wait_for_selector("#samples:not(.stale) button:nth-child(4) img[src]")
+    page.shot("samples")
+    with page.painting():
+        page.page.locator("#samples button").nth(2).click()
+    chosen = page.photo()
+    assert (chosen != before).any()
+    with page.painting():
+        page.page.locator("#mix").fill("1")
+    far = page.photo()
+    assert (far != chosen).any()
+    with page.painting():
+        page.page.locator("#seed").fill("1")
+        page.page.locator("#seed").press("Enter")
+        page.page.locator("#mix").fill("0")
+    np.testing.assert_array_equal(page.photo(), far)
+
+
+def test_other_size_paints_the_same_map_at_that_size(page, running):
+    height, width = list(running.answers.painter.sizes.values())[1]
+    with page.painting():
+        page.page.select_option("#size", f"{height}x{width}")
+    assert page.photo().shape == (height, width, 3)
+    assert page.saved("#save-ids").shape == (height, width)
+    with page.painting():
+        page.page.click("#undo")
+    assert page.page.input_value("#size") != f"{height}x{width}"
+
+
+def test_keys_paint_too(page, running):
+    ids = page.saved("#save-ids")
+    page.page.focus("#map")
+    with page.painting():
+        for key in ("2", "ArrowLeft", "ArrowUp", " "):
+            page.page.keyboard.press(key)
+    changed = running.answers.spec.to_train_ids(page.saved("#save-ids"), "download")[
+        page.saved("#save-ids") != ids
+    ]
+    assert set(changed) <= {1}
+    for key, tool in (("f", "fill"), ("e", "eraser"), ("n", "noise-brush"), ("b", "brush")):
+        page.page.keyboard.press(key)
+        assert page.page.locator(f"#tool-list [value={tool}]").is_checked()
+    page.page.keyboard.press("?")
+    assert page.page.locator("#hints").is_visible()
+    page.shot("help")
+
+
+def test_everything_has_a_name_for_screen_readers(page):
+    # Buttons, fields and pictures without text, label or title
+    nameless = page.page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, summary, img, canvas")]
+        .filter((each) => !each.closest("[hidden], [aria-hidden=true]") && !each.hidden)
+        .filter((each) => !(each.labels?.length || each.ariaLabel || each.alt || each.title ||
+                            each.textContent.trim())).map((each) => each.outerHTML)"""
+    )
+    assert nameless == []
+
+
+@pytest.mark.parametrize("size", [(390, 844), (844, 390), (1280, 800), (1920, 1080)])
+def test_page_fits_the_screen(browser, running, size):
+    width, height = size
+    options = {"is_mobile": True, "has_touch": True} if min(size) < 500 else {}
+    page = Page(browser, running, viewport={"width": width, "height": height}, **options)
+    page.shot(f"screen_{width}x{height}")
+    overflow = page.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0
+    for picture in ("#photo", "#map"):
+        box = page.page.locator(picture).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert box["width"] >= (250 if width > 500 else 330) or box["height"] >= 100
+    if width >= 1280:
+        assert box["y"] + box["height"] <= height
+    if options:
+        with page.painting():
+            box = page.page.locator("#map").bounding_box()
+            page.page.touchscreen.tap(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+        assert not page.page.locator("#undo").is_disabled()
+    assert page.faults == []
+    page.context.close()
+
+
+def test_several_people_paint_at_once(browser, running):
+    pages = [Page(browser, running) for _ in range(3)]
+    for number, page in enumerate(pages):
+        page.page.locator("#seed").fill(str(number))
+        page.page.locator("#seed").press("Enter")
+    for page in pages:
+        page.painted(0)
+    photos = [page.photo() for page in pages]
+    assert (photos[0] != photos[1]).any() and (photos[1] != photos[2]).any()
+    assert all(not page.faults for page in pages)
+    for page in pages:
+        page.context.close()

@@ -1,0 +1,1 @@
+"""Ahead-of-time compilation: memory, operations and time on devices that are not here."""

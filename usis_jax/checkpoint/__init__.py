@@ -1,0 +1,1 @@
+"""Checkpoints: Orbax's manager, metadata, checksums, the best ones."""

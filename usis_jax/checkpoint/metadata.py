@@ -1,0 +1,71 @@
+"""What a checkpoint says about itself: version, step, config, label spec, metrics."""
+
+import orbax.checkpoint as ocp
+
+from usis_jax.checkpoint import checksums
+from usis_jax.config import settings as settings_lib
+from usis_jax.data.specs import label_spec
+
+FORMAT_VERSION = 1
+ITEM = "meta"
+# What decided the best checkpoint before the config said it.
+FORMER_MEASURE = "swd"
+
+
+def described(step, settings, spec, metrics):
+    """What a checkpoint says about itself.
+
+    Args:
+        step: int, the number of steps taken.
+        settings: Settings of the run.
+        spec: LabelSpec of its label maps.
+        metrics: dict of floats.
+    Returns:
+        dict of JSON values.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "step": int(step),
+        "settings": settings_lib.to_json(settings),
+        "label_spec": spec.to_dict(),
+        "metrics": {k: float(v) for k, v in metrics.items()},
+    }
+
+
+def read(folder):
+    """Reads what a checkpoint says about itself; each process may do so when it likes.
+
+    Args:
+        folder: pathlib.Path of one checkpoint.
+    Returns:
+        dict of JSON values: of `described`, "best", "progress", "checksums", or "imported".
+    Raises:
+        FileNotFoundError, ValueError: it is missing or damaged.
+    """
+    meta = ocp.JsonCheckpointHandler().restore(folder / ITEM)
+    if not isinstance(meta, dict):
+        raise ValueError(f"{ITEM} is no JSON object")
+    # Checkpoints written before there were checksums have none.
+    rest = {name: value for name, value in meta.items() if name != "checksum"}
+    if "checksum" in meta and checksums.of_json(rest) != meta["checksum"]:
+        raise ValueError(f"{ITEM} has another checksum")
+    return meta
+
+
+def measure(meta):
+    """Name of the value that decides, by a checkpoint's `meta`, which checkpoint is best."""
+    return meta.get("best", {}).get("measure", FORMER_MEASURE)
+
+
+def check_version(meta, workdir):
+    """Raises ValueError when a newer usis_jax wrote the checkpoint that says `meta`."""
+    version = meta.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}"
+        )
+
+
+def restore_spec(meta):
+    """Returns the LabelSpec that travels in a checkpoint's meta."""
+    return label_spec.LabelSpec.from_dict(meta["label_spec"])

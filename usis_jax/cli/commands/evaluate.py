@@ -1,0 +1,186 @@
+"""`usis evaluate`: measures photos that runs paint, with real photos beside them."""
+
+import sys
+
+from usis_jax.cli.commands import arguments
+
+_PRESETS = ("fid-published", "fid-clean")
+
+
+def add(commands) -> None:
+    """Adds the command to the subparsers `commands`."""
+    parser = arguments.command(
+        commands, "evaluate", run, "measure painted photos, with real ones beside them"
+    )
+    parser.add_argument("--workdir", metavar="DIR", help="folder that usis train wrote")
+    parser.add_argument(
+        "--compare", metavar="DIR", nargs="+", help="several such folders, side by side"
+    )
+    arguments.add_step(parser)
+    parser.add_argument(
+        "--labels", metavar="DIR", help="label maps to paint (default: the run's validation data)"
+    )
+    parser.add_argument(
+        "--photos", metavar="DIR", help="real photos (default: the run's validation data)"
+    )
+    parser.add_argument(
+        "--judge", metavar="DIR|NAME",
+        help="folder that usis train-judge wrote: mIoU, FD-judge; or a published segmenter: "
+        "drn-d-105, drn-d-105-ms, deeplabv2-resnet101-msc, upernet101",
+    )  # fmt: skip
+    parser.add_argument(
+        "--judge_weights", metavar="FILE", nargs="+", help="weights of a published segmenter"
+    )
+    parser.add_argument(
+        "--inception", metavar="PATH", help="file or folder with the weights of the FID's network "
+        "(default: what usis get-weights inception keeps; without it no FID and KID)",
+    )
+    parser.add_argument(
+        "--preset", choices=_PRESETS, default=_PRESETS[0],
+        help="how photos are brought to that network's size (default fid-published)",
+    )
+    parser.add_argument(
+        "--perceptual", metavar="NAME", nargs="+",
+        help="learned perceptual distances that measure diversity: st-lpips-vgg16, "
+        "st-lpips-alexnet, lpips-vgg16, lpips-alexnet (default: those whose weights usis "
+        "get-weights keeps; without any none)",
+    )  # fmt: skip
+    for name, least, default, text in (
+        ("num_photos", 0, 0, "photos painted and compared; 0 for all"),
+        ("num_samples", 2, 20, "photos of one label map compared for diversity"),
+        ("seed", 0, 0, "decides noise and random choices"),
+    ):
+        parser.add_argument(
+            f"--{name}", metavar="N", type=arguments.at_least(least), default=default,
+            help=f"{text} (default {default})",
+        )  # fmt: skip
+    parser.add_argument(
+        "--controls", action="store_true", help="measure what a person puts in order at a glance "
+        "too: an untrained generator, blurred photos, label maps in flat colours",
+    )  # fmt: skip
+    parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
+    parser.add_argument("--plot", metavar="FILE", help="draw the spectra as a PNG")
+
+
+def run(values) -> dict | None:
+    """Measures; returns what is written as JSON, None where another process writes it."""
+    if bool(values.workdir) == bool(values.compare):
+        raise ValueError("give --workdir=DIR for one run, or --compare DIR DIR for several")
+    for name in ("markdown", "plot", "controls"):
+        if getattr(values, name) and values.compare:
+            raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
+    from usis_jax.distributed import mesh
+    from usis_jax.evaluation import tables
+    from usis_jax.runtime import compilation_cache
+    from usis_jax.storage import atomic
+
+    mesh.initialize()
+    folders = values.compare or [values.workdir]
+    compilation_cache.use_of_run(folders[0])
+    with _bar("Inception") as bar, _bar("judge") as judge_bar:
+        inception = _inception(values, bar.update)
+        chosen = _judge(values, judge_bar.update)
+        learned = _perceptual(values)
+        results = [_one(values, folder, chosen, inception, learned) for folder in folders]
+    if not mesh.is_first():
+        return None
+    if values.compare:
+        lines, notes = tables.comparison(results)
+        print("\n".join([*lines, *(f"note: {note}" for note in notes)]))
+        return {"command": "evaluate", "runs": results}
+    (result,) = results
+    print("\n".join(tables.terminal(result["rows"])))
+    for name, why in result["left_out"].items():
+        print(f"  {name}: left out, {why}")
+    if values.markdown:
+        atomic.write_text(values.markdown, tables.markdown(result["rows"]))
+    return result
+
+
+def _bar(text):
+    """A progress bar of photos, shown by the first process only."""
+    import tqdm
+
+    from usis_jax.distributed import mesh
+
+    return tqdm.tqdm(
+        desc=text, unit="photo", file=sys.stderr, delay=1, disable=not mesh.is_first()
+    )
+
+
+def _judge(values, advance):
+    """The judge that --judge names, or None."""
+    from usis_jax.evaluation.evaluators import published_segmenters, segmentation_evaluator
+
+    if values.judge in published_segmenters.KNOWN:
+        return published_segmenters.load(values.judge, values.judge_weights, advance)
+    if values.judge_weights:
+        raise ValueError("--judge_weights belongs to a published segmenter; give --judge="
+                         f"{' or '.join(published_segmenters.KNOWN)} with it")
+    return segmentation_evaluator.Judge.load(values.judge) if values.judge else None
+
+
+def _inception(values, advance):
+    """The FID's network, or None where its weights were neither named nor fetched."""
+    from usis_jax.evaluation.evaluators import inception_features, pretrained_weights
+
+    if not values.inception and not pretrained_weights.are_there("inception"):
+        return None
+    network = inception_features.inception(values.inception)
+    return inception_features.Extractor(
+        network, values.preset, cache=pretrained_weights.directory() / "features", advance=advance)
+
+
+def _perceptual(values):
+    """The learned distances that --perceptual names, or those in the cache."""
+    from usis_jax.evaluation.metrics import perceptual
+
+    return [perceptual.load(name) for name in values.perceptual or perceptual.in_cache()]
+
+
+def _one(values, folder, judge, inception, learned):
+    from usis_jax.diagnostics import measurements
+    from usis_jax.distributed import mesh
+    from usis_jax.evaluation import baselines, eval_inputs, suite
+    from usis_jax.evaluation.metrics import spectrum
+    from usis_jax.workdir import eval_records
+
+    sizes = eval_inputs.Sizes(photos=values.num_photos, samples=values.num_samples, seed=values.seed)
+    with _bar("paint") as bar:
+        def advance(number, total=None):
+            bar.total = total or bar.total
+            bar.update(number)
+
+        found = eval_inputs.collect(
+            folder, values.labels, values.photos, sizes, advance, **arguments.checkpoint(values))
+    tools = {"judge": judge, "inception": inception, "perceptual": learned}
+    rows, left_out = suite.rows_of(found, **tools)
+    if values.controls:
+        with _bar("controls") as bar:
+            rows = baselines.add(rows, found, advance=bar.update, **tools)
+    if values.plot and mesh.is_first():
+        spectrum.plot(values.plot, suite.spectra(found))
+    result = eval_records.record(
+        "evaluate", found.step, found.generator.spec, len(found.labels), rows,
+        measurements.measure(found, rows), left_out, name=found.name, workdir=str(folder),
+        real_photos={"number": len(found.real), "hash": eval_inputs.digest(found.real)},
+    )  # fmt: skip
+    if mesh.is_first():
+        _keep(folder, result)
+    return result
+
+
+def _keep(folder, result):
+    """Keeps a result in the work directory, and writes its report again, if that can be written."""
+    from usis_jax.report import reporting
+    from usis_jax.workdir import eval_records
+
+    try:
+        eval_records.keep(folder, result)
+    except OSError as error:
+        print(f"usis: not kept in {folder}/{eval_records.FOLDER}: {error.strerror}", file=sys.stderr)
+        return
+    try:
+        reporting.write(folder)
+    except (OSError, ValueError) as error:
+        print(f"usis: no {reporting.FILE} written in {folder}: {error}", file=sys.stderr)

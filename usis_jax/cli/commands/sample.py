@@ -1,0 +1,42 @@
+"""`usis sample`: paints photos from a folder of label maps."""
+
+from usis_jax.cli.commands import arguments
+
+
+def add(commands) -> None:
+    """Adds the command to the subparsers `commands`."""
+    parser = arguments.command(commands, "sample", run, "paint photos from a folder of label maps")
+    parser.add_argument("--workdir", metavar="DIR", help=arguments.WORKDIR)
+    parser.add_argument(
+        "--labels", metavar="DIR", help="folder of label maps (PNG of class ids); default: the "
+        "maps that usis demo begins with, written into OUT/labels",
+    )
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write photos into")
+    parser.add_argument(
+        "--num_samples", metavar="N", type=arguments.at_least(1), default=4,
+        help="photos for each label map, each from other noise (default 4)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", metavar="N", type=arguments.at_least(0), default=0,
+        help="decides the noise (default 0)",
+    )
+    arguments.add_step(parser)
+
+
+def run(values) -> dict:
+    """Paints photos; returns what is written as JSON."""
+    from usis_jax.inference import label_folders, sampling
+    from usis_jax.runtime import compilation_cache
+    from usis_jax.serving import examples
+
+    compilation_cache.use_of_run(values.workdir)
+    generator = sampling.Generator.load(values.workdir, **arguments.checkpoint(values))
+    labels = values.labels or examples.write(generator, values.out)
+    result = label_folders.sample_folder(
+        generator, labels, values.out, values.num_samples, values.seed
+    )
+    print(
+        f"{result['photos']} photos of {result['labels']} label maps; all together in "
+        f"{result['contact_sheet']}"
+    )
+    return {"command": "sample", "out": str(values.out), **result}

@@ -1,0 +1,90 @@
+"""`usis train-judge`: a small segmenter of real photos, for measuring generated ones."""
+
+from usis_jax.cli.commands import arguments
+
+_WITHOUT_CONFIG = "configs/small.py"
+
+
+def add(commands) -> None:
+    """Adds the command to the subparsers `commands`."""
+    parser = arguments.command(
+        commands, "train-judge", run,
+        "train a segmenter on real photos with their maps, as a judge",
+        "Without --config give --pairs, --measure, --height and --width.\n\n"
+        + arguments.fields_help(),
+    )
+    arguments.add_config(parser, "; of it the data and their size are used")
+    parser.add_argument(
+        "--pairs", metavar="NAME:SPLIT",
+        help="prepared photos with their label maps to train on, such as scenes:test (default: "
+        "train, or else test, of the data set to measure on)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--measure", metavar="NAME:SPLIT",
+        help="others to measure the judge on, short for --config.data.validation",
+    )  # fmt: skip
+    arguments.add_size(parser, "{side} of the photos, short for --config.data.{side}")
+    parser.add_argument(
+        "--out", metavar="DIR", required=True, help="folder for the judge; it must not exist yet"
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=arguments.at_least(1), help="training steps (default 500)"
+    )
+    parser.add_argument(
+        "--batch_size", metavar="N", type=arguments.at_least(1), help="pairs a step (default 8)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=arguments.at_least(0),
+        help="decides weights and order (default 0)",
+    )  # fmt: skip
+
+
+def run(values) -> dict | None:
+    """Trains a judge; returns what is written as JSON, None where another process writes it."""
+    if not values.config:
+        missing = [name for name in ("pairs", "measure", "height", "width")
+                   if getattr(values, name) is None]
+        if missing:
+            raise ValueError(f"--{missing[0]} is missing; without --config give --pairs, "
+                             "--measure, --height and --width")
+        values.config = _WITHOUT_CONFIG
+    fields = dict(values.overrides)
+    for option, field in (("measure", "data.validation"), ("height", "data.height"),
+                          ("width", "data.width")):
+        value = getattr(values, option)
+        if value is not None and field in fields:
+            raise ValueError(f"--{option} and --config.{field} are the same; give one of them")
+        if value is not None:
+            values.overrides.append((field, str(value)))
+    settings = arguments.settings_of(values)
+    from usis_jax.config import schema
+    from usis_jax.distributed import mesh
+    from usis_jax.evaluation.evaluators import train_evaluator
+
+    if values.pairs is not None:
+        try:
+            schema.parse_data(values.pairs)
+        except ValueError as error:
+            raise ValueError(f"--pairs is {error}") from None
+    given = {name: getattr(values, name) for name in ("steps", "batch_size", "seed")}
+    training = train_evaluator.Training(**{k: v for k, v in given.items() if v is not None})
+    mesh.initialize()
+    result = train_evaluator.train_judge(settings, values.out, values.pairs or "", training)
+    if not mesh.is_first():
+        return None
+    print(table(result))
+    return {"command": "train-judge", **result}
+
+
+def table(result) -> str:
+    """What a judge reads right in real photos, as text."""
+    lines = [f"{'class':<24} IoU"]
+    for name, value in result["iou"].items():
+        lines.append(f"{name[:24]:<24} {'not there' if value is None else f'{100 * value:.1f} %'}")
+    lines.append(
+        f"{result['name']}: mIoU {100 * result['miou']:.1f} %, {100 * result['accuracy']:.1f} % of "
+        f"pixels right on the {result['num_measured']} real photos of {result['measure']}; trained "
+        f"on {result['num_pairs']} of {result['pairs']} in {result['seconds']:.0f} s; "
+        f"{result['picture']}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,225 @@
+"""Command line: `usis COMMAND`, each command with `--help`.
+
+Exit codes: 0 done; 2 bad use or bad input, with one line that says what to change; 75 training was
+stopped by SIGTERM, SIGUSR1 or a preemption notice, saved, and goes on with the same command; 130
+interrupted by Ctrl-C, after which training is saved too; 1 anything else.
+"""
+
+import argparse
+import errno
+import json
+import os
+import pathlib
+import re
+import sys
+import traceback
+
+from usis_jax import __version__, errors
+from usis_jax.cli.commands import (
+    compile,
+    completion,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    export_torch,
+    get_weights,
+    import_torch,
+    inspect,
+    prepare,
+    report,
+    sample,
+    train,
+    train_judge,
+)
+from usis_jax.display import terminal
+from usis_jax.distributed import liveness, preemption
+
+# In the order of `usis --help`: first the path from data to photos, then what stands beside it.
+PATH = (prepare, train, evaluate, sample, demo)
+OTHERS = (export, report, doctor, inspect, compile, train_judge, get_weights, import_torch,
+          export_torch, completion)
+COMMANDS = (*PATH, *OTHERS)
+
+_LONGEST = 8000
+_EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG,
+                   errno.EIO, errno.ESTALE)
+_EXPECTED_OS_ERRORS = (
+    FileNotFoundError,
+    PermissionError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      argv: arguments after the program's name; None = those of the process.
+
+    Returns:
+      Exit code: 0 done, 2 bad use or bad input, 75 or 130 stopped by a signal, 1 a value that is
+      not finite, or what a command says with `exit_code` in its result. Other errors are raised,
+      so that Python shows their traceback and exits 1.
+    """
+    # TensorFlow only writes files here; without these two it fills the screen with notes.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    try:
+        words, overrides = split_overrides(sys.argv[1:] if argv is None else argv)
+        arguments = parser().parse_args(words)
+        if overrides and not hasattr(arguments, "config"):
+            raise ValueError(
+                f"--config.{overrides[0][0]} has no effect in usis {arguments.command}, which uses "
+                "the configuration in --workdir; leave it out"
+            )
+        arguments.overrides = overrides
+        _check_writable(arguments.json)
+        result = arguments.run(arguments)
+        # Of several processes that work on one command the first one writes.
+        if result is not None:
+            _write_json(arguments.json, result)
+        result = result or {}
+        return result.get("exit_code") or preemption.exit_code(result.get("interrupted"))
+    except KeyboardInterrupt:
+        return _end(preemption.INTERRUPTED, "interrupted")
+    except MemoryError:
+        return _end(1, "there is not enough memory for this")
+    except FloatingPointError as error:
+        return _end(1, _one_line(error))
+    except Exception as error:
+        if isinstance(error, (ValueError, OSError)) and is_bad_input(error):
+            return _end(2, _one_line(error))
+        if text := liveness.cause():
+            return _end(preemption.STOPPED, text)
+        if liveness.watching():
+            traceback.print_exc()
+            liveness.leave(1, f"{type(error).__name__}: {_one_line(error)}")
+        raise
+
+
+def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Takes `--config.field=value` and `--config.field value` out of the arguments.
+
+    Args:
+      argv: arguments after the program's name.
+
+    Returns:
+      The other arguments, and pairs of field name and text.
+
+    Raises:
+      ValueError: a field has no value.
+    """
+    words, overrides = [], []
+    rest = iter(argv)
+    for word in rest:
+        if not word.startswith("--config."):
+            words.append(word)
+            continue
+        name, equals, text = word.removeprefix("--config.").partition("=")
+        text = text if equals else next(rest, None)
+        if not name or text is None or (not equals and text.startswith("--")):
+            raise ValueError(f"{word} has no value; write --config.{name or 'field'}=value")
+        overrides.append((name, text))
+    return words, overrides
+
+
+def is_bad_input(error: Exception) -> bool:
+    """Whether an error says what the user must change, rather than being a fault of the program.
+
+    Such are file errors, and ValueErrors that usis_jax itself raised (in this process or in one
+    of its worker processes), not those from inside other libraries.
+    """
+    if isinstance(error, errors.UserError):
+        return True
+    if isinstance(error, OSError):
+        return isinstance(error, _EXPECTED_OS_ERRORS) or error.errno in _EXPECTED_ERRNO
+    frames = traceback.extract_tb(error.__traceback__)
+    files = [frame.filename for frame in frames][-1:]
+    if type(error.__cause__).__name__ in ("_RemoteTraceback", "RemoteTraceback"):
+        files = re.findall(r'File "([^"]+)"', str(error.__cause__))[-1:]
+    package = pathlib.Path(__file__).resolve().parents[1]
+    return bool(files) and package in pathlib.Path(files[0]).resolve().parents
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message):
+        _complain(f"{message}; see {self.prog} --help")
+        self.exit(2)
+
+
+class _TopParser(_Parser):
+    """Its help fits a screen of 80x24 and shows the path that one takes."""
+
+    def format_help(self):
+        """Returns the help as text."""
+        [commands] = [action for action in self._actions if action.dest == "command"]
+        about = {choice.dest: choice.help for choice in commands._choices_actions}
+        path = len(PATH)
+        lines = [f"{self.description}", ""]
+        for title, names in (("The path from data to photos", list(about)[:path]),
+                             ("Beside it", list(about)[path:])):
+            lines.append(terminal.paint(title, "bold"))
+            lines += [f"  {terminal.paint(f'{name:<13}', 'cyan')} {about[name]}" for name in names]
+            lines.append("")
+        lines.append("usis COMMAND --help tells more; usis --version says which one this is.")
+        return "\n".join(lines) + "\n"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of `usis` with all commands."""
+    top = _TopParser(
+        prog="usis", description="usis COMMAND [OPTIONS]: photos from label maps, without pairs."
+    )
+    top.add_argument("--version", action="version", version=f"usis_jax {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands.required = True
+    for module in COMMANDS:
+        module.add(commands)
+    return top
+
+
+def _one_line(error):
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    # Names in files may hold what terminals take for commands.
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return text[:_LONGEST] or type(error).__name__
+
+
+def _end(code, text):
+    """Says why the command ends, here and to the other processes of a run; returns the code."""
+    _complain(text)
+    liveness.leave(code, text)
+    return code
+
+
+def _complain(text):
+    print(f"{terminal.paint('usis:', 'bold', 'red', stream=sys.stderr)} {text}", file=sys.stderr)
+
+
+def _check_writable(file):
+    if file is None:
+        return
+    folder = pathlib.Path(file).absolute().parent
+    if not folder.is_dir() or pathlib.Path(file).is_dir():
+        raise ValueError(f"--json is {file}; it must be a file in a folder that exists")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"--json is {file}, and there is no permission to write there")
+
+
+def _write_json(file, result):
+    if file is None:
+        return
+    part = pathlib.Path(f"{file}.part")
+    part.write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
+    part.replace(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Configuration: the schema with every check, settings, and files of ml-collections."""

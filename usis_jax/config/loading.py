@@ -1,0 +1,163 @@
+"""Configuration files and `--config.field=value` on the command line."""
+
+import ast
+import importlib.util
+import pathlib
+import re
+import sys
+
+import ml_collections
+
+from usis_jax.config import constraints
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+
+
+def bundled_configs() -> pathlib.Path:
+    """Folder of the configurations that come with usis_jax: of the clone, or of the package."""
+    clone = _PACKAGE.parent / "configs"
+    return clone if (clone / "base.py").is_file() else _PACKAGE / "configs"
+
+
+def find_config(name: str) -> pathlib.Path:
+    """Path of a configuration file.
+
+    Args:
+      name: path, relative to the current folder; or name of one that comes with usis_jax, such as
+        configs/quickstart.py, quickstart.py or quickstart.
+
+    Returns:
+      Path of an existing file.
+
+    Raises:
+      ValueError: there is no such file.
+    """
+    bundled = bundled_configs()
+    file = name if name.endswith(".py") else f"{name}.py"
+    inside = file.removeprefix("configs/")
+    for path in (pathlib.Path(name), bundled / inside):
+        if path.is_file():
+            return path
+    known = sorted(str(path.relative_to(bundled)) for path in bundled.rglob("[!_]*.py"))
+    raise ValueError(
+        f"there is no configuration {name}; give the path of a file, or one of "
+        + ", ".join(f"configs/{path}" for path in known)
+    )
+
+
+def load_config(name: str) -> ml_collections.ConfigDict:
+    """ConfigDict of a configuration file.
+
+    Args:
+      name: as for `find_config`. The file may say `from configs import base` wherever it lies.
+
+    Returns:
+      What its `get_config()` returns, with field types still free to change.
+
+    Raises:
+      ValueError: there is no such file, or it has no `get_config` or no ConfigDict in it.
+    """
+    path = find_config(name)
+    _make_importable(bundled_configs())
+    spec = importlib.util.spec_from_file_location("_usis_config", path)
+    if spec is None:
+        raise ValueError(f"configuration {path} is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config() if callable(getattr(module, "get_config", None)) else None
+    except Exception as error:
+        raise ValueError(f"configuration {path} fails: {type(error).__name__}: {error}") from error
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise ValueError(
+            f"configuration {path} must have get_config() that returns an ml_collections.ConfigDict"
+        )
+    return config
+
+
+def apply(config: ml_collections.ConfigDict, overrides: list[tuple[str, str]]) -> None:
+    """Changes fields of a configuration in place.
+
+    Args:
+      config: the configuration.
+      overrides: pairs of dotted field name and text, such as ("data.height", "64"); the text is
+        read as the type that the field has.
+
+    Raises:
+      ValueError: a field does not exist, or its text cannot be read as the field's type.
+    """
+    flat = constraints.flatten(config.to_dict())
+    for name, text in overrides:
+        if name not in flat:
+            inside = [known for known in flat if known.startswith(f"{name}.")]
+            if inside:
+                raise ValueError(f"{name} is a group of fields; set one of {', '.join(inside)}")
+            raise ValueError(constraints.unknown_field(name, list(flat)))
+        config.update_from_flattened_dict({name: parse(name, text, flat[name])})
+
+
+def parse(name: str, text: str, current) -> object:
+    """A text as a value of the type of the current one.
+
+    Args:
+      name: field name, for the error.
+      text: what was typed; a tuple is (1, 2, 3) or 1,2,3; a bool true, false, yes, no, 1 or 0; a
+        whole number may have underscores or an exponent, such as 1e5.
+      current: value that the field has now.
+
+    Returns:
+      Value of the same type as `current`.
+
+    Raises:
+      ValueError: the text cannot be read as that type.
+    """
+    if isinstance(current, bool):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.strip().lower() in words:
+            return words[text.strip().lower()]
+        raise ValueError(f"{name} is {text!r}; it must be true or false")
+    if isinstance(current, int):
+        return _whole(name, text)
+    if isinstance(current, float):
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"{name} is {text!r}; it must be a number") from None
+    if isinstance(current, tuple | list):
+        return _tuple(name, text)
+    return text
+
+
+def _whole(name, text):
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]{1,2}", text) and float(text).is_integer():
+        return int(float(text))
+    raise ValueError(f"{name} is {text!r}; it must be a whole number")
+
+
+def _tuple(name, text):
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        value = None
+    value = (value,) if isinstance(value, int | float) else value
+    if not isinstance(value, tuple | list):
+        raise ValueError(f"{name} is {text!r}; it must be numbers such as 1,2,3")
+    return tuple(value)
+
+
+def _make_importable(folder):
+    """Makes `configs` the folder's package, whatever else of that name is on the path."""
+    loaded = sys.modules.get("configs")
+    if loaded and pathlib.Path(loaded.__file__ or "").parent == folder:
+        return
+    for name in [name for name in sys.modules if name.split(".")[0] == "configs"]:
+        del sys.modules[name]
+    spec = importlib.util.spec_from_file_location(
+        "configs", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    sys.modules["configs"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)

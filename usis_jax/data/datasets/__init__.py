@@ -1,0 +1,1 @@
+"""TFDS builders, one module a data set."""

@@ -1,0 +1,1 @@
+"""Images: how files become arrays, and arrays files."""

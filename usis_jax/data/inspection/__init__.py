@@ -1,0 +1,1 @@
+"""What `usis inspect` looks at and shows."""

@@ -1,0 +1,1 @@
+"""What training reads: records, samplers, the input pipeline."""

@@ -1,0 +1,1 @@
+"""Training diagnostics: what is measured, and the rules that read it."""

@@ -1,0 +1,1 @@
+"""What people see while they wait: image grids, loss plots, progress, colours."""

@@ -1,0 +1,212 @@
+"""Controls: what a person puts in order at a glance, through the same measures as painted photos.
+
+An untrained generator paints worse than a trained one, that worse than a camera; a photo loses by
+blurring, and a label map in flat colours has no texture at all. A measure that sees it otherwise
+on these data is not to be believed there, and the table says so.
+
+Distances compare sets with the validation photos, so their control is the training photos, blurred:
+against the validation photos' own blurred copies they would be near for showing the same places.
+Scores of segmenters need the label maps, so their control is the validation photos, blurred.
+
+Source: ours.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from usis_jax.data.pipeline import input_pipeline
+from usis_jax.evaluation import eval_inputs as materials
+from usis_jax.evaluation import suite
+from usis_jax.inference import sampling
+from usis_jax.methods import train_state, usis
+
+UNTRAINED, REAL, FAINT, STRONG, FLAT = "untrained", "real", "faint blur", "strong blur", "flat"
+NAMES = (UNTRAINED, FAINT, STRONG, FLAT)
+"""Columns of the controls."""
+BLURS = {FAINT: 0.7, STRONG: 3.0}
+"""Standard deviations of Gaussian blurs, in pixels of 64 rows; in proportion for larger photos."""
+_DIVERSITY = ("MS-SSIM", "LPIPS", "ST-LPIPS")
+_BATCHES = 8
+
+
+def add(rows: Sequence[suite.Row], material: materials.Material, advance: Callable | None = None,
+        **tools) -> list[suite.Row]:
+    """The rows with the controls' values, and a warning where a measure orders them otherwise.
+
+    One control at a time is kept in memory.
+
+    Args:
+      rows: what `protocol.rows_of` found in the material.
+      material: material.Material.
+      advance: called with a number of photos each time so many were measured, or None.
+      tools: judge, inception and perceptual, as of `protocol.rows_of`.
+
+    Returns:
+      The rows, each with `controls`: name -> value, None where it has none.
+
+    Raises:
+      FileNotFoundError: data is not prepared any more.
+    """
+    by_name = {row.measure: row for row in rows}
+    values = {name: dict.fromkeys(NAMES) for name in by_name}
+    for name, subject, functions in _subjects(material):
+        for row in suite.take(subject, functions, **tools)[0]:
+            if name == REAL:
+                by_name[row.measure] = _with_real(by_name[row.measure], row)
+            else:
+                values[row.measure][name] = row.value
+        if advance:
+            advance(len(subject.painted))
+        del subject
+    return [_judged(dataclasses.replace(by_name[name], controls=values[name])) for name in by_name]
+
+
+def disorder(row: suite.Row) -> list[str]:
+    """Pairs that a measure does not order as a person would.
+
+    Args:
+      row: with `controls`.
+
+    Returns:
+      Such as "flat before painted" where a measure prefers the first and a person the second;
+      none for measures of diversity, which do not say what is good.
+    """
+    if row.measure.startswith(_DIVERSITY):
+        return []
+    values = {**row.controls, "painted": row.value, "real": row.real}
+    pairs = ((UNTRAINED, "painted"), ("painted", "real"), (STRONG, FAINT), (FAINT, "real"),
+             (FLAT, "painted"), (FLAT, "real"))  # fmt: skip
+    sign = 1 if row.better == suite.HIGHER else -1
+    return [
+        f"{worse} before {better}" for worse, better in pairs
+        if values[worse] is not None and values[better] is not None
+        and sign * values[worse] >= sign * values[better]
+    ]
+
+
+def untrained(generator: sampling.Generator) -> sampling.Generator:
+    """A generator of the same configuration with the weights that training starts from.
+
+    Its batch statistics are those of its own activations on training label maps.
+
+    Args:
+      generator: of a run.
+
+    Returns:
+      sampling.Generator of step 0.
+
+    Raises:
+      FileNotFoundError: the run's training data is not prepared any more.
+    """
+    settings, network = generator.settings, generator.network
+    stream = input_pipeline.training(settings)
+    key = jax.random.key(settings.seed)
+
+    @jax.jit
+    def estimate(params, collections, label, number):
+        z = sampling.map_noise(settings, jax.random.fold_in(key, number), label.shape)
+        return usis.estimate_statistics(network, params, collections, label, z)
+
+    initial = train_state.create(settings, generator.spec.num_classes)
+    params, collections = initial.params["generator"], initial.collections["generator"]
+    found = []
+    for number in range(_BATCHES):
+        collections = estimate(params, collections, next(stream)["label"], number)
+        found.append(collections["batch_stats"])
+    statistics = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *found)
+    variables = {"params": params, **collections, "batch_stats": statistics}
+    return sampling.Generator(network, variables, settings, generator.spec)
+
+
+def blurred(photos: np.ndarray, deviation: float) -> np.ndarray:
+    """Photos through a Gaussian filter with mirrored borders.
+
+    Args:
+      photos: uint8 [N, H, W, 3].
+      deviation: in pixels of 64 rows; the filter grows with the shorter side.
+
+    Returns:
+      uint8 [N, H, W, 3].
+    """
+    sigma = deviation * min(photos.shape[1:3]) / 64
+    reach = max(1, round(4 * sigma))
+    weights = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    weights = (weights / weights.sum()).astype(np.float32)
+    found = np.empty_like(photos)
+    for i, photo in enumerate(photos):
+        smooth = photo.astype(np.float32)
+        for axis in (0, 1):
+            margin = [(reach, reach) if other == axis else (0, 0) for other in range(3)]
+            wide = np.pad(smooth, margin, mode="symmetric")
+            smooth = sum(weight * wide.take(range(k, k + photo.shape[axis]), axis)
+                         for k, weight in enumerate(weights))
+        found[i] = np.rint(smooth).clip(0, 255)
+    return found
+
+
+def flat_colours(material: materials.Material) -> np.ndarray:
+    """Label maps in one colour a class: its mean in the real photos, or the palette's.
+
+    Args:
+      material: whose real photos belong to the label maps, or else the palette is taken.
+
+    Returns:
+      uint8 [N, H, W, 3].
+    """
+    spec, colours = material.generator.spec, material.generator.spec.colours
+    if material.paired:
+        total, number = np.zeros((spec.num_classes, 3)), np.zeros(spec.num_classes)
+        for labels, photos in zip(material.labels, material.real, strict=True):
+            flat = labels.ravel()
+            number += np.bincount(flat, minlength=spec.num_classes)
+            for channel in range(3):
+                total[:, channel] += np.bincount(
+                    flat, photos[..., channel].ravel(), spec.num_classes)
+        mean = np.rint(total / np.maximum(number, 1)[:, None]).astype(np.uint8)
+        colours = np.where(number[:, None] > 0, mean, colours)
+    return colours[material.labels]
+
+
+def _subjects(material) -> Iterator[tuple[str, Any, Sequence[Callable]]]:
+    """(name of the control, Material with its photos as the painted ones, what to measure)."""
+    everything = (*suite.DISTANCES, *suite.SCORES, *suite.DIVERSITY)
+    painted, samples = materials.paint_all(
+        untrained(material.generator), material.labels, material.sizes)
+    yield UNTRAINED, dataclasses.replace(material, painted=painted, samples=samples), everything
+    del painted, samples
+    chosen = materials.spread_out(len(material.real), material.sizes.samples)
+    if len(chosen) > 1:
+        different = dataclasses.replace(material, samples=material.real[chosen][:, None])
+        yield REAL, different, suite.DIVERSITY
+    if material.paired:
+        yield REAL, _showing(material, material.real), (suite.SCORES[-1],)
+    others = material.real if material.other is None else material.other
+    for name, deviation in BLURS.items():
+        yield name, _showing(material, blurred(others, deviation)), suite.DISTANCES
+        if material.paired:
+            yield name, _showing(material, blurred(material.real, deviation)), suite.SCORES
+    flat = _showing(material, flat_colours(material))
+    yield FLAT, flat, (*suite.DISTANCES, *suite.SCORES)
+
+
+def _showing(material, photos):
+    return dataclasses.replace(material, painted=photos)
+
+
+def _with_real(row, found):
+    """A row that had no bound, with one that only the controls ask for."""
+    what = "pairs of different validation photos" if row.measure.startswith(_DIVERSITY) else (
+        "the same on the validation photos")
+    return dataclasses.replace(row, real=found.value, protocol=f"{row.protocol}; real: {what}")
+
+
+def _judged(row):
+    wrong = disorder(row)
+    if not wrong:
+        return row
+    note = f"does not see these photos as a person does: it puts {', '.join(wrong)}"
+    return dataclasses.replace(row, warning="; ".join(filter(None, [row.warning, note])))

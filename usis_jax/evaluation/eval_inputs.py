@@ -1,0 +1,230 @@
+"""What an evaluation looks at: photos that a run paints, and real ones beside them."""
+
+import dataclasses
+import hashlib
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from usis_jax.checkpoint import flat_trees, manager
+from usis_jax.data.images import decode
+from usis_jax.data.pipeline import input_pipeline
+from usis_jax.data.preparation import folder_layout
+from usis_jax.inference import label_folders, sampling
+from usis_jax.models import registry
+from usis_jax.workdir import layout
+
+# Painters of generators, and their weights on the devices.
+_placed = weakref.WeakKeyDictionary()
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How much is painted and measured.
+
+    Args:
+        photos: most label maps painted, and most real photos; 0 for all.
+        samples: photos painted from each of a few maps for diversity, at least 2.
+        diversity_maps: how many maps those are.
+        seed: of the noise, and of every random choice of a measure.
+    """
+
+    photos: int = 0
+    samples: int = 20
+    diversity_maps: int = 5
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, least in (("photos", 0), ("samples", 2), ("diversity_maps", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name} is {getattr(self, name)}; it must be {least} or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """Photos to measure, all uint8 [N, H, W, 3] of one size.
+
+    Args:
+        name: of the run.
+        step: steps of its checkpoint.
+        generator: sampling.Generator that painted.
+        labels: int32 [N, H, W], train ids.
+        painted: one photo of each label map.
+        real: real photos of validation, [M, H, W, 3].
+        paired: whether real[i] shows what labels[i] says.
+        other: real photos of training, as many as painted ones or fewer: the floor of distances;
+            None where photos and label maps came from folders.
+        samples: [S, R, H, W, 3], S photos of each of the first R label maps.
+        segmenter: (network, variables) of the run's own segmenter, or None.
+        sizes: Sizes.
+        folders: whether label maps or photos came from folders.
+        kept: what measures found in the real photos, for `once`; may be shared by Materials of the
+            same real photos.
+        discriminator: (network, variables) of the run's discriminator, or None.
+    """
+
+    name: str
+    step: int
+    generator: sampling.Generator
+    labels: np.ndarray
+    painted: np.ndarray
+    real: np.ndarray
+    paired: bool
+    other: np.ndarray | None
+    samples: np.ndarray
+    segmenter: tuple | None
+    sizes: Sizes
+    folders: bool = False
+    kept: dict = dataclasses.field(default_factory=dict, compare=False)
+    discriminator: tuple | None = None
+
+    def once(self, name, make):
+        """Returns `make()`, of real photos only, from the first call with that name."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
+
+
+def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, step=None, best=False):
+    """Paints and loads everything that measures need.
+
+    Args:
+        workdir: directory of a run.
+        labels: folder of label maps, or None for the run's validation data.
+        photos: folder of real photos, or None for the run's validation data.
+        sizes: Sizes.
+        progress: called as progress(number, total) each time `number` more of `total` photos are
+            painted, or None.
+        step, best: which checkpoint, as of `Generator.load`.
+    Returns:
+        Material.
+    Raises:
+        FileNotFoundError: no such run, checkpoint, folder or prepared data.
+        ValueError: a file cannot be used.
+    """
+    generator, segmenter, discriminator = _networks(workdir, step, best)
+    real, maps, paired = _validation(generator, labels, photos, sizes.photos)
+    both = labels is not None and photos is not None
+    other = None if both else input_pipeline.first_photos(generator.settings, len(maps))
+    painted, samples = paint_all(generator, maps, sizes, progress)
+    return Material(
+        name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
+        labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
+        segmenter=segmenter, sizes=sizes, folders=labels is not None or photos is not None,
+        discriminator=discriminator,
+    )
+
+
+def paint_all(generator, maps, sizes, progress=None):
+    """Paints what a Material holds of a generator.
+
+    Args:
+        generator: sampling.Generator.
+        maps: int [N, H, W], train ids.
+        sizes: Sizes.
+        progress: as of `collect`.
+    Returns:
+        (painted uint8 [N, H, W, 3], samples uint8 [S, R, H, W, 3]).
+    """
+    # Maps next to each other are often of the same place.
+    chosen = spread_out(len(maps), sizes.diversity_maps)
+    total = len(maps) + sizes.samples * len(chosen)
+
+    def advance(number):
+        if progress:
+            progress(number, total)
+
+    (painted,) = paint(generator, maps, sizes.seed, (0,), advance)
+    samples = paint(generator, maps[chosen], sizes.seed, range(1, sizes.samples + 1), advance)
+    return painted, samples
+
+
+def spread_out(number, wanted):
+    """At most `wanted` of the numbers from 0 to `number` - 1, evenly over all of them: int [n]."""
+    return np.linspace(0, number - 1, min(wanted, number)).astype(int)
+
+
+def paint(generator, labels, seed=0, samples=(0,), advance=None):
+    """Paints photos of label maps, one for each sample, on all devices of all hosts.
+
+    What fills the last batch is thrown away, so no map counts twice.
+
+    Args:
+        generator: sampling.Generator.
+        labels: int [N, H, W], train ids.
+        seed: int, of the noise.
+        samples: numbers of the samples, as in `Generator.__call__`.
+        advance: called with the number of photos each time some are painted, or None.
+    Returns:
+        uint8 [len(samples), N, H, W, 3]; independent of the number of devices and hosts.
+    """
+    if generator not in _placed:
+        painter = sampling.Painter(generator.network, generator.settings)
+        _placed[generator] = painter, painter.place(generator.variables)
+    painter, variables = _placed[generator]
+    return painter(variables, labels, seed, samples, advance)
+
+
+def _networks(workdir, step, best):
+    """The generator of a checkpoint; S and D with their variables, or None for each."""
+    layout.load_settings(workdir)
+    with manager.Checkpoints(workdir, read_only=True) as checkpoints:
+        generator = sampling.Generator.of(checkpoints, best, step)
+        if "imported" in checkpoints.meta(step, best):
+            return generator, None, None
+        flat = checkpoints.restore_arrays(step, best)
+    networks = registry.build(generator.settings, generator.spec.num_classes, None)
+    players = (networks.segmenter, "segmenter"), (networks.discriminator, "discriminator")
+    return generator, *((network, _variables(flat, name)) for network, name in players)
+
+
+def _variables(flat, player):
+    """A network's variables among the flat names of a checkpoint's state."""
+    found = {}
+    for kind in ("params", "collections"):
+        start = f"{kind}/{player}/"
+        inside = {k.removeprefix(start): v for k, v in flat.items() if k.startswith(start)}
+        found |= {"params": flat_trees.nest(inside)} if kind == "params" else flat_trees.nest(inside)
+    return found
+
+
+def _validation(generator, labels, photos, number):
+    """(real photos, label maps, paired) of folders, or of the run's validation data."""
+    settings, size = generator.settings, (generator.settings.data.height,
+                                          generator.settings.data.width)
+    examples = input_pipeline.validation(settings, number) if labels is None or photos is None else None
+    paired = examples is not None and labels is None and photos is None and examples.paired
+    if labels is not None:
+        files = _spread(label_folders.list_labels(labels), number)
+        maps = np.stack([decode.load_label(f, *size, generator.spec) for f in files])
+    else:
+        maps = examples.labels
+    if photos is not None:
+        files = _spread(_photo_files(photos), number)
+        real = np.stack([decode.load_photo(f, *size) for f in files])
+    else:
+        real = examples.photos
+    return real, maps.astype(np.int32), paired
+
+
+def _photo_files(folder):
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"photos folder {folder} does not exist")
+    files = folder_layout.find_images(folder)
+    if not files:
+        raise FileNotFoundError(f"photos folder {folder} has no image file")
+    return files
+
+
+def _spread(files, number):
+    """`number` of the files, evenly over all of them; 0 for all."""
+    if not number or number >= len(files):
+        return files
+    return [files[i] for i in np.linspace(0, len(files) - 1, number).astype(int)]
+
+
+def digest(photos):
+    """Hash of photos, so that a result says which real photos it was made with."""
+    array = np.ascontiguousarray(photos)
+    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Networks used for measuring: features, segmentation networks, their weights."""

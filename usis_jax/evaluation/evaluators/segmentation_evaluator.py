@@ -1,0 +1,297 @@
+"""The judge: a small segmenter of real photos, for measuring only; no player ever sees it.
+
+A judge is a folder: `judge.safetensors` (weights), `judge.json` (sizes, what it was trained and
+measured on, its scores on real photos), `label_spec.json` and `judge.png`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from usis_jax.checkpoint import flat_trees
+from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.distributed import sharded_map
+from usis_jax.interop import files
+from usis_jax.methods import usis
+from usis_jax.ops import haar, resample
+from usis_jax.storage import atomic
+
+FORMAT_VERSION = 1
+INFO_FILE, WEIGHTS_FILE = "judge.json", "judge.safetensors"
+SPEC_FILE, PICTURE_FILE = "label_spec.json", "judge.png"
+BATCH = 16
+
+
+class JudgeNetwork(nn.Module):
+    """UNet on the Haar bands of a photo, with the bands of the logits as output.
+
+    `widths` are those of the levels, at 1/2, 1/4, ... of the photo's size; `axis_name` is the axis
+    of the devices that share a batch in training, or None.
+
+    Source: ours.
+    """
+
+    num_classes: int
+    widths: tuple[int, ...] = (32, 64, 96, 128)
+    void: int | None = None
+    axis_name: str | None = None
+
+    @property
+    def stride(self) -> int:
+        """Height and width of photos must be multiples of this."""
+        return 2 ** len(self.widths)
+
+    def setup(self):
+        self.encoder = [_Twice(width, self.axis_name) for width in self.widths]
+        self.decoder = [_Twice(width, self.axis_name) for width in self.widths[-2::-1]]
+        self.to_bands = nn.Conv(4 * self.num_classes, (3, 3))
+
+    def levels(self, photo: Array, train: bool = False) -> list[Array]:
+        """Encoder's output at each level; photo float [B, H, W, 3] in [-1, 1]."""
+        x, found = haar.forward(photo), []
+        for number, block in enumerate(self.encoder):
+            x = block(nn.max_pool(x, (2, 2), (2, 2)) if number else x, train)
+            found.append(x)
+        return found
+
+    def features(self, photo: Array) -> Array:
+        """Global average of the smallest level: float [B, H, W, 3] -> [B, widths[-1]]."""
+        return self.levels(photo)[-1].mean((1, 2))
+
+    def __call__(self, photo: Array, train: bool = False) -> Array:
+        """Classify every pixel.
+
+        Args:
+          photo: float [B, H, W, 3] in [-1, 1]; H and W multiples of `stride`.
+          train: normalise by the batch.
+
+        Returns:
+          float32 [B, H, W, K]: logits by class id; void's is so low that nothing is read as void.
+        """
+        *skipped, x = self.levels(photo, train)
+        for block, skip in zip(self.decoder, reversed(skipped), strict=True):
+            x = block(jnp.concatenate([resample.nearest_up(x), skip], axis=-1), train)
+        logits = haar.inverse(self.to_bands(x))
+        return logits if self.void is None else logits.at[..., self.void].set(-1e9)
+
+
+class _Twice(nn.Module):
+    """Convolution, batch norm and ReLU, twice."""
+
+    width: int
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        for _ in range(2):
+            x = nn.Conv(self.width, (3, 3), use_bias=False)(x)
+            x = nn.relu(nn.BatchNorm(
+                use_running_average=not train, momentum=0.95, axis_name=self.axis_name)(x))
+        return x
+
+
+class Judge:
+    """A trained judge, ready to read photos.
+
+    Args:
+      variables: weights and statistics of its network.
+      spec: LabelSpec of what it reads.
+      info: what `judge.json` holds; needs height, width, widths and scores.
+
+    Raises:
+      ValueError: the variables do not fit the sizes.
+    """
+
+    def __init__(self, variables, spec: LabelSpec, info: dict):
+        self.spec, self.info = spec, info
+        self.height, self.width = info["height"], info["width"]
+        self.network = JudgeNetwork(spec.num_classes, tuple(info["widths"]), spec.void)
+        flat = flat_trees.flatten(variables)
+        shapes = jax.eval_shape(
+            self.network.init, jax.random.key(0), jnp.zeros((1, self.height, self.width, 3)))
+        self.variables = flat_trees.unflatten(shapes, flat, "judge")
+        self.sha256 = _digest(flat)
+        self._labels = sharded_map.Spread(lambda variables, photo: self.network.apply(
+            variables, usis.to_photo(photo)).argmax(-1).astype(jnp.int32), BATCH)
+        self._features = sharded_map.Spread(lambda variables, photo: self.network.apply(
+            variables, usis.to_photo(photo), method="features"), BATCH)
+
+    @classmethod
+    def load(cls, directory) -> "Judge":
+        """Loads a judge that `usis train-judge` wrote.
+
+        Raises:
+          FileNotFoundError: the folder holds no judge.
+          ValueError: a file of it is damaged or of another version.
+        """
+        directory = Path(directory)
+        if not (directory / INFO_FILE).is_file():
+            raise FileNotFoundError(
+                f"{directory} is no judge: it has no {INFO_FILE}; run usis train-judge first")
+        info = _read_info(directory / INFO_FILE)
+        spec = LabelSpec.load(directory / SPEC_FILE)
+        variables = flat_trees.nest(files.read(directory / WEIGHTS_FILE))
+        try:
+            judge = cls(variables, spec, info)
+        except ValueError as error:
+            raise ValueError(f"{directory} cannot be used: {error}") from error
+        if judge.sha256 != info["sha256"]:
+            raise ValueError(f"{directory / WEIGHTS_FILE} is not the file that {INFO_FILE} was "
+                             "written with; run usis train-judge again")
+        return judge
+
+    @property
+    def name(self) -> str:
+        """Name for results, such as "judge scenes 64x128 1a2b3c4d": other weights, another name."""
+        return f"judge {self.spec.name} {self.height}x{self.width} {self.sha256[:8]}"
+
+    @property
+    def scores(self) -> dict:
+        """Scores on the real photos it was measured on: miou, accuracy, iou of each class."""
+        return self.info["scores"]
+
+    def predict(self, photos) -> np.ndarray:
+        """Reads label maps from photos.
+
+        Args:
+          photos: uint8 [N, H, W, 3] of the judge's size, 0 to 255; or float in [-1, 1].
+
+        Returns:
+          int32 [N, H, W], class ids; never void.
+
+        Raises:
+          ValueError: photos have another shape.
+        """
+        return self._spread(self._labels, photos)
+
+    def features(self, photos) -> np.ndarray:
+        """Averages the deepest layer over each photo, for a Fréchet distance of one's own.
+
+        Args:
+          photos: as of `predict`.
+
+        Returns:
+          float32 [N, D].
+
+        Raises:
+          ValueError: photos have another shape.
+        """
+        return self._spread(self._features, photos)
+
+    def save(self, directory, picture=None) -> None:
+        """Writes the judge as a new folder, whole or not at all.
+
+        Args:
+          directory: must not exist, or be empty.
+          picture: uint8 [h, w, 3] for `judge.png`, or None.
+
+        Raises:
+          ValueError: the folder holds something.
+          PermissionError: it cannot be written.
+        """
+        directory = Path(directory)
+        check_free(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+        try:
+            files.write(temporary / WEIGHTS_FILE, flat_trees.flatten(self.variables))
+            self.spec.save(temporary / SPEC_FILE)
+            info = {"format_version": FORMAT_VERSION, **self.info, "sha256": self.sha256}
+            atomic.write_text(temporary / INFO_FILE, json.dumps(info, indent=1) + "\n")
+            if picture is not None:
+                atomic.write_png(temporary / PICTURE_FILE, picture)
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o777 & ~mask)
+            temporary.rename(directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _spread(self, function, photos):
+        photos = np.asarray(photos)
+        if photos.ndim != 4 or photos.shape[1:] != (self.height, self.width, 3) or not len(photos):
+            raise ValueError(
+                f"photos are {list(photos.shape)}; this judge was trained and measured at "
+                f"[N, {self.height}, {self.width}, 3] and reads only those")
+        return function(self.variables, photos)
+
+
+def check_fits(judge, size, spec: LabelSpec, validation: str | None,
+               name: str = "--judge") -> None:
+    """Checks that a judge can judge a run.
+
+    Args:
+      judge: Judge.
+      size: (height, width) of the run's photos.
+      spec: LabelSpec of its label maps.
+      validation: split that the run is measured with, or None.
+      name: of what names the judge, for the message.
+
+    Raises:
+      ValueError: it is of another size or of other classes, or was trained on that split.
+    """
+    if (judge.height, judge.width) != tuple(size):
+        raise ValueError(
+            f"{name} reads photos of {judge.height}x{judge.width} and this run paints "
+            f"{size[0]}x{size[1]}; train a judge of that size"
+        )
+    if judge.spec.classes != spec.classes:
+        raise ValueError(
+            f"{name} knows the classes of {judge.spec.name!r} and this run paints those of "
+            f"{spec.name!r}; train a judge of the same classes"
+        )
+    if validation is not None and judge.info.get("pairs") == validation:
+        raise ValueError(
+            f"{name} was trained on {validation}, the photos that this run is measured with; "
+            "train a judge on other pairs"
+        )
+
+
+def check_free(directory) -> None:
+    """Checks that a judge can be written as a folder.
+
+    Raises:
+      ValueError: it is there already and holds something, or lies in a file.
+      PermissionError: it cannot be written.
+    """
+    directory = Path(directory)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ValueError(f"--out is {directory}, which is there already; choose another folder")
+    parent = next(path for path in directory.absolute().parents if path.exists())
+    if not parent.is_dir():
+        raise ValueError(f"--out is {directory}, which lies in a file; choose another folder")
+    if not os.access(parent, os.W_OK):
+        raise PermissionError(f"there is no permission to write --out {directory}")
+
+
+def _digest(flat: dict[str, np.ndarray]) -> str:
+    """SHA-256 of named arrays."""
+    digest = hashlib.sha256()
+    for name in sorted(flat):
+        digest.update(f"{name} {flat[name].shape}".encode())
+        digest.update(np.ascontiguousarray(flat[name], "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _read_info(path: Path) -> dict:
+    """The content of `judge.json`; ValueError where it is damaged or of another version."""
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        version = info.get("format_version")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
+    missing = [key for key in ("height", "width", "widths", "scores", "sha256") if key not in info]
+    if missing:
+        raise ValueError(f"{path} is damaged: it has no {', '.join(missing)}")
+    return info

@@ -1,0 +1,1 @@
+"""Measures of generated images, each with a module of its own."""

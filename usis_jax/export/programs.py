@@ -1,0 +1,115 @@
+"""What an exported generator computes: functions of label maps, and of noise or a seed."""
+
+import dataclasses
+import importlib.util
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from usis_jax.inference import sampling
+from usis_jax.models import registry
+
+GIVEN = ("noise", "seed")
+
+
+class Value(NamedTuple):
+    """An input or output: name, dtype, and sizes with "batch" for the number of label maps."""
+
+    name: str
+    dtype: str
+    shape: tuple
+
+
+def network(generator, fast_paths: bool = False):
+    """The generator's module in float32, without what a single platform prefers.
+
+    Args:
+      generator: Generator.
+      fast_paths: keep what single platforms prefer.
+
+    Returns:
+      Flax module; with the generator's variables it paints the same.
+    """
+    plain = dataclasses.replace(generator.settings, fast_paths=fast_paths, remat="none",
+                                compute_dtype="float32")
+    return registry.build(plain, generator.spec.num_classes, axis_name=None).generator
+
+
+def inputs(generator, height: int, width: int, given: str) -> tuple[Value, ...]:
+    """Inputs of an exported function.
+
+    Args:
+      generator: Generator.
+      height, width: of label maps.
+      given: "noise", or "seed" to draw it inside.
+
+    Returns:
+      Values: label, and noise or seed and sample.
+    """
+    own = generator.settings.generator
+    label = Value("label", "int32", ("batch", height, width))
+    if given == "seed":
+        return label, Value("seed", "int32", ()), Value("sample", "int32", ())
+    size = () if own.noise == "image" else (height, width)
+    return label, Value("noise", "float32", ("batch", *size, own.z_dim))
+
+
+def output(height: int, width: int) -> Value:
+    """The output: photos in [-1, 1]."""
+    return Value("photo", "float32", ("batch", height, width, 3))
+
+
+def function(generator, given: str):
+    """The exported function itself.
+
+    Args:
+      generator: Generator.
+      given: "noise" or "seed".
+
+    Returns:
+      paint(variables, label, noise), or paint(variables, label, seed, sample), which draws the
+      noise of `Generator.__call__` for maps numbered from 0: float32 [B, H, W, 3] in [-1, 1].
+    """
+    module = network(generator)
+
+    def of_noise(variables, label, noise):
+        return module.apply(variables, label, noise, train=False)
+
+    def of_seed(variables, label, seed, sample):
+        key = jax.random.fold_in(jax.random.key(seed), sample)
+        return of_noise(variables, label, sampling.map_noise(generator.settings, key, label.shape))
+
+    return of_seed if given == "seed" else of_noise
+
+
+def trial(generator, height: int, width: int, given: str, maps: int = 2):
+    """Arguments to try an export with, and the photos that the generator paints of them.
+
+    Args:
+      generator: Generator.
+      height, width: of label maps.
+      given: "noise" or "seed".
+      maps: number of label maps.
+
+    Returns:
+      (arrays in the order of `inputs`, float32 [maps, H, W, 3] by this package's own paths).
+    """
+    random = np.random.default_rng(0)
+    rows = random.integers(0, generator.spec.num_classes, (maps, 4, 4), dtype=np.int32)
+    label = rows[:, np.arange(height) * 4 // height][:, :, np.arange(width) * 4 // width]
+    key = jax.random.fold_in(jax.random.key(3), 1)
+    noise = np.asarray(sampling.map_noise(generator.settings, key, label.shape))
+    ours = network(generator, fast_paths=True)
+    paint = jax.jit(lambda *arguments: ours.apply(*arguments, train=False))
+    photo = np.asarray(paint(generator.variables, jnp.asarray(label), noise))
+    more = (noise,) if given == "noise" else (np.int32(3), np.int32(1))
+    return (label, *more), photo
+
+
+def need(module: str, what: str, extra: str = "export") -> None:
+    """Raises ValueError with the command that installs what is missing."""
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"{what} needs the package {module}, which is not installed: "
+                         f"pip install 'usis_jax[{extra}]'")

@@ -1,0 +1,1 @@
+"""Generating images with trained networks."""

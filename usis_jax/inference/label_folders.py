@@ -1,0 +1,112 @@
+"""Painting folders of label maps."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from usis_jax.data.images import decode
+from usis_jax.display import image_grid
+from usis_jax.distributed import padding
+from usis_jax.storage import atomic
+
+_SHEET_ROWS = 24
+_LABEL_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+
+
+def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_size=8):
+    """Paints every label map of a folder: NAME_0.png, NAME_1.png, ... and contact_sheet.png.
+
+    Files appear in `out_dir` all at once, after everything was painted.
+
+    Args:
+        generator: Generator.
+        labels_dir: folder of label maps with the file ids of the generator's label spec.
+        out_dir: folder for the photos; made if missing.
+        num_samples: photos from each map.
+        seed: int, at least 0.
+        batch_size: maps painted at once.
+    Returns:
+        dict of labels, photos, height, width, step, out_dir, contact_sheet and files.
+    Raises:
+        FileNotFoundError: no folder, or no label map in it.
+        ValueError: a file does not decode or has an id outside the spec, or a bad number.
+        PermissionError: `out_dir` cannot be written.
+    """
+    if num_samples < 1 or seed < 0:
+        raise ValueError(f"num_samples={num_samples} must be at least 1 and seed={seed} at least 0")
+    files = list_labels(labels_dir)
+    height, width = generator.settings.data.height, generator.settings.data.width
+    labels = np.stack([decode.load_label(f, height, width, generator.spec) for f in files])
+    out = Path(out_dir)
+    temporary = _temporary_beside(out)
+    try:
+        shown = _paint_all(generator, labels, files, temporary, num_samples, seed, batch_size)
+        titled = image_grid.sample_columns(generator.spec, labels[: shown.shape[1]], shown)
+        atomic.write_png(temporary / "contact_sheet.png", image_grid.grid(titled))
+        names = sorted(path.name for path in temporary.iterdir())
+        out.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            os.replace(temporary / name, out / name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return {
+        "labels": len(files),
+        "photos": len(files) * num_samples,
+        "height": height,
+        "width": width,
+        "step": int(generator.step),
+        "out_dir": str(out),
+        "contact_sheet": str(out / "contact_sheet.png"),
+        "files": names,
+    }
+
+
+def list_labels(labels_dir):
+    """Lists the label maps of a folder, sorted by name.
+
+    Raises:
+        FileNotFoundError: no folder, or no label map in it.
+        ValueError: two files would give photos of the same name.
+    """
+    folder = Path(labels_dir)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"labels folder {labels_dir} does not exist")
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _LABEL_FILES)
+    if not files:
+        raise FileNotFoundError(f"labels folder {labels_dir} has no label map (PNG with class ids)")
+    seen = {}
+    for path in files:
+        if path.stem in seen:
+            raise ValueError(f"{path} and {seen[path.stem]} have the same name; rename one")
+        seen[path.stem] = path
+    return files
+
+
+def _paint_all(generator, labels, files, folder, num_samples, seed, batch_size):
+    """Paints and saves all maps; returns the first ones' photos uint8 [N, rows, H, W, 3]."""
+    batch_size = min(batch_size, len(files))
+    shown = []
+    for start, batch, count in padding.batches(labels, batch_size):
+        photos = generator(batch, seed, num_samples, first=start)[:, :count]
+        for i, path in enumerate(files[start : start + count]):
+            for n in range(num_samples):
+                atomic.write_png(folder / f"{path.stem}_{n}.png", photos[n, i])
+        if start < _SHEET_ROWS:
+            shown.append(photos)
+    return np.concatenate(shown, axis=1)[:, :_SHEET_ROWS]
+
+
+def _temporary_beside(out):
+    """Makes a hidden folder next to (or as a child of the nearest existing parent of) `out`."""
+    parent = out.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; it must be a folder")
+    try:
+        return Path(tempfile.mkdtemp(dir=parent, prefix=".painting-"))
+    except PermissionError:
+        raise PermissionError(f"cannot write to --out {out}: no permission in {parent}") from None

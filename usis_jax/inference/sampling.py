@@ -1,0 +1,271 @@
+"""Painting photos from label maps with a trained generator: one class, one command's work."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from usis_jax.checkpoint import manager, metadata
+from usis_jax.config import settings as settings_lib
+from usis_jax.data.images import decode
+from usis_jax.distributed import sharded_map
+from usis_jax.inference import generator_file
+from usis_jax.inference import photo_array as photos_lib
+from usis_jax.layers import spectral
+from usis_jax.models import registry
+from usis_jax.ops import latents
+from usis_jax.workdir import layout
+
+
+class Generator:
+    """A generator with its weights, ready to paint.
+
+    Args:
+        network: Flax module, apply(variables, label, z, train=False).
+        variables: its parameters and statistics.
+        settings: Settings it was trained with.
+        spec: LabelSpec of the label maps it understands.
+        step: steps it was trained for.
+
+    `painter` is its compiled function, see `painter` of this module; call it with `folded`.
+    """
+
+    def __init__(self, network, variables, settings, spec, step=0):
+        self.network, self.settings, self.spec, self.step = network, settings, spec, step
+        self.variables = jax.tree.map(jnp.asarray, variables)
+        self.painter = painter(network, settings)
+        self._folded, self._folded_from = None, []
+
+    @classmethod
+    def load(cls, workdir=None, best=False, step=None):
+        """Loads the EMA generator of a run; nothing else of the checkpoint is read.
+
+        Args:
+            workdir: directory of the run; or a .safetensors file that `usis export` wrote; or None
+                for the small generator of street scenes that comes with the package.
+            best: take the checkpoint that `evaluation.best` chose, not the latest.
+            step: number of a checkpoint, or None.
+        Returns:
+            Generator.
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+            ValueError: a file is none of `usis export`, or has another step.
+        """
+        return cls.of_meta(*read(workdir, best, step))
+
+    @classmethod
+    def of(cls, checkpoints, best=False, step=None):
+        """Loads the EMA generator from open Checkpoints; otherwise as `load`."""
+        return cls.of_meta(*checkpoints.restore_generator(step, best))
+
+    @classmethod
+    def of_meta(cls, variables, meta):
+        """Generator of its variables and of what a checkpoint says about itself."""
+        settings = settings_lib.from_json(meta["settings"])
+        spec = metadata.restore_spec(meta)
+        network = registry.build(settings, spec.num_classes, axis_name=None).generator
+        return cls(network, variables, settings, spec, meta["step"])
+
+    def __call__(self, label, seed=0, num_samples=1, first=0):
+        """Paints photos.
+
+        The noise of sample n of map b depends on (seed, n, first + b) only.
+
+        Args:
+            label: int [B, H, W] or [H, W], train ids in [0, K); H and W multiples of the stride.
+            seed: int, at least 0.
+            num_samples: photos painted from each map.
+            first: number of the first map, when maps come in several batches.
+        Returns:
+            Photos, uint8 [N, B, H, W, 3]: an array that notebooks show as a picture.
+        Raises:
+            ValueError: size, ids or shape do not fit.
+        """
+        label = self._checked(label)
+        if num_samples < 1:
+            raise ValueError(f"num_samples is {num_samples}; it must be at least 1")
+        samples = range(num_samples)
+        painted = [self.painter(self.folded, label, seed, n, first) for n in samples]
+        return np.stack(painted).view(photos_lib.Photos)
+
+    @property
+    def folded(self):
+        """`variables` with the spectral norms in the kernels (`spectral.fold`), for painting only.
+
+        Made at the first use, and anew once `variables` has another array.
+        """
+        leaves = jax.tree.leaves(self.variables)
+        # An array of NumPy may have changed without being another one.
+        same = len(leaves) == len(self._folded_from) and all(
+            new is old and isinstance(new, jax.Array)
+            for new, old in zip(leaves, self._folded_from, strict=True))
+        if not same:
+            # In NumPy, which compiles nothing.
+            folded = spectral.fold(jax.tree.map(np.asarray, self.variables))
+            self._folded = jax.tree.map(jnp.asarray, folded)
+            self._folded_from = leaves
+        return self._folded
+
+    def __repr__(self):
+        data, number = self.settings.data, sum(map(np.size, jax.tree.leaves(self.variables)))
+        return (
+            f"Generator({self.spec.name}: {self.spec.num_classes} classes, "
+            f"{data.height}x{data.width}, step {self.step}, {number / 1e6:.1f} M numbers)"
+        )
+
+    def read(self, path, height=None, width=None):
+        """Reads a label map's file as `usis sample` does.
+
+        Args:
+            path: PNG or the like with the ids or colours of the label spec.
+            height, width: size, by default that of training.
+        Returns:
+            int32 [H, W], train ids.
+        Raises:
+            ValueError: it does not decode, or has an id outside the spec; names file and id.
+        """
+        data = self.settings.data
+        size = (height or data.height, width or data.width)
+        return decode.load_label(path, *size, self.spec).astype(np.int32)
+
+    def _checked(self, label):
+        label = np.asarray(label)
+        if label.ndim == 2:
+            label = label[None]
+        if label.ndim != 3 or label.dtype.kind not in "iu" or not label.size:
+            raise ValueError(
+                f"label must be integers [B, H, W] or [H, W], got {label.dtype} {label.shape}"
+            )
+        stride = self.settings.generator.stride
+        for name, size in zip(("height", "width"), label.shape[1:], strict=True):
+            if size % stride:
+                raise ValueError(
+                    f"label {name} is {size}; it must be a multiple of the generator's "
+                    f"stride {stride}"
+                )
+        if label.min() < 0 or label.max() >= self.spec.num_classes:
+            raise ValueError(
+                f"label has ids from {label.min()} to {label.max()}; this generator knows "
+                f"0 to {self.spec.num_classes - 1}"
+            )
+        return label.astype(np.int32)
+
+
+def read(workdir, best=False, step=None):
+    """Reads a generator and what is known of it; arguments and errors as of `Generator.load`.
+
+    Returns:
+        (variables, meta): nested dicts of arrays, and the dict of `checkpoint_meta`.
+    """
+    if generator_file.is_file(workdir):
+        return generator_file.read(workdir, best, step)
+    layout.load_settings(workdir)
+    with manager.Checkpoints(workdir, read_only=True) as checkpoints:
+        return checkpoints.restore_generator(step, best)
+
+
+def painter(network, settings):
+    """Makes the compiled function that paints a batch.
+
+    Args:
+        network: generator module.
+        settings: Settings with the kind of noise.
+    Returns:
+        paint(variables, label int32 [B, H, W], seed, sample, first=0) -> uint8 [B, H, W, 3];
+        compiled once for each shape, on CPUs once for each size of photos.
+    """
+
+    @jax.jit
+    def run(variables, label, key, first):
+        z = map_noise(settings, key, label.shape, first)
+        return to_uint8(network.apply(variables, label, z, train=False))
+
+    def paint(variables, label, seed, sample, first=0):
+        key = jax.random.fold_in(jax.random.key(seed), sample)
+        # On CPUs each of several photos at once costs more than one alone, and memory besides.
+        each = 1 if jax.default_backend() == "cpu" else len(label)
+        parts = [np.asarray(run(variables, label[i : i + each], key, first + i))
+                 for i in range(0, len(label), each)]  # fmt: skip
+        return np.concatenate(parts)
+
+    return paint
+
+
+class Painter:
+    """Paints any number of label maps, spread over all devices of all hosts.
+
+    Args:
+        network: generator module.
+        settings: Settings with the kind of noise.
+        size: most label maps a device at once.
+        devices: of this host; default all.
+    """
+
+    def __init__(self, network, settings, size=8, devices=None):
+        def paint(given, label, sample, number):
+            key = jax.random.wrap_key_data(given["key"])
+            keys = jax.vmap(functools.partial(jax.random.fold_in, key))(sample)
+            z = draw_noise(settings, jax.vmap(jax.random.fold_in)(keys, number), label.shape[1:])
+            return to_uint8(network.apply(given["variables"], label, z, train=False))
+
+        self._spread = sharded_map.Spread(paint, size, devices)
+
+    def place(self, variables):
+        """Copies a generator's variables to the devices, so that several calls do it once."""
+        return self._spread.place(variables)
+
+    def __call__(self, variables, labels, seed=0, samples=(0,), advance=None):
+        """Paints photos of label maps, one for each sample.
+
+        Args:
+            variables: the generator's.
+            labels: int [N, H, W], train ids, the same on all hosts.
+            seed: int, at least 0.
+            samples: numbers of the samples; noise is as in `Generator.__call__`.
+            advance: called with the number of photos each time some are painted, or None.
+        Returns:
+            uint8 [len(samples), N, H, W, 3], the same on all hosts whatever the number of devices.
+        """
+        given = {"variables": variables, "key": jax.random.key_data(jax.random.key(seed))}
+        number, times = len(labels), len(samples)
+        rows = (
+            np.tile(labels.astype(np.int32), (times, 1, 1)),
+            np.repeat(np.asarray(samples, np.int32), number),
+            np.tile(np.arange(number, dtype=np.int32), times),
+        )
+        painted = self._spread(given, *rows, advance=advance)
+        return painted.reshape(times, *labels.shape, 3)
+
+
+def map_noise(settings, key, shape, first=0):
+    """Draws noise so that a map's noise does not depend on how many maps the batch has.
+
+    Args:
+        settings: Settings with the kind of noise.
+        key: random key.
+        shape: (B, H, W).
+        first: number of the batch's first map.
+    Returns:
+        float32 [B, Z] or [B, H, W, Z], standard normal.
+    """
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + jnp.arange(shape[0]))
+    return draw_noise(settings, keys, shape[1:])
+
+
+def draw_noise(settings, keys, size):
+    """Draws the noise of label maps by their keys.
+
+    Args:
+        settings: Settings with the kind of noise.
+        keys: [B] random keys.
+        size: (H, W).
+    Returns:
+        float32 [B, Z] or [B, H, W, Z], standard normal.
+    """
+    return latents.draw(keys, *size, settings.generator.z_dim, settings.generator.noise)
+
+
+def to_uint8(photo):
+    """Turns float [-1, 1] into uint8 [0, 255], rounding."""
+    return jnp.clip(jnp.round((photo.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

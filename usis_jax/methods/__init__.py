@@ -1,0 +1,1 @@
+"""Methods that `train` drives: losses, optimisers, the train state and the train step."""

@@ -1,0 +1,1 @@
+"""Implementations that exist for CPUs only; `ops.kernels` chooses them."""

@@ -1,0 +1,1 @@
+"""How the process runs: compilation and trace caches, host memory."""

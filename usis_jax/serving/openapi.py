@@ -1,0 +1,162 @@
+"""Description of the server for programs (OpenAPI 3.1)."""
+
+import usis_jax
+from usis_jax.serving import request
+from usis_jax.serving.interactive import MOST_REGIONS
+from usis_jax.serving.limits import CODES
+
+_SEED = {"type": "integer", "minimum": 0, "maximum": request.MOST_SEED}
+_PNG = {"schema": {"type": "string", "format": "binary", "contentMediaType": "image/png"}}
+_BASE64 = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
+_GET_CODES = ("bad_request", "bad_field", "not_found", "wrong_method", "long_path", "wrong_host",
+              "long_headers", "unknown_method", "busy", "wrong_version")  # fmt: skip
+
+
+def schema(painter):
+    """OpenAPI document of the server.
+
+    Args:
+        painter: Painter, for the sizes and defaults.
+    Returns:
+        dict that JSON can hold.
+    """
+    sizes = [f"{height}x{width}" for height, width in painter.sizes.values()]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "usis demo",
+            "version": usis_jax.__version__,
+            "description": "Photos from label maps. Every error is JSON: "
+            '{"error": {"code": ..., "message": ...}}.',
+        },
+        "paths": {
+            "/api/paint": {"post": _paint(sizes)},
+            "/api/label": {"post": _label(sizes)},
+            "/api/spec": {"get": _get("classes, colours, sizes and limits")},
+            "/api/examples": {"get": _get("label maps to begin with, train ids in base64")},
+            "/api/schema": {"get": _get("this document")},
+        },
+        "components": {
+            "schemas": {
+                "Error": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {
+                        "error": {
+                            "type": "object",
+                            "required": ["code", "message"],
+                            "properties": {
+                                "code": {"enum": list(CODES)},
+                                "message": {"type": "string"},
+                            },
+                        }
+                    },
+                }
+            }
+        },
+    }
+
+
+def _fields(sizes):
+    """Schema of each field of a request to paint."""
+    return {
+        "size": {
+            "enum": sizes,
+            "default": sizes[0],
+            "description": "height x width of the photo; the label map is stretched to it",
+        },
+        "seed": {**_SEED, "default": 0, "description": "decides the noise"},
+        "seed_to": {**_SEED, "description": "other end of an interpolation; default: seed"},
+        "mix": {
+            "type": "number", "minimum": 0, "maximum": 1, "default": 0,
+            "description": "place on the way from seed to seed_to",
+        },
+        "samples": {
+            "type": "integer", "minimum": 1, "maximum": request.MOST_SAMPLES, "default": 1,
+            "description": "photos, each of other noise; as a PNG they lie side by side",
+        },
+        "ids": {
+            "enum": list(request.IDS), "default": "file",
+            "description": "file: ids or colours of the data set's label files; train: 0 to K - 1",
+        },
+        "format": {"enum": list(request.FORMATS), "default": "png"},
+        "label": {**_BASE64, "description": "the label map"},
+        "regions": {
+            **_BASE64,
+            "description": "grey PNG: 0 for the noise of seed, n for that of region_seeds[n - 1]",
+        },
+        "region_seeds": {"type": "array", "maxItems": MOST_REGIONS, "items": _SEED},
+    }  # fmt: skip
+
+
+def _paint(sizes):
+    every = _fields(sizes)
+    body = {
+        "type": "object",
+        "required": ["label"],
+        "additionalProperties": False,
+        "properties": every,
+    }
+    answer = {
+        "type": "object",
+        "properties": {
+            "photos": {"type": "array", "items": _BASE64},
+            "seconds": {"type": "array", "items": {"type": "number"}},
+            "height": {"type": "integer"},
+            "width": {"type": "integer"},
+        },
+    }
+    return {
+        "summary": "paints photos of a label map",
+        "parameters": [_in_query(name, every[name]) for name in request.PAINT_FIELDS],
+        "requestBody": {
+            "required": True,
+            "content": {"image/png": _PNG, "application/json": {"schema": body}},
+        },
+        "responses": {
+            "200": {
+                "description": "the photos; X-Seconds: time of painting one",
+                "headers": {"X-Seconds": {"schema": {"type": "number"}}},
+                "content": {"image/png": _PNG, "application/json": {"schema": answer}},
+            },
+            **_errors(CODES),
+        },
+    }
+
+
+def _label(sizes):
+    names = ("size", "ids")
+    return {
+        "summary": "reads a label map: its train ids in base64, or why it does not fit",
+        "parameters": [_in_query(name, _fields(sizes)[name]) for name in names],
+        "requestBody": {"required": True, "content": {"image/png": _PNG}},
+        "responses": {
+            "200": {"description": "height, width and label", "content": {"application/json": {}}},
+            **_errors(CODES),
+        },
+    }
+
+
+def _get(summary):
+    content = {"application/json": {"schema": {"type": "object"}}}
+    return {
+        "summary": summary,
+        "responses": {"200": {"description": summary, "content": content}, **_errors(_GET_CODES)},
+    }
+
+
+def _in_query(name, content):
+    return {"name": name, "in": "query", "schema": content}
+
+
+def _errors(codes):
+    """Responses by status, each with the codes that it may carry."""
+    found = {}
+    for code in codes:
+        status, meaning = CODES[code]
+        found.setdefault(str(status), []).append(f"{code}: {meaning}")
+    reference = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {
+        status: {"description": "; ".join(lines), "content": reference}
+        for status, lines in found.items()
+    }

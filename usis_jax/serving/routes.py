@@ -1,0 +1,155 @@
+"""What each path of the server answers."""
+
+import base64
+import io
+import json
+import threading
+
+import numpy as np
+from PIL import Image
+
+from usis_jax.serving import openapi, request
+from usis_jax.serving.interactive import MOST_REGIONS
+from usis_jax.serving.limits import Refusal
+
+_JSON = "application/json"
+_PNG = "image/png"
+
+
+class Answers:
+    """Called with a request, gives its answer.
+
+    Args:
+        painter: Painter.
+        examples: list of (name, label map).
+        rate: Rate of each client.
+        turns: Turns at the painter.
+    """
+
+    def __init__(self, painter, examples, rate, turns):
+        self.painter, self.rate, self.turns = painter, rate, turns
+        # One file is decoded at a time, so that large ones together need no more memory than one.
+        self._reading = threading.Lock()
+        self.spec = painter.generator.spec
+        self._paths = {
+            "/api/spec": ("GET", self._fixed(self._spec())),
+            "/api/schema": ("GET", self._fixed(openapi.schema(painter))),
+            "/api/examples": ("GET", self._fixed(_examples(examples))),
+            "/api/paint": ("POST", self._paint),
+            "/api/label": ("POST", self._label),
+        }
+
+    def __call__(self, method, path, query, body, kind, client):
+        """Answers one request.
+
+        Args:
+            method: "GET" (for HEAD, too), "POST" or another one.
+            path, query: of its target.
+            body: bytes.
+            kind: its Content-Type without parameters.
+            client: address of who asks.
+        Returns:
+            (Content-Type, bytes, dict of headers).
+        Raises:
+            Refusal: with a code of `limits.CODES`.
+        """
+        if path not in self._paths:
+            raise Refusal("not_found", "there is nothing at this path; /api/schema lists them")
+        known, answer = self._paths[path]
+        if method != known:
+            raise Refusal("wrong_method", f"the method for {path} is {known}")
+        return answer(query, body, kind, client)
+
+    def _fixed(self, content):
+        """An answer that is always the same."""
+        body = json.dumps(content).encode()
+
+        def answer(query, *_):
+            request.query_fields(query, ())
+            return _JSON, body, {}
+
+        return answer
+
+    def _paint(self, query, body, kind, client):
+        if kind == _JSON:
+            request.query_fields(query, ())
+            found, body = request.json_fields(body), None
+        else:
+            _check_png_type(kind, f"{_PNG} or {_JSON}")
+            found = request.query_fields(query, request.PAINT_FIELDS)
+        asked = self._asked(found, body, client)
+        done = []
+        for sample in range(asked.samples):
+            with self.turns.turn():
+                done.append(self.painter(asked.label, asked.noise, sample))
+        photos, seconds = [photo for photo, _ in done], [round(took, 4) for _, took in done]
+        headers = {"X-Seconds": f"{sum(seconds) / len(seconds):.4f}"}
+        if asked.format == "png":
+            return _PNG, _png(np.concatenate(photos, axis=1)), headers
+        height, width = asked.label.shape
+        content = {
+            "photos": [base64.b64encode(_png(photo)).decode() for photo in photos],
+            "seconds": seconds,
+            "height": height,
+            "width": width,
+        }
+        return _JSON, json.dumps(content).encode(), headers
+
+    def _label(self, query, body, kind, client):
+        _check_png_type(kind, _PNG)
+        asked = self._asked(request.query_fields(query, ("size", "ids")), body, client)
+        return _JSON, json.dumps(_map(asked.label)).encode(), {}
+
+    def _asked(self, found, body, client):
+        """What the fields ask, if this client may ask for so many photos now."""
+        self.rate.take(client, request.samples_of(found))
+        with self._reading:
+            return request.asked(found, body, self.painter.sizes, self.spec)
+
+    def _spec(self):
+        """What the page must know of the generator."""
+        settings, spec = self.painter.generator.settings, self.spec
+        ids = [[a for a, b in spec.file_ids if b == k and a >= 0] for k in range(spec.num_classes)]
+        return {
+            "name": spec.name,
+            "step": int(self.painter.generator.step),
+            "classes": [
+                {"name": name, "colour": colour, "file_id": min(own, default=None)}
+                for name, colour, own in zip(spec.classes, spec.colours.tolist(), ids, strict=True)
+            ],
+            "void": spec.void,
+            "sizes": [
+                {"name": name, "height": height, "width": width}
+                for name, (height, width) in self.painter.sizes.items()
+            ],
+            "stride": settings.generator.stride,
+            "noise": settings.generator.noise,
+            "limits": {
+                "samples": request.MOST_SAMPLES,
+                "regions": MOST_REGIONS,
+                "seed": request.MOST_SEED,
+                "side": request.MOST_SIDE,
+            },
+        }
+
+
+def _check_png_type(kind, allowed):
+    if kind != _PNG:
+        raise Refusal("wrong_type", f"Content-Type is {kind[:40]}; it must be {allowed}")
+
+
+def _examples(examples):
+    return {"examples": [{"name": name, **_map(label)} for name, label in examples]}
+
+
+def _map(label):
+    """Train ids [H, W] for JSON, a byte a pixel."""
+    height, width = label.shape
+    content = base64.b64encode(label.astype(np.uint8).tobytes()).decode()
+    return {"height": height, "width": width, "label": content}
+
+
+def _png(photo):
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "PNG", compress_level=1)
+    return file.getvalue()

@@ -1,0 +1,79 @@
+"""Runs the demo: loads a generator, compiles ahead, serves until it is told to stop."""
+
+import signal
+import threading
+import webbrowser
+
+from usis_jax.serving import examples, interactive, server
+
+
+def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=False):
+    """Serves the page until Ctrl-C or SIGTERM.
+
+    The size of training is compiled before the page is announced; the other sizes afterwards,
+    beside what is painted.
+
+    Args:
+        generator: Generator.
+        host, port, allowed_hosts: as of `server.Server`.
+        open_page: whether to open the page in the browser.
+    Returns:
+        dict of url and step.
+    Raises:
+        ValueError: the address cannot be listened at.
+    """
+    painter = interactive.Painter(generator)
+    with server.Server(
+        painter, examples.label_maps(generator), host, port, allowed_hosts
+    ) as listening:
+        stop = threading.Event()
+        first, *others = painter.programs()
+        print(f"checkpoint {generator.step}; compiling for {first[1]} x {first[0]} ...", flush=True)
+        painter.prepare(first)
+        compiling = threading.Thread(target=_prepare, args=(painter, others, stop), daemon=True)
+        answering = threading.Thread(target=listening.serve_forever, daemon=True)
+        with _stopping(stop):
+            answering.start()
+            compiling.start()
+            print(f"paint at {listening.url}  (Ctrl-C stops)", flush=True)
+            if not host.startswith("127.") and host not in ("localhost", "::1"):
+                print(f"everybody who reaches {host} can paint: this is no login", flush=True)
+            if open_page:
+                webbrowser.open(listening.url)
+            stop.wait()
+        print("stopping", flush=True)
+        listening.shutdown()
+        # The compiler cannot be interrupted, and must not run while Python ends.
+        compiling.join()
+        return {"url": listening.url, "step": int(generator.step)}
+
+
+def _prepare(painter, programs, stop):
+    for program in programs:
+        if stop.is_set():
+            return
+        painter.prepare(program)
+
+
+class _stopping:
+    """Turns the first SIGINT or SIGTERM into an event; a second one stops at once."""
+
+    def __init__(self, stop):
+        self._stop, self._old = stop, {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._note)
+
+    def __exit__(self, *_):
+        self._restore()
+
+    def _note(self, number, frame):
+        self._restore()
+        self._stop.set()
+
+    def _restore(self):
+        while self._old:
+            number, handler = self._old.popitem()
+            signal.signal(number, handler)

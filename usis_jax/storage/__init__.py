@@ -1,0 +1,1 @@
+"""Files: atomic writes, locks, the cache folder, errors of disks."""

@@ -1,0 +1,294 @@
+"""What a run looks at while it trains: sample grids and measures beside real photos."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from usis_jax.data.pipeline import input_pipeline
+from usis_jax.diagnostics import measurements
+from usis_jax.display import image_grid
+from usis_jax.distributed import sharded_map
+from usis_jax.evaluation import eval_inputs as materials
+from usis_jax.evaluation import suite
+from usis_jax.evaluation.evaluators import inception_features, pretrained_weights
+from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
+from usis_jax.evaluation.metrics import diversity, sliced_wasserstein, spectrum
+from usis_jax.inference import sampling
+from usis_jax.methods import usis
+from usis_jax.models import registry
+from usis_jax.workdir import eval_records
+
+GRID_ROWS = 6
+EMA_SAMPLES = 3
+STATISTICS_BATCHES = 8
+_GROUP = "evaluation"
+_LEAST_SIDES = {"swd": sliced_wasserstein.PATCH, "spectrum": spectrum.SMALLEST_SIDE,
+                "ms_ssim": diversity.WINDOW}  # fmt: skip
+
+
+class _Origin(NamedTuple):
+    """What measures ask of the generator that painted."""
+
+    settings: Any
+    spec: Any
+
+
+class Measured(NamedTuple):
+    """What was measured at one step.
+
+    Attributes:
+        rows: list of protocol.Row.
+        signs: dict of floats by name, from health.measure.
+    """
+
+    rows: list
+    signs: dict
+
+
+class Validation:
+    """Fixed label maps and noise, so that grids and values of different steps can be compared.
+
+    On several hosts each of them has one, and all call its methods at the same steps: they share
+    the work.
+
+    Args:
+        settings: Settings of the run.
+        spec: LabelSpec of its label maps.
+        runner: parallel.Runner of the run.
+    Raises:
+        FileNotFoundError: validation data or the judge is not there.
+        ValueError: a measure cannot be taken: Inception's weights are missing, the judge is of
+            another run, photos are too small or too few.
+    """
+
+    def __init__(self, settings, spec, runner):
+        self._settings, self._spec, self._runner = settings, spec, runner
+        self._measured = settings.evaluation.names if settings.eval_interval else ()
+        _check_sizes(settings, self._measured)
+        self._judge, self._inception = _networks(settings, spec, self._measured)
+        networks = registry.build(settings, spec.num_classes, axis_name=None)
+        self._networks = networks
+        examples = input_pipeline.validation(settings, settings.evaluation.photos)
+        if len(examples.photos) < 2 and {"fid", "kid", "judge"} & set(self._measured):
+            raise ValueError(
+                f"evaluation.measures is {settings.evaluation.measures}; fid, kid and judge need "
+                f"at least 2 photos, data.validation={settings.data.validation} has 1"
+            )
+        self._photos, self._labels = examples.photos, examples.labels
+        self._paired = examples.paired
+        self._rows = min(GRID_ROWS, len(self._labels))
+        # Neighbours by name are often the same place, so the grid shows maps from all over.
+        self._shown = self._spread_out(self._rows)
+        self._paint = sampling.Painter(
+            networks.generator, settings, -(-self._rows // jax.device_count())
+        )
+        self._statistics = None
+        self._of_real_photos = {}
+        self._estimate = runner.compile(_estimation(settings, spec.num_classes), donate=False)
+
+    def _spread_out(self, number):
+        return np.linspace(0, len(self._labels) - 1, number).astype(int)
+
+    def ema_collections(self, state):
+        """Re-estimates the EMA generator's batch statistics on fixed training label maps.
+
+        Args:
+            state: TrainState of NumPy arrays.
+        Returns:
+            its collections, NumPy arrays; the state itself is left as it is, so that looking at
+            a run does not change it.
+        """
+        if self._statistics is None:
+            self._statistics = _first_batches(self._settings, self._runner)
+        params = self._runner.place(state.ema_params)
+        # The live spectral vectors are the closest to the average's weights.
+        collections = self._runner.place(state.collections["generator"])
+        estimates = []
+        for number, batch in enumerate(self._statistics):
+            key = jax.random.fold_in(jax.random.key(self._settings.seed), number)
+            given = {
+                "params": params,
+                "collections": collections,
+                "key": self._runner.place(np.asarray(jax.random.key_data(key))),
+            }
+            collections, _ = self._estimate(given, self._runner.put(batch))
+            estimates.append(self._runner.fetch(collections.get("batch_stats", {})))
+        mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *estimates)
+        return {**self._runner.fetch(collections), "batch_stats": mean}
+
+    def grid(self, state, ema_collections):
+        """Paints the sample grid.
+
+        Args:
+            state: TrainState of NumPy arrays.
+            ema_collections: from `ema_collections`.
+        Returns:
+            uint8 [H, W, 3]: label map in colour | live generator | EMA generator with three
+            noises | the real validation photo, for comparison: no network ever sees it. Where
+            photos and label maps do not belong together it is one of another place, and says so.
+        """
+        live = {"params": state.params["generator"], **state.collections["generator"]}
+        ema = self._paint.place({"params": state.ema_params, **ema_collections})
+        labels = self._labels[self._shown]
+        columns = [
+            ("label map", self._spec.colour(labels)),
+            ("live", self._paint(live, labels)[0]),
+        ]
+        painted = self._paint(ema, labels, 0, range(EMA_SAMPLES))
+        columns += [(f"EMA, noise {n + 1}", photos) for n, photos in enumerate(painted)]
+        title = "real, not a target" if self._paired else "real, another place"
+        columns.append((title, self._photos[self._shown]))
+        return image_grid.grid(columns)
+
+    @property
+    def painted(self):
+        """Photos that `measure` paints."""
+        maps, samples = self._noise_maps()
+        return len(self._labels) + len(maps) * len(samples)
+
+    def measure(self, state, ema_collections, advance=None, begin=None):
+        """Takes the measures of `evaluation.measures` and the signs of health of EMA photos.
+
+        Args:
+            state: TrainState of NumPy arrays.
+            ema_collections: from `ema_collections`.
+            advance: called with the number of photos each time some are painted, or None.
+            begin: called with the name of each measure before it is taken, or None.
+        Returns:
+            Measured, the same on every host.
+        """
+        ema = self._paint.place({"params": state.ema_params, **ema_collections})
+        maps, samples = self._noise_maps()
+        (painted,) = self._paint(ema, self._labels, advance=advance)
+        found = materials.Material(
+            name="", step=int(state.step), generator=_Origin(self._settings, self._spec),
+            labels=self._labels, painted=painted, real=self._photos, paired=self._paired,
+            other=self._training_photos(),
+            samples=self._paint(ema, self._labels[maps], 0, samples, advance),
+            segmenter=self._player(state, "segmenter"), sizes=materials.Sizes(),
+            kept=self._of_real_photos, discriminator=self._player(state, "discriminator"),
+        )  # fmt: skip
+        rows, _ = suite.rows_of(
+            found, self._judge, self._inception, measures=self._measured, begin=begin
+        )
+        if begin:
+            begin("signs of health")
+        signs = measurements.measure(found, rows)
+        values = sharded_map.agreed([row.value for row in rows])
+        rows = [
+            dataclasses.replace(row, value=value)
+            for row, value in zip(rows, values, strict=True)
+        ]
+        return Measured(rows, signs)
+
+    def record(self, step, measured):
+        """What is kept of a Measured in the work directory: a dict of `evaluations.record`."""
+        real = {"number": len(self._photos), "hash": materials.digest(self._photos)}
+        return eval_records.record(
+            eval_records.TRAINING, step, self._spec, len(self._labels), measured.rows,
+            measured.signs, real_photos=real,
+        )  # fmt: skip
+
+    def _player(self, state, name):
+        """A network and its variables in a state."""
+        variables = {"params": state.params[name], **state.collections.get(name, {})}
+        return getattr(self._networks, name), variables
+
+    def _noise_maps(self):
+        """Label maps, and numbers of samples, of which several photos are painted."""
+        number = self._settings.evaluation.samples if "ms_ssim" in self._measured else 2
+        few = min(materials.Sizes().diversity_maps, len(self._labels))
+        return self._spread_out(few).tolist(), range(1, number + 1)
+
+    def _training_photos(self):
+        if "training" not in self._of_real_photos:
+            photos = input_pipeline.first_photos(self._settings, len(self._labels))
+            self._of_real_photos["training"] = photos
+        return self._of_real_photos["training"]
+
+
+def scalars(rows):
+    """Values of rows for the log.
+
+    Args:
+        rows: list of protocol.Row.
+    Returns:
+        dict of floats: "evaluation/FID", and "evaluation/FID_real" where real photos have one.
+    """
+    found = {}
+    for row in rows:
+        name = f"{_GROUP}/{row.measure.replace(' ', '_')}"
+        found[name] = row.value
+        if row.real is not None:
+            found[f"{name}_real"] = row.real
+        levels = {key: value for key, value in row.details.items() if key.startswith("swd/")}
+        found |= {f"{name}_{key.removeprefix('swd/')}": value for key, value in levels.items()}
+    return found
+
+
+def values(rows):
+    """Values of rows by their names in the settings and in checkpoints, such as "fd_judge"."""
+    return {suite.value_name(row): row.value for row in rows}
+
+
+def text(rows):
+    """Values of rows in one line, those of real photos in brackets."""
+    return ", ".join(
+        f"{row.measure} {row.value:.4g}" + ("" if row.real is None else f" (real {row.real:.4g})")
+        for row in rows
+    )
+
+
+def _networks(settings, spec, measured):
+    """The judge and the Inception that measures need, each None where none does."""
+    own, judge, extractor = settings.evaluation, None, None
+    if "judge" in measured:
+        judge = judges.Judge.load(own.judge)
+        size = (settings.data.height, settings.data.width)
+        judges.check_fits(judge, size, spec, settings.data.validation, "evaluation.judge")
+    if {"fid", "kid"} & set(measured):
+        network = inception_features.inception(own.inception or None)
+        extractor = inception_features.Extractor(network, own.preset, cache=pretrained_weights.directory() / "features")
+    return judge, extractor
+
+
+def _check_sizes(settings, measured):
+    """Raises ValueError where photos are too small for a measure."""
+    side = min(settings.data.height, settings.data.width)
+    for name in measured:
+        least = _LEAST_SIDES.get(name, 0)
+        if side < least:
+            raise ValueError(
+                f"evaluation.measures is {settings.evaluation.measures}; {name} needs photos of at "
+                f"least {least} pixels a side, these are {settings.data.height}x"
+                f"{settings.data.width}; leave {name} out, or set eval_interval=0"
+            )
+
+
+def _estimation(settings, num_classes):
+    """The step that estimates statistics, as `parallel.Runner` maps it."""
+    network = registry.build(settings, num_classes).generator
+
+    def estimate(given, batch):
+        key, label = jax.random.wrap_key_data(given["key"]), batch["label"]
+        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(batch["number"])
+        z = sampling.draw_noise(settings, keys, label.shape[1:])
+        found = usis.estimate_statistics(
+            network, given["params"], given["collections"], label, z
+        )
+        return found, {}
+
+    return estimate
+
+
+def _first_batches(settings, runner):
+    """This host's part of the first training batches: label maps and their numbers."""
+    stream = input_pipeline.training(settings, 0, runner.process_index, runner.process_count)
+    found = []
+    for _ in range(STATISTICS_BATCHES):
+        label = next(stream)["label"]
+        number = runner.process_index * len(label) + np.arange(len(label), dtype=np.int32)
+        found.append({"label": label, "number": number})
+    return found

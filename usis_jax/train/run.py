@@ -1,0 +1,128 @@
+"""A training run: what it goes on from, what it needs, and how often it goes back."""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+from pathlib import Path
+
+from usis_jax.checkpoint import manager
+from usis_jax.config import settings as settings_lib
+from usis_jax.data.pipeline import input_pipeline
+from usis_jax.distributed import liveness, mesh, preemption
+from usis_jax.methods import usis
+from usis_jax.models import registry
+from usis_jax.report import reporting
+from usis_jax.runtime import compilation_cache, host_memory, trace_cache
+from usis_jax.storage import disk_errors, lock
+from usis_jax.train import loop, periodic_eval, resume
+from usis_jax.workdir import eval_records, layout, metric_writers, provenance, wandb_writer
+
+
+def train(settings, workdir, accept_config_change=False, progress=True):
+    """Trains a run to `settings.steps`, from its latest checkpoint or from the start.
+
+    The start is fresh networks, but for the generator if one was imported into `workdir`.
+
+    Args:
+        settings: Settings.
+        workdir: directory of the run; made when everything was checked.
+        accept_config_change: go on although the run was started with another config.
+        progress: show a progress bar.
+    Returns:
+        dict: workdir, start_step, step, interrupted (name of a signal or None), seconds,
+        steps_per_second, images_per_second, peak_memory_mib, metrics (last means), swd,
+        evaluation (last values by name), best_step.
+    Raises:
+        ValueError: the config does not fit the devices, or is not the one of `workdir`, or not
+            that of the generator that was imported there; another run uses `workdir`, or all its
+            checkpoints are damaged; or a measure cannot be taken.
+        FileNotFoundError: data is not prepared, or `evaluation.judge` is no judge.
+        PermissionError: `workdir` cannot be written.
+        OSError: the disk has no space for a checkpoint.
+        NotFiniteError: a loss or the state is not finite, more often than `settings.rollbacks`
+            allows; the last good checkpoint stays.
+    """
+    workdir = Path(workdir)
+    mesh.initialize()
+    runner = mesh.Runner(settings.mapping)
+    settings_lib.check_devices(settings, runner.num_devices)
+    wandb_writer.check_wandb(settings)
+    with lock.Lock(workdir) if runner.process_index == 0 else contextlib.nullcontext():
+        layout.check(settings, workdir, accept_config_change)
+        compilation_cache.use(workdir, settings.compilation_cache)
+        alone = runner.process_count == 1
+        with preemption.StopSignals(alone, liveness.leave) as stop, disk_errors.quiet():
+            for rollbacks in itertools.count():
+                try:
+                    return _train(settings, workdir, runner, stop, progress, rollbacks)
+                except loop.NotFiniteError:
+                    if rollbacks == settings.rollbacks:
+                        raise
+
+
+def _train(settings, workdir, runner, stop, progress, rollbacks):
+    """`train`, when it is known that the run may be there, after so many roll-backs of its own."""
+    spec = input_pipeline.spec(settings)
+    networks = registry.build(settings, spec.num_classes)
+    start = resume.find(settings, workdir, spec.num_classes)
+    hosts = (runner.process_index, runner.process_count)
+    order = start.progress.get("order", 0) + rollbacks
+    stream = input_pipeline.training(_in_order(settings, order), start.step, *hosts)
+    main = runner.process_index == 0
+    watch = periodic_eval.Validation(settings, spec, runner)
+    if main:
+        layout.create(workdir, settings)
+        for step in start.damaged:
+            layout.set_aside(workdir, step)
+        eval_records.drop_after(workdir, start.step)
+        provenance.note_start(workdir, start.step)
+    if mesh.smallest(start.step) != start.step:
+        raise ValueError(
+            f"the processes do not see the same checkpoints in {workdir}: process "
+            f"{runner.process_index} sees {start.step} as the newest good one; use a directory "
+            "that all hosts share, and start again"
+        )
+    best = settings.evaluation.best
+    with (
+        disk_errors.naming_faults(workdir, running=True),
+        manager.Checkpoints(workdir, settings.keep_checkpoints, best=best) as checkpoints,
+    ):
+        run = loop.Loop(
+            settings=settings,
+            workdir=workdir,
+            runner=runner,
+            spec=spec,
+            checkpoints=checkpoints,
+            validation=watch,
+            writer=metric_writers.create_writer(workdir, start.step, settings) if main else None,
+            progress=metric_writers.Progress(
+                start.step, settings.steps, settings.batch_size, progress and main
+            ),
+            report=reporting.Background(workdir) if main else None,
+            means=metric_writers.Means(start.progress.get("means")),
+            stop=stop,
+            order=order,
+            step_function=_step_function(settings, networks, spec, runner),
+        )
+        try:
+            run.announce(start, rollbacks)
+            checkpoints.check_space(start.state)
+            state, step = runner.place(start.state), start.step
+            del start  # the host's copy of the state
+            host_memory.give_back()
+            return run.run(state, stream, step)
+        finally:
+            run.close()
+
+
+def _step_function(settings, networks, spec, runner):
+    """The mapped step, or what was kept of tracing it."""
+    step = functools.partial(
+        usis.train_step, settings=settings, networks=networks, void=spec.void)
+    return trace_cache.of(step, settings, spec, runner)
+
+
+def _in_order(settings, number):
+    """Settings by whose seed the data stream draws its order; number 0 is the run's own."""
+    return dataclasses.replace(settings, seed=(settings.seed + 7919 * number) % 2**32)

@@ -1,0 +1,1 @@
+"""The work directory: its layout, metric writers, provenance, records of evaluations."""

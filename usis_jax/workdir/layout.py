@@ -1,0 +1,99 @@
+"""The directory of a run: its config, and whether another one may use it."""
+
+import shutil
+from pathlib import Path
+
+from usis_jax.config import settings as settings_lib
+from usis_jax.storage import atomic
+
+CONFIG_FILE = "config.json"
+DAMAGED_FOLDER = "damaged"
+
+# Fields that a resumed run may change: none of them touches what the state means.
+FREE_FIELDS = (
+    "steps",
+    "log_interval",
+    "sample_interval",
+    "checkpoint_interval",
+    "eval_interval",
+    "keep_checkpoints",
+    "rollbacks",
+    "mapping",
+    "compilation_cache",
+    "data.threads",
+    "data.prepared_dir",
+    "evaluation.measures",
+    "evaluation.inception",
+    "wandb.project",
+)
+
+
+def check(settings, workdir, accept_config_change=False):
+    """Checks that a directory is free, or holds a run of this config.
+
+    Raises:
+        ValueError: it holds a run of another config; the message lists the fields that differ.
+    """
+    try:
+        old = load_settings(workdir)
+    except FileNotFoundError:
+        return
+    changes = [
+        change
+        for change in settings_lib.differences(old, settings)
+        if change.split(":")[0] not in FREE_FIELDS
+    ]
+    if changes and not accept_config_change:
+        raise ValueError(
+            f"{workdir} holds a run of another config ({'; '.join(changes)}): choose another "
+            "--workdir, or pass --accept_config_change to go on with the new values"
+        )
+
+
+def create(workdir, settings):
+    """Makes the directory and puts the config in it."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        save_settings(workdir, settings)
+    except PermissionError as error:
+        raise PermissionError(f"cannot write to --workdir {workdir}: {error.strerror}") from None
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"--workdir {workdir} is a file, or lies in one") from None
+
+
+def load_settings(workdir):
+    """Reads the config of a run.
+
+    Args:
+        workdir: directory of a run.
+    Returns:
+        Settings.
+    Raises:
+        FileNotFoundError: no run was started there.
+        ValueError: the file is damaged, or of another version.
+    """
+    try:
+        text = (Path(workdir) / CONFIG_FILE).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(
+            f"{workdir} is not a work directory: it has no {CONFIG_FILE}; run usis train first"
+        ) from None
+    try:
+        return settings_lib.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
+
+
+def save_settings(workdir, settings):
+    """Writes the config of a run to `config.json`, whole or not at all."""
+    atomic.write_text(Path(workdir) / CONFIG_FILE, settings_lib.to_json(settings) + "\n")
+
+
+def set_aside(workdir, step):
+    """Moves a damaged checkpoint to the folder `damaged`, in the place of an older one there."""
+    folder = Path(workdir) / DAMAGED_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (Path(workdir) / "checkpoints" / str(step)).rename(folder / str(step))
