@@ -65,11 +65,11 @@ def batch(step, size=8):
 
 
 @functools.cache
-def mapped_step(mapped, devices):
+def mapped_step(mapped, devices, kernels=None):
     """(runner, mapped step) for settings on the first so many devices."""
     runner = mesh.Runner(mapped.mapping, jax.devices()[:devices])
     step = functools.partial(usis.train_step, settings=mapped, void=VOID,
-                             networks=registry.build(mapped, CLASSES))
+                             networks=registry.build(mapped, CLASSES, kernels=kernels))
     return runner, runner.compile(step)
 
 
