@@ -128,7 +128,7 @@ BAD_FOLDERS = {
     "missing folder": (lambda: None, ["--photos=none"], "--photos=none does not exist"),
     "folder that is a file": (
         lambda: pathlib.Path("none").write_text(""), ["--labels=none"],
-        "--labels=none does not exist or is no folder",
+        "--labels is none, which is a file; it must be a folder",
     ),
     "empty folder": (
         lambda: pathlib.Path("none").mkdir(), ["--labels=none"],
@@ -147,7 +147,7 @@ BAD_FOLDERS = {
         "there is 1 file of photos only; at least 2 must be there",
     ),
     "one folder for both": (lambda: None, ["--labels=photos"], "lie in each other"),
-    "no label maps": (lambda: None, ["--labels="], "--labels is missing"),
+    "no label maps": (lambda: None, ["--labels="], "--labels is empty (an unset shell variable?)"),
     "name that is no name": (lambda: None, ["--name=My Data"], "--name is 'My Data'; it must be"),
     "size that does not fit": (
         lambda: None, ["--height=100"], "data.height is 100; it must be a multiple of",
@@ -213,7 +213,8 @@ def test_label_spec_that_is_not_there_is_named(here, capsys, spec, words):
 
 def test_target_that_cannot_be_written_is_named(here, capsys, monkeypatch):
     (here / "prepared").write_text("a file")
-    assert "cannot write data.prepared_dir prepared: File exists" in _says(capsys, *ARGUMENTS)
+    words = "$TFDS_DATA_DIR is prepared, which is a file; it must be a folder"
+    assert words in _says(capsys, *ARGUMENTS)
 
     def denied(*args, **kwargs):
         raise PermissionError(13, "Permission denied")

@@ -13,8 +13,7 @@ from PIL import Image, ImageFile
 
 from tests.support import own_files
 from usis_jax.data.datasets import archives
-from usis_jax.data.images import decode
-from usis_jax.data.preparation import folder_layout
+from usis_jax.data.images import decode, image_files
 from usis_jax.data.specs import label_spec
 from usis_jax.interop import files, torchscript
 
@@ -215,4 +214,4 @@ def test_links_that_lead_back_are_walked_once(tmp_path):
     own_files.save(own_files.photo(), tmp_path / "photos/deep/a.png")
     for name in ("one", "two", "three"):
         (tmp_path / "photos/deep" / name).symlink_to(tmp_path / "photos")
-    assert [path.name for path in folder_layout.find_images(tmp_path / "photos")] == ["a.png"]
+    assert [path.name for path in image_files.find(tmp_path / "photos")] == ["a.png"]

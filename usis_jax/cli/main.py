@@ -15,6 +15,7 @@ import sys
 import traceback
 
 from usis_jax import __version__, errors
+from usis_jax.cli.commands import arguments as arguments_lib
 from usis_jax.cli.commands import (
     compile,
     completion,
@@ -34,6 +35,7 @@ from usis_jax.cli.commands import (
 )
 from usis_jax.display import terminal
 from usis_jax.distributed import liveness, preemption
+from usis_jax.storage import atomic
 
 # In the order of `usis --help`: first the path from data to photos, then what stands beside it.
 PATH = (prepare, train, evaluate, sample, demo)
@@ -67,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     # TensorFlow only writes files here; without these two it fills the screen with notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    terminal.show_anything()
     try:
         words, overrides = split_overrides(sys.argv[1:] if argv is None else argv)
         arguments = parser().parse_args(words)
@@ -76,7 +79,8 @@ def main(argv: list[str] | None = None) -> int:
                 "the configuration in --workdir; leave it out"
             )
         arguments.overrides = overrides
-        _check_writable(arguments.json)
+        arguments_lib.check_texts(arguments)
+        arguments_lib.check_apart(arguments)
         result = arguments.run(arguments)
         # Of several processes that work on one command the first one writes.
         if result is not None:
@@ -203,22 +207,10 @@ def _complain(text):
     print(f"{terminal.paint('usis:', 'bold', 'red', stream=sys.stderr)} {text}", file=sys.stderr)
 
 
-def _check_writable(file):
-    if file is None:
-        return
-    folder = pathlib.Path(file).absolute().parent
-    if not folder.is_dir() or pathlib.Path(file).is_dir():
-        raise ValueError(f"--json is {file}; it must be a file in a folder that exists")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"--json is {file}, and there is no permission to write there")
-
-
 def _write_json(file, result):
     if file is None:
         return
-    part = pathlib.Path(f"{file}.part")
-    part.write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
-    part.replace(file)
+    atomic.write_text(file, json.dumps(result, indent=2, default=str) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import typing
 from typing import Any, ClassVar
 
 
-def limited(default, *, at_least=None, at_most=None, below=None, choices=None):
+def limited(default, *, at_least=None, at_most=None, below=None, choices=None, path=None):
     """A dataclass field with the range that its value, or each number of a tuple, must lie in.
 
     Args:
@@ -17,11 +17,13 @@ def limited(default, *, at_least=None, at_most=None, below=None, choices=None):
       at_most: largest value allowed.
       below: value that must not be reached.
       choices: the values allowed.
+      path: of a text that names a file or folder, which of the two: a kind of `paths.of`.
 
     Returns:
       A dataclasses field that carries its limits as metadata.
     """
-    limits = {"at_least": at_least, "at_most": at_most, "below": below, "choices": choices}
+    limits = {"at_least": at_least, "at_most": at_most, "below": below, "choices": choices,
+              "path": path}
     return dataclasses.field(default=default, metadata=limits)
 
 
@@ -79,6 +81,17 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
+
+
+def paths_of(cls, prefix: str = "") -> dict[str, str]:
+    """Dotted name of each field that names a file or folder -> the kind that it must be."""
+    found = {}
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(field.type):
+            found |= paths_of(field.type, f"{prefix}{field.name}.")
+        elif field.metadata.get("path"):
+            found[prefix + field.name] = field.metadata["path"]
+    return found
 
 
 def unknown_field(name: str, known: list[str]) -> str:

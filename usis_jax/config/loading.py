@@ -9,6 +9,7 @@ import sys
 import ml_collections
 
 from usis_jax.config import constraints
+from usis_jax.storage import paths
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 
@@ -35,7 +36,7 @@ def find_config(name: str) -> pathlib.Path:
     bundled = bundled_configs()
     file = name if name.endswith(".py") else f"{name}.py"
     inside = file.removeprefix("configs/")
-    for path in (pathlib.Path(name), bundled / inside):
+    for path in (paths.of(name, "--config"), bundled / inside):
         if path.is_file():
             return path
     known = sorted(str(path.relative_to(bundled)) for path in bundled.rglob("[!_]*.py"))

@@ -37,7 +37,7 @@ class Data(Section):
     photos: str = "scenes:train"
     labels: str = "scenes:train"
     validation: str = "scenes:validation"
-    prepared_dir: str = ""
+    prepared_dir: str = limited("", path="folder")
     height: int = limited(256, at_least=4)
     width: int = limited(512, at_least=4)
     load_height: int = limited(0, at_least=0)
@@ -45,7 +45,7 @@ class Data(Section):
     flip: bool = True
     class_balance: float = limited(0.0, at_least=0, at_most=1)
     threads: int = limited(-1, at_least=-1)
-    label_spec: str = ""
+    label_spec: str = limited("", path="file")
     num_scenes: int = limited(1500, at_least=1)
     num_validation: int = limited(200, at_least=1)
 
@@ -223,8 +223,8 @@ class Evaluation(Section):
     best: str = "swd"
     photos: int = limited(200, at_least=0)
     samples: int = limited(4, at_least=2)
-    judge: str = ""
-    inception: str = ""
+    judge: str = limited("", path="folder")
+    inception: str = limited("", path="path")
     preset: str = limited("fid-published", choices=("fid-published", "fid-clean"))
 
     def __post_init__(self):

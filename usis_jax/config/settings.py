@@ -78,6 +78,10 @@ class Settings(Section):
         return max((n for n in range(1, 32) if _fits(self.data, 2 ** (n + 1))), default=1)
 
 
+PATHS = constraints.paths_of(Settings)
+"""Fields that name files or folders -> "folder", "file" or "path", as `paths.of` takes it."""
+
+
 def load(config) -> Settings:
     """Frozen, checked settings of a configuration.
 

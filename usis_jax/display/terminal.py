@@ -27,6 +27,13 @@ def has_colours(stream=None) -> bool:
         return False
 
 
+def show_anything() -> None:
+    """Lets texts be written that a stream's encoding lacks, such as é in ASCII: as \\xe9."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def paint(text: str, *styles: str, stream=None) -> str:
     """Text in styles where the stream shows colours, else as it is.
 

@@ -68,7 +68,7 @@ def disks(folders) -> list[Finding]:
     """Free space where each folder lies, or will lie; whether it can be written."""
     found = []
     for what, folder in folders:
-        place = pathlib.Path(folder).expanduser().absolute()
+        place = pathlib.Path(folder).absolute()
         while not place.exists() and place != place.parent:
             place = place.parent
         try:

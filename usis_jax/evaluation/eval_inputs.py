@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from usis_jax.checkpoint import flat_trees, manager
-from usis_jax.data.images import decode
+from usis_jax.data.images import decode, image_files
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import folder_layout
 from usis_jax.inference import label_folders, sampling
 from usis_jax.models import registry
+from usis_jax.storage import paths
 from usis_jax.workdir import layout
 
 # Painters of generators, and their weights on the devices.
@@ -103,6 +104,7 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
         FileNotFoundError: no such run, checkpoint, folder or prepared data.
         ValueError: a file cannot be used.
     """
+    workdir = paths.of(workdir, "--workdir", paths.RUN)
     generator, segmenter, discriminator = _networks(workdir, step, best)
     real, maps, paired = _validation(generator, labels, photos, sizes.photos)
     both = labels is not None and photos is not None
@@ -196,7 +198,7 @@ def _validation(generator, labels, photos, number):
     examples = input_pipeline.validation(settings, number) if labels is None or photos is None else None
     paired = examples is not None and labels is None and photos is None and examples.paired
     if labels is not None:
-        files = _spread(label_folders.list_labels(labels), number)
+        files = _spread(label_folders.list_labels(labels).values(), number)
         maps = np.stack([decode.load_label(f, *size, generator.spec) for f in files])
     else:
         maps = examples.labels
@@ -209,16 +211,19 @@ def _validation(generator, labels, photos, number):
 
 
 def _photo_files(folder):
-    if not Path(folder).is_dir():
+    folder = paths.of(folder, "--photos", paths.FOLDER)
+    if not folder.is_dir():
         raise FileNotFoundError(f"photos folder {folder} does not exist")
-    files = folder_layout.find_images(folder)
+    folder_layout.check_one_kind(folder, "photos")
+    files = image_files.by_name(folder)
     if not files:
         raise FileNotFoundError(f"photos folder {folder} has no image file")
-    return files
+    return list(files.values())
 
 
 def _spread(files, number):
     """`number` of the files, evenly over all of them; 0 for all."""
+    files = list(files)
     if not number or number >= len(files):
         return files
     return [files[i] for i in np.linspace(0, len(files) - 1, number).astype(int)]

@@ -9,10 +9,11 @@ import tempfile
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.export import model_card, onnx_model, programs, saved_model, stablehlo
 from usis_jax.inference import generator_file, sampling
-from usis_jax.storage import atomic
-from usis_jax.workdir import eval_records
+from usis_jax.storage import atomic, paths
+from usis_jax.workdir import eval_records, layout
 
 FORMATS = ("stablehlo", "saved_model", "onnx", "safetensors")
 TOLERANCE = 1e-4
@@ -44,8 +45,9 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
 
     Source: ours.
     """
-    out = pathlib.Path(out)
+    out = paths.of(out, "--out")
     _check(form, out, height or width, given, dtype)
+    _check_apart(out, workdir, scores)
     variables, meta = sampling.read(workdir, best, step)
     generator = sampling.Generator.of_meta(variables, meta)
     measured = _scores(scores, meta["step"]) if scores else _kept_scores(workdir, meta["step"])
@@ -73,6 +75,20 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
     }  # fmt: skip
 
 
+def _check_apart(out, workdir, scores):
+    """UserError where the export, or what is written beside it, would take another file's place."""
+    beside = [out.with_name(f"{out.name}.{name}") for name in ("json", "md")]
+    for path in (out, *beside):
+        if workdir is not None:
+            layout.check_not_its_own(path, "--out", workdir)
+        if scores is not None:
+            paths.check_not_an_input(path, "--out", [("--scores", scores)])
+    there = [path for path in beside if os.path.lexists(path)]
+    if there and not model_card.is_description(beside[0]):
+        raise UserError(f"--out is {out}, beside which {there[0].name} would be written, but it is "
+                        "there and not of usis export; give another name")
+
+
 def _check(form, out, sized, given, dtype):
     """ValueError where options contradict each other or `out` cannot be written."""
     if form not in FORMATS:
@@ -82,7 +98,7 @@ def _check(form, out, sized, given, dtype):
     if not os.access(out.absolute().parent, os.W_OK):
         raise PermissionError(f"--out is {out}, and there is no permission to write there")
     if form == "saved_model":
-        if out.exists() and not (out / "saved_model.pb").is_file():
+        if out.exists() and not (out.name and (out / "saved_model.pb").is_file()):
             raise ValueError(f"--out is {out}, which is there and no SavedModel; choose another")
     elif out.is_dir():
         raise ValueError(f"--out is {out}, which is a folder; {form} is a file")
@@ -149,8 +165,9 @@ def _write_folder(out, generator, size, given, values):
 
 def _scores(file, step) -> dict:
     """What `usis evaluate --json` measured of one run, in the parts that a card shows."""
+    path = paths.of(file, "--scores", paths.FILE)
     try:
-        result = _shown(json.loads(pathlib.Path(file).read_text(encoding="utf-8")))
+        result = _shown(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"--scores is {file}, which is no result of usis evaluate --workdir "
                          f"--json ({type(error).__name__}: {error})") from None

@@ -175,6 +175,15 @@ def _text(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def is_description(file) -> bool:
+    """Whether a file holds what `description` gave."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {"format", "usis_jax", "label_spec"} <= set(content)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
 def json_text(content: dict) -> str:
     """A description as the text of its file."""
     return json.dumps(content, indent=2) + "\n"

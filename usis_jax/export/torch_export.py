@@ -7,6 +7,8 @@ from usis_jax.checkpoint import flat_trees, manager, metadata
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
 from usis_jax.interop import files, torch
+from usis_jax.storage import paths
+from usis_jax.workdir import layout
 
 _PUBLISHED = {
     "generator": {"multipliers": schema.Generator().multipliers, "spade_width": 128,
@@ -43,6 +45,8 @@ def export_checkpoint(workdir, path, network: str = "generator", best: bool = Fa
 
     Source: the published state dicts.
     """
+    workdir, path = paths.of(workdir, "WORKDIR", paths.FOLDER), paths.output_file(path, "FILE")
+    layout.check_not_its_own(path, "FILE", workdir, "WORKDIR")
     files.check_name(path)
     with manager.Checkpoints(workdir, read_only=True) as checkpoints:
         meta = checkpoints.meta(step, best)

@@ -17,6 +17,7 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import builtin_specs
 from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.interop import files, recognise, torch
+from usis_jax.storage import paths
 from usis_jax.workdir import layout
 
 ARCHITECTURES = {"usis": "spade_generator", "usis-wavelet": "wavelet_generator",
@@ -53,7 +54,7 @@ def import_checkpoint(path, arch: str, out, *, dataset: str | None = None,
 
     Source: the published state dicts; sizes of the data sets as the published code has them.
     """
-    path, out = pathlib.Path(path), pathlib.Path(out)
+    path, out = paths.of(path, "FILE", paths.FILE), paths.of(out, "--out")
     check_free(out)
     kind = ARCHITECTURES[arch]
     arrays = recognise.choose(files.read(path), kind, path)
@@ -79,7 +80,7 @@ def import_checkpoint(path, arch: str, out, *, dataset: str | None = None,
 
 def check_free(out) -> None:
     """Raises FileExistsError or NotADirectoryError unless `out` is free or an empty folder."""
-    out = pathlib.Path(out)
+    out = paths.of(out, "--out")
     if out.is_dir() and any(out.iterdir()):
         raise FileExistsError(f"--out {out} is not empty; choose another folder")
     if out.exists() and not out.is_dir():

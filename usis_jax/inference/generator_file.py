@@ -16,7 +16,7 @@ from usis_jax.inference import pretrained
 from usis_jax.interop import safetensors
 from usis_jax.interop.pickles import BadFile
 from usis_jax.models import registry
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, paths
 
 SUFFIX = ".safetensors"
 DTYPES = ("float32", "float16")
@@ -65,7 +65,7 @@ def read(path=None, best: bool = False, step: int | None = None) -> tuple[dict, 
       FileNotFoundError: there is no such file.
       ValueError: it is damaged, of another program, or of another step than asked for.
     """
-    path = pretrained.FILE if path is None else pathlib.Path(path)
+    path = pretrained.FILE if path is None else paths.of(path, "the file of weights", paths.FILE)
     meta = _meta(safetensors.metadata(path), path)
     with path.open("rb") as file:
         arrays = safetensors.read(file, path)

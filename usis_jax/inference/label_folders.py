@@ -1,5 +1,6 @@
 """Painting folders of label maps."""
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -7,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from usis_jax.data.images import decode
+from usis_jax.data.images import decode, image_files
+from usis_jax.data.preparation import folder_layout
 from usis_jax.display import image_grid
 from usis_jax.distributed import padding
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, paths
 
 _SHEET_ROWS = 24
-_LABEL_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_size=8):
     """Paints every label map of a folder: NAME_0.png, NAME_1.png, ... and contact_sheet.png.
+
+    Maps in folders of the folder, such as train/ and val/, give photos in folders of these names.
 
     Files appear in `out_dir` all at once, after everything was painted.
 
@@ -37,18 +40,19 @@ def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_s
     """
     if num_samples < 1 or seed < 0:
         raise ValueError(f"num_samples={num_samples} must be at least 1 and seed={seed} at least 0")
-    files = list_labels(labels_dir)
+    named, out = list_labels(labels_dir), paths.of(out_dir, "--out", paths.FOLDER)
+    paths.check_not_an_input(out, "--out", [("--labels", labels_dir)])
+    targets, files = _targets(named, num_samples, labels_dir, out), list(named.values())
     height, width = generator.settings.data.height, generator.settings.data.width
     labels = np.stack([decode.load_label(f, height, width, generator.spec) for f in files])
-    out = Path(out_dir)
     temporary = _temporary_beside(out)
     try:
-        shown = _paint_all(generator, labels, files, temporary, num_samples, seed, batch_size)
+        shown = _paint_all(generator, labels, targets, temporary, seed, batch_size)
         titled = image_grid.sample_columns(generator.spec, labels[: shown.shape[1]], shown)
         atomic.write_png(temporary / "contact_sheet.png", image_grid.grid(titled))
-        names = sorted(path.name for path in temporary.iterdir())
-        out.mkdir(parents=True, exist_ok=True)
+        names = sorted([*itertools.chain(*targets), "contact_sheet.png"])
         for name in names:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary / name, out / name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -65,35 +69,42 @@ def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_s
 
 
 def list_labels(labels_dir):
-    """Lists the label maps of a folder, sorted by name.
+    """Lists the label maps of a folder, at any depth.
 
+    Returns:
+        dict of name (path inside the folder without suffix) -> Path, in the order of the paths.
     Raises:
         FileNotFoundError: no folder, or no label map in it.
         ValueError: two files would give photos of the same name.
     """
-    folder = Path(labels_dir)
+    folder = paths.of(labels_dir, "--labels", paths.FOLDER)
     if not folder.is_dir():
-        raise FileNotFoundError(f"labels folder {labels_dir} does not exist")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _LABEL_FILES)
-    if not files:
-        raise FileNotFoundError(f"labels folder {labels_dir} has no label map (PNG with class ids)")
-    seen = {}
-    for path in files:
-        if path.stem in seen:
-            raise ValueError(f"{path} and {seen[path.stem]} have the same name; rename one")
-        seen[path.stem] = path
-    return files
+        raise FileNotFoundError(f"labels folder {folder} does not exist")
+    folder_layout.check_one_kind(folder, "labels")
+    named = image_files.by_name(folder)
+    if not named:
+        raise FileNotFoundError(f"labels folder {folder} has no label map (PNG with class ids)")
+    return named
 
 
-def _paint_all(generator, labels, files, folder, num_samples, seed, batch_size):
+def _targets(named, num_samples, labels_dir, out):
+    """For each label map the files of its photos, relative to `out`; none may be a label map."""
+    targets = [[f"{name}_{n}.png" for n in range(num_samples)] for name in named]
+    if paths.is_inside(labels_dir, out):
+        for name in itertools.chain(*targets):
+            paths.check_not_an_input(out / name, "--out", [("--labels", labels_dir)])
+    return targets
+
+
+def _paint_all(generator, labels, targets, folder, seed, batch_size):
     """Paints and saves all maps; returns the first ones' photos uint8 [N, rows, H, W, 3]."""
-    batch_size = min(batch_size, len(files))
+    batch_size, num_samples = min(batch_size, len(targets)), len(targets[0])
     shown = []
     for start, batch, count in padding.batches(labels, batch_size):
         photos = generator(batch, seed, num_samples, first=start)[:, :count]
-        for i, path in enumerate(files[start : start + count]):
-            for n in range(num_samples):
-                atomic.write_png(folder / f"{path.stem}_{n}.png", photos[n, i])
+        for i, names in enumerate(targets[start : start + count]):
+            for n, name in enumerate(names):
+                atomic.write_png(folder / name, photos[n, i])
         if start < _SHEET_ROWS:
             shown.append(photos)
     return np.concatenate(shown, axis=1)[:, :_SHEET_ROWS]

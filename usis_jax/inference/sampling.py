@@ -15,6 +15,7 @@ from usis_jax.inference import photo_array as photos_lib
 from usis_jax.layers import spectral
 from usis_jax.models import registry
 from usis_jax.ops import latents
+from usis_jax.storage import paths
 from usis_jax.workdir import layout
 
 
@@ -127,6 +128,7 @@ class Generator:
         """
         data = self.settings.data
         size = (height or data.height, width or data.width)
+        path = paths.of(path, "path", paths.FILE)
         return decode.load_label(path, *size, self.spec).astype(np.int32)
 
     def _checked(self, label):
@@ -158,6 +160,8 @@ def read(workdir, best=False, step=None):
     Returns:
         (variables, meta): nested dicts of arrays, and the dict of `checkpoint_meta`.
     """
+    if workdir is not None:
+        workdir = paths.of(workdir, "--workdir", paths.RUN)
     if generator_file.is_file(workdir):
         return generator_file.read(workdir, best, step)
     layout.load_settings(workdir)

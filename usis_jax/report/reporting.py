@@ -7,7 +7,8 @@ from pathlib import Path
 
 from usis_jax.diagnostics import rules
 from usis_jax.report import contents, pictures
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, paths
+from usis_jax.workdir import layout
 
 FILE = "report.html"
 _PAGE = Path(__file__).parent / "page"
@@ -26,7 +27,12 @@ def write(workdir, out=None):
         ValueError: its config cannot be used.
         OSError: the file cannot be written.
     """
-    out = Path(out) if out else Path(workdir) / FILE
+    workdir = paths.of(workdir, "--workdir", paths.FOLDER)
+    if out is not None:
+        out = paths.output_file(out, "--out")
+        layout.check_not_its_own(out, "--out", workdir)
+    else:
+        out = workdir / FILE
     found = contents.collect(workdir)
     found["frames"], faults = pictures.frames(workdir)
     found["notes"] += faults

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from usis_jax.data.images import decode, image_files
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.scenes import render
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic
 
 _SEEDS = (7, 21, 35, 4, 12, 28)
@@ -37,6 +39,7 @@ def write(generator, out):
     Returns:
         Path of that folder.
     Raises:
+        UserError: other label maps lie there, or these, changed since.
         ValueError: no map has only classes that files can name.
         PermissionError: it cannot be written.
     """
@@ -50,13 +53,28 @@ def write(generator, out):
     maps = [(name, label) for name, label in maps if label.min() >= 0]
     if not maps:
         raise ValueError("no label map can be drawn for this generator; give --labels=DIR")
+    files = {folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png": label.astype(np.uint8)
+             for name, label in maps}  # fmt: skip
+    _check_only(files, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, label in maps:
-        picture = Image.fromarray(label.astype(np.uint8), "L")
+    for path, label in files.items():
+        picture = Image.fromarray(label, "L")
         picture.putpalette(palette.tobytes())
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
-        atomic.write_with(folder / f"{stem}.png", lambda file, p=picture: p.save(file, "PNG"))
+        atomic.write_with(path, lambda file, p=picture: p.save(file, "PNG"))
     return folder
+
+
+def _check_only(files, folder):
+    """UserError where a folder has other label maps than those that would be written."""
+    for path in image_files.find(folder) if folder.is_dir() else ():
+        try:
+            same = np.array_equal(files.get(path), decode.open_image(path, "label map"))
+        except ValueError:
+            same = False
+        if not same:
+            raise UserError(f"{path} is not a label map that usis sample begins with, or was "
+                            f"changed; paint those there with --labels={folder}, or give another "
+                            "--out")
 
 
 def _held_out(generator, number):

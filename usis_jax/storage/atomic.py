@@ -9,6 +9,14 @@ import numpy as np
 from PIL import Image
 
 
+def is_stream(path) -> bool:
+    """Whether a path is a device, a pipe or an open file of a process, such as /dev/stdout."""
+    place = os.path.abspath(path)
+    if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):
+        return True
+    return os.path.exists(place) and not (os.path.isfile(place) or os.path.isdir(place))
+
+
 def write_text(path, text):
     """Writes a text file."""
     with _replacing(path) as file:
@@ -30,8 +38,15 @@ def write_with(path, write):
 
 @contextlib.contextmanager
 def _replacing(path):
-    """A temporary file beside `path` that takes its place at the end, or vanishes on an error."""
+    """A temporary file beside `path` that takes its place at the end, or vanishes on an error.
+
+    Of a device or a pipe, the device itself.
+    """
     path = Path(path)
+    if is_stream(path):  # a temporary file would take the device's place
+        with open(path, "ab") as file:
+            yield file
+        return
     mask = os.umask(0)
     os.umask(mask)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-from pathlib import Path
 
 from usis_jax.checkpoint import manager
 from usis_jax.config import settings as settings_lib
@@ -14,7 +13,7 @@ from usis_jax.methods import usis
 from usis_jax.models import registry
 from usis_jax.report import reporting
 from usis_jax.runtime import compilation_cache, host_memory, trace_cache
-from usis_jax.storage import disk_errors, lock
+from usis_jax.storage import disk_errors, lock, paths
 from usis_jax.train import loop, periodic_eval, resume
 from usis_jax.workdir import eval_records, layout, metric_writers, provenance, wandb_writer
 
@@ -43,7 +42,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
         NotFiniteError: a loss or the state is not finite, more often than `settings.rollbacks`
             allows; the last good checkpoint stays.
     """
-    workdir = Path(workdir)
+    workdir = paths.of(workdir, "--workdir", paths.FOLDER)
     mesh.initialize()
     runner = mesh.Runner(settings.mapping)
     settings_lib.check_devices(settings, runner.num_devices)

@@ -4,10 +4,16 @@ import shutil
 from pathlib import Path
 
 from usis_jax.config import settings as settings_lib
-from usis_jax.storage import atomic
+from usis_jax.errors import UserError
+from usis_jax.storage import atomic, paths
 
 CONFIG_FILE = "config.json"
 DAMAGED_FOLDER = "damaged"
+# What training writes and a run needs or shows; nothing else may be written there. The report is
+# missing, since it can be written anew at any time.
+OWN = (CONFIG_FILE, DAMAGED_FOLDER, "checkpoints", "samples", "evaluations", "tensorboard",
+       "compilation_cache", "environment.json", "metrics.jsonl", "losses.png", "lock",
+       "wandb_id.txt")
 
 # Fields that a resumed run may change: none of them touches what the state means.
 FREE_FIELDS = (
@@ -33,21 +39,47 @@ def check(settings, workdir, accept_config_change=False):
 
     Raises:
         ValueError: it holds a run of another config; the message lists the fields that differ.
+        UserError: a file or folder of it is a link to nothing.
     """
+    for own in OWN:  # each may be a link to another disk
+        paths.of(Path(workdir) / own, "--workdir")
     try:
         old = load_settings(workdir)
     except FileNotFoundError:
         return
+    kept = FREE_FIELDS + tuple(name for name in settings_lib.PATHS if _same(old, settings, name))
     changes = [
         change
         for change in settings_lib.differences(old, settings)
-        if change.split(":")[0] not in FREE_FIELDS
+        if change.split(":")[0] not in kept
     ]
     if changes and not accept_config_change:
         raise ValueError(
             f"{workdir} holds a run of another config ({'; '.join(changes)}): choose another "
             "--workdir, or pass --accept_config_change to go on with the new values"
         )
+
+
+def check_not_its_own(path, name, workdir, workdir_name="--workdir"):
+    """Refuses to write over what belongs to a run.
+
+    Args:
+        path: file or folder to write.
+        name: of it, for the message.
+        workdir: directory of the run, or a file of weights.
+        workdir_name: of that, for the message.
+    Raises:
+        UserError: the path is the directory, or one of the files and folders that training writes.
+    """
+    if paths.real(path) == paths.real(workdir):
+        raise UserError(f"{name} is {path}, the same as {workdir_name}; give another place")
+    paths.check_not_an_input(path, name, [(workdir_name, Path(workdir) / own) for own in OWN])
+
+
+def _same(old, new, name):
+    """Whether a field names the same file, be it relative in one of two settings."""
+    a, b = (settings_lib.flatten(settings)[name] for settings in (old, new))
+    return bool(a and b) and paths.real(a) == paths.real(b)
 
 
 def create(workdir, settings):

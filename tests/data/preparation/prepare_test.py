@@ -208,7 +208,7 @@ def test_rubbish_of_a_killed_run_is_removed(tmp_path, source):
 
 def test_target_that_cannot_be_written_is_named(tmp_path, source):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot write data\.prepared_dir .*file/out: Not a dir"):
+    with pytest.raises(ValueError, match=r"data\.prepared_dir is .*file/out, but .* is a file"):
         _prepare(_settings(tmp_path / "file" / "out"), source)
 
 

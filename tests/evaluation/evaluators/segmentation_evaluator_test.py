@@ -197,7 +197,7 @@ def test_folder_that_cannot_be_written_is_found_before_training(out, tmp_path, m
     with pytest.raises(PermissionError, match="no permission to write --out"):
         train_evaluator.train_judge(paired_data.settings(out), tmp_path / "a" / "b")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match="lies in a file"):
+    with pytest.raises(ValueError, match="is a file, so nothing can lie in it"):
         train_evaluator.train_judge(paired_data.settings(out), tmp_path / "file" / "b")
 
 

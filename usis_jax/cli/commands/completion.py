@@ -94,10 +94,9 @@ def _say_kinds(parser, shtab):
         if "--config.field" in action.option_strings:
             action.help = argparse.SUPPRESS
             _add_fields(parser)
-        elif action.metavar == "FILE":
-            action.complete = shtab.FILE
-        elif action.metavar == "DIR":
-            action.complete = shtab.DIRECTORY
+        elif isinstance(action, arguments.PathOption):
+            folder = action.metavar in ("DIR", "WORKDIR")
+            action.complete = shtab.DIRECTORY if folder else shtab.FILE
 
 
 def _add_fields(parser):

@@ -11,7 +11,7 @@ def add(commands) -> None:
     parser = arguments.command(
         commands, "demo", run, "paint in the browser with a trained generator"
     )
-    parser.add_argument("--workdir", metavar="DIR", help=arguments.WORKDIR)
+    arguments.add_path(parser, "--workdir", arguments.RUN, metavar="DIR", help=arguments.WORKDIR)
     arguments.add_step(parser)
     parser.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1",

@@ -15,9 +15,10 @@ def add(commands) -> None:
         commands, "doctor", run, "say what is installed and found here, and what is wrong",
         "exit codes: 0 nothing is wrong, 1 something is. Notes are no faults.",
     )  # fmt: skip
-    parser.add_argument("--workdir", metavar="DIR", help="look at this run, too")
-    parser.add_argument(
-        "--data_dir", metavar="DIR",
+    arguments.add_path(parser, "--workdir", arguments.PLACE, metavar="DIR",
+                       help="look at this run, too")
+    arguments.add_path(
+        parser, "--data_dir", arguments.PLACE, metavar="DIR",
         help="look for data in this folder, too: prepared, or to be prepared",
     )  # fmt: skip
 
@@ -115,7 +116,7 @@ def _prepared_dir():
 def _source(values):
     from usis_jax.doctor import holdings
 
-    return holdings.source(pathlib.Path(values.data_dir).expanduser())
+    return holdings.source(pathlib.Path(values.data_dir))
 
 
 def _weights():
@@ -128,7 +129,7 @@ def _weights():
 def _work_directory(values):
     from usis_jax.doctor import holdings
 
-    return holdings.run(pathlib.Path(values.workdir).expanduser())
+    return holdings.run(pathlib.Path(values.workdir))
 
 
 def _without_fault(part, look):

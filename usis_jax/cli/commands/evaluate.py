@@ -12,27 +12,33 @@ def add(commands) -> None:
     parser = arguments.command(
         commands, "evaluate", run, "measure painted photos, with real ones beside them"
     )
-    parser.add_argument("--workdir", metavar="DIR", help="folder that usis train wrote")
-    parser.add_argument(
-        "--compare", metavar="DIR", nargs="+", help="several such folders, side by side"
+    arguments.add_path(parser, "--workdir", arguments.RUN_FOLDER, metavar="DIR",
+                       help="folder that usis train wrote")
+    arguments.add_path(
+        parser, "--compare", arguments.RUN_FOLDER, metavar="DIR", nargs="+",
+        help="several such folders, side by side"
     )
     arguments.add_step(parser)
-    parser.add_argument(
-        "--labels", metavar="DIR", help="label maps to paint (default: the run's validation data)"
+    arguments.add_path(
+        parser, "--labels", arguments.INPUT_FOLDER, metavar="DIR",
+        help="label maps to paint (default: the run's validation data)"
     )
-    parser.add_argument(
-        "--photos", metavar="DIR", help="real photos (default: the run's validation data)"
+    arguments.add_path(
+        parser, "--photos", arguments.INPUT_FOLDER, metavar="DIR",
+        help="real photos (default: the run's validation data)"
     )
-    parser.add_argument(
-        "--judge", metavar="DIR|NAME",
+    arguments.add_path(
+        parser, "--judge", arguments.INPUT, metavar="DIR|NAME",
         help="folder that usis train-judge wrote: mIoU, FD-judge; or a published segmenter: "
         "drn-d-105, drn-d-105-ms, deeplabv2-resnet101-msc, upernet101",
     )  # fmt: skip
-    parser.add_argument(
-        "--judge_weights", metavar="FILE", nargs="+", help="weights of a published segmenter"
+    arguments.add_path(
+        parser, "--judge_weights", arguments.INPUT_FILE, metavar="FILE", nargs="+",
+        help="weights of a published segmenter"
     )
-    parser.add_argument(
-        "--inception", metavar="PATH", help="file or folder with the weights of the FID's network "
+    arguments.add_path(
+        parser, "--inception", arguments.INPUT, metavar="PATH",
+        help="file or folder with the weights of the FID's network "
         "(default: what usis get-weights inception keeps; without it no FID and KID)",
     )
     parser.add_argument(
@@ -58,8 +64,10 @@ def add(commands) -> None:
         "--controls", action="store_true", help="measure what a person puts in order at a glance "
         "too: an untrained generator, blurred photos, label maps in flat colours",
     )  # fmt: skip
-    parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
-    parser.add_argument("--plot", metavar="FILE", help="draw the spectra as a PNG")
+    arguments.add_path(parser, "--markdown", arguments.OUTPUT_FILE, metavar="FILE",
+                       help="write the table as Markdown")
+    arguments.add_path(parser, "--plot", arguments.OUTPUT_PICTURE, metavar="FILE",
+                       help="draw the spectra as a PNG")
 
 
 def run(values) -> dict | None:

@@ -12,14 +12,15 @@ def add(commands) -> None:
         "Beside FILE stand FILE.json, which describes it to programs, and FILE.md, a model card. "
         "docs/exporting.md\nhas a script for each format.",
     )  # fmt: skip
-    parser.add_argument("--workdir", metavar="DIR", help=arguments.WORKDIR)
+    arguments.add_path(parser, "--workdir", arguments.RUN, metavar="DIR", help=arguments.WORKDIR)
     parser.add_argument(
         "--format", required=True, choices=_FORMATS,
         help="stablehlo (JAX), saved_model (TensorFlow), onnx (onnxruntime and others) or "
         "safetensors (weights with their configuration)",
     )  # fmt: skip
-    parser.add_argument(
-        "--out", metavar="FILE", required=True, help="file to write; for saved_model a folder"
+    arguments.add_path(
+        parser, "--out", arguments.OUTPUT, metavar="FILE", required=True,
+        help="file to write; for saved_model a folder"
     )
     arguments.add_step(parser)
     arguments.add_size(parser, "{side} of photos (default: that of training)")
@@ -32,8 +33,9 @@ def add(commands) -> None:
         "--dtype", choices=("float32", "float16"), default="float32",
         help="of the parameters in safetensors (default float32)",
     )
-    parser.add_argument(
-        "--scores", metavar="FILE", help="what usis evaluate --json wrote, for the model card "
+    arguments.add_path(
+        parser, "--scores", arguments.INPUT_FILE, metavar="FILE",
+        help="what usis evaluate --json wrote, for the model card "
         "(default: what the work directory keeps of it)",
     )  # fmt: skip
 

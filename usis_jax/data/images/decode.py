@@ -133,6 +133,8 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
         reason = re.sub(r" *(<_io\.BytesIO[^>]*>|'.*')$", "", str(error)) or type(error).__name__
         if on_disk and os.path.isfile(path) and not os.path.getsize(path):
             reason = "it is empty"
+        if on_disk and os.path.islink(path) and not os.path.exists(path):
+            reason = f"it is a link to {os.readlink(path)}, which is not there"
         raise ValueError(f"{path}: {what} does not decode ({reason})") from error
     return image
 

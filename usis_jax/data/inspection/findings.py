@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import unicodedata
 
 from usis_jax.data.inspection.draft_spec import Draft
 from usis_jax.data.inspection.label_files import Labels, channels
@@ -106,21 +107,31 @@ def of_labels(labels: Labels, draft: Draft | None, spec: LabelSpec | None) -> li
 def of_pairs(photos: Photos, labels: Labels) -> tuple[int, list[Finding]]:
     """Number of photos that have the name of a label map, and findings on those pairs."""
     sizes = [
-        {name.rpartition(".")[0]: size for name, size in part.sizes.items()}
+        {unicodedata.normalize("NFC", name.rpartition(".")[0]): size
+         for name, size in part.sizes.items()}
         for part in (photos, labels)
-    ]
+    ]  # fmt: skip
     shared = sizes[0].keys() & sizes[1].keys()
     other = sorted(
         n for n in shared
         if sizes[0][n][0] * sizes[1][n][1] != sizes[0][n][1] * sizes[1][n][0]
     )  # fmt: skip
-    if not other:
-        return len(shared), []
-    text = (
-        "have the name of a label map of other proportions; both are stretched to the size of "
-        "training, so measuring on these pairs is off"
-    )
-    return len(shared), [_of_files("warning", "photos", "pair_proportions", text, other)]
+    found = []
+    if other:
+        text = (
+            "have the name of a label map of other proportions; both are stretched to the size of "
+            "training, so measuring on these pairs is off"
+        )
+        found.append(_of_files("warning", "photos", "pair_proportions", text, other))
+    folded = {name.casefold() for name in sizes[1].keys() - shared}
+    nearly = sorted(name for name in sizes[0].keys() - shared if name.casefold() in folded)
+    if nearly:
+        text = (
+            "have the name of a label map but for capital letters, so they do not count as its "
+            "pair; give both the same name if they belong together"
+        )
+        found.append(_of_files("note", "photos", "pair_capitals", text, nearly))
+    return len(shared), found
 
 
 def _unreadable(kind: str, problems: list[str]) -> list[Finding]:

@@ -8,7 +8,7 @@ import time
 
 import tqdm
 
-from usis_jax.data.images import decode
+from usis_jax.data.images import decode, image_files
 from usis_jax.data.inspection import (
     draft_spec,
     folder_report,
@@ -22,7 +22,7 @@ from usis_jax.data.inspection import (
 )
 from usis_jax.data.preparation import folder_layout
 from usis_jax.data.specs import label_spec
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, paths
 
 PHOTO_FOLDERS = ("photos", "images", "photo", "image", "imgs", "img")
 LABEL_FOLDERS = ("labels", "label", "masks", "mask", "annotations", "segmentation", "gt")
@@ -72,7 +72,7 @@ def inspect(
     draft_path, picture_path = _targets(folders, out, picture)
     sums = _scan(folders, progress)
     there, there_path = _spec_there(folders)
-    name = str((folders.around or folders.labels or folders.photos).resolve())
+    name = str(paths.real(folders.around or folders.labels or folders.photos))
     draft = draft_spec.make(sums["labels"], name) if sums["labels"] else None
     pairs, findings = findings_lib.of_all(sums["photos"], sums["labels"], draft, there)
     findings = _of_layout(folders) + findings
@@ -97,7 +97,7 @@ def inspect(
 def find_folders(folder=None, photos=None, labels=None) -> Folders:
     """Decides which folders hold photos and label maps; see `inspect`."""
     given = {
-        name: pathlib.Path(path).expanduser() if path else None
+        name: None if path is None else paths.of(path, name, paths.FOLDER)
         for name, path in (("DIR", folder), ("--photos", photos), ("--labels", labels))
     }
     for name, path in given.items():
@@ -118,7 +118,7 @@ def find_folders(folder=None, photos=None, labels=None) -> Folders:
             around = None
             photos, labels = (folder, None) if not holds_labels(folder) else (None, folder)
     for kind, path in (("photos", photos), ("label maps", labels)):
-        if path and not folder_layout.find_images(path):
+        if path and not image_files.find(path):
             raise FileNotFoundError(f"{path} has no image files; it must hold {kind}")
     folder_layout.check_apart(photos, labels)
     return Folders(photos, labels, around)
@@ -126,14 +126,14 @@ def find_folders(folder=None, photos=None, labels=None) -> Folders:
 
 def holds_labels(folder: pathlib.Path) -> bool:
     """Whether a folder's files look like label maps; ValueError if some do and others do not."""
-    paths = folder_layout.find_images(folder)
-    if not paths:
+    files = image_files.find(folder)
+    if not files:
         raise FileNotFoundError(
             f"{folder} has no image files, and no folder photos/ or labels/; say where they are "
             "with --photos=DIR and --labels=DIR"
         )
     like = {True: [], False: []}
-    for path in paths[:: -(-len(paths) // _LOOKED_AT)]:
+    for path in files[:: -(-len(files) // _LOOKED_AT)]:
         try:
             distinct, share = label_files.variety(decode.open_image(path, "file"))
         except ValueError:
@@ -153,11 +153,14 @@ def _targets(folders: Folders, out, picture) -> tuple[pathlib.Path, pathlib.Path
     if out is None:
         out = (folders.around or root) / label_spec.FILE_NAMES[0]
     if picture is None:
-        beside = root.resolve()
+        beside = paths.real(root)
         picture = beside.parent / f"{beside.name}_inspect.png"
         if folders.around:
             picture = folders.around / "inspect.png"
-    out, picture = pathlib.Path(out), pathlib.Path(picture)
+    out, picture = paths.of(out, "--out"), paths.of(picture, "--picture")
+    inputs = [(f"--{kind}", path) for kind in ("photos", "labels")
+              if (path := getattr(folders, kind))]
+    paths.check_not_an_input(picture, "--picture", inputs)
     if out.suffix not in (".toml", ".yaml", ".yml", ".json"):
         raise ValueError(f"--out is {out}; its name must end in .toml, .yaml, .yml or .json")
     if picture.suffix.lower() != ".png":
@@ -176,7 +179,7 @@ def _scan(folders: Folders, progress: bool) -> dict:
         "photos": (folders.photos, photo_files.Photos, photo_files.read),
         "labels": (folders.labels, label_files.Labels, label_files.read),
     }
-    files = {kind: folder_layout.find_images(root) if root else [] for kind, (root, *_) in kinds.items()}
+    files = {kind: image_files.find(root) if root else [] for kind, (root, *_) in kinds.items()}
     sums = {}
     total = sum(map(len, files.values()))
     with tqdm.tqdm(total=total, disable=not progress, unit="file", desc="inspect") as bar:
@@ -190,11 +193,8 @@ def _scan(folders: Folders, progress: bool) -> dict:
 
 def _spec_there(folders: Folders):
     """Label spec that lies beside the label maps already, and its path; (None, None) without."""
-    for folder in (folders.labels, folders.labels and folders.labels.resolve().parent):
-        for name in label_spec.FILE_NAMES:
-            if folder and (folder / name).is_file():
-                return label_spec.LabelSpec.load(folder / name), folder / name
-    return None, None
+    file = folders.labels and folder_layout.spec_beside(folders.labels)
+    return (label_spec.LabelSpec.load(file), file) if file else (None, None)
 
 
 def _of_layout(folders: Folders) -> list[findings_lib.Finding]:

@@ -6,6 +6,7 @@ import pathlib
 from usis_jax.config import schema
 from usis_jax.data.preparation import folder_layout, locations, sources
 from usis_jax.data.specs import label_spec, spec_mapping
+from usis_jax.storage import paths
 
 
 def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
@@ -50,8 +51,9 @@ def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) ->
         maps to train with and to validate with have other classes.
     """
     wanted = needed(settings)
+    _check_target(settings, data_dir, own)
     names = {name for name, _, _ in wanted} - ({"scenes", own.name} if own else {"scenes"})
-    where = data_dir and sources.Sources(pathlib.Path(data_dir).expanduser(), names)
+    where = data_dir and sources.Sources(paths.of(data_dir, "--data_dir", paths.FOLDER), names)
     plans = []
     for (name, kind, size), splits in wanted.items():
         plan = _target(settings, name, kind, size)
@@ -71,6 +73,22 @@ def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) ->
         plans.append(plan)
     _check_classes(settings, plans)
     return plans
+
+
+def _check_target(settings, data_dir, own) -> None:
+    """UserError where prepared data would lie among the files that it is made of."""
+    target, inputs = locations.directory(settings), []
+    if own:
+        inputs += [(f"--{kind}", root) for kind, root in own.roots.items()]
+    if data_dir:
+        data_dir = paths.of(data_dir, "--data_dir", paths.FOLDER)
+        names = [data_dir, *(data_dir / name for name, _, _ in needed(settings))]
+        roots = [root for root in names if root.is_dir()]
+        inputs += [("--data_dir", found) for root in roots for kind in folder_layout.FOLDERS
+                   if (found := folder_layout.kind_folder(root, kind))]
+        if paths.real(target) == paths.real(data_dir):
+            inputs.append(("--data_dir", data_dir))
+    paths.check_not_an_input(target, "data.prepared_dir", inputs)
 
 
 def _check_classes(settings, plans: list[dict]) -> None:

@@ -8,7 +8,10 @@ import hashlib
 import os
 import pathlib
 
+from usis_jax.data.images import image_files
 from usis_jax.data.specs import label_spec
+from usis_jax.errors import UserError
+from usis_jax.storage import paths
 
 SPLITS = {
     "train": "train",
@@ -20,8 +23,6 @@ SPLITS = {
     "testing": "test",
 }
 FOLDERS = {"photos": ("photos", "images"), "labels": ("labels",)}
-LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
-LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".jp2")
 
 
 def list_files(source, kind: str) -> dict[str, dict[str, pathlib.Path]]:
@@ -38,7 +39,7 @@ def list_files(source, kind: str) -> dict[str, dict[str, pathlib.Path]]:
       FileNotFoundError: the folder or its photos/ or labels/ is missing.
       ValueError: it is empty, mixes layouts, or two files have one name.
     """
-    return split_files(_kind_folder(pathlib.Path(source).expanduser(), kind), kind)
+    return split_files(_kind_folder(paths.of(source, "data folder"), kind), kind)
 
 
 def split_files(root: pathlib.Path, kind: str) -> dict[str, dict[str, pathlib.Path]]:
@@ -57,16 +58,14 @@ def split_files(root: pathlib.Path, kind: str) -> dict[str, dict[str, pathlib.Pa
     """
     if not root.is_dir():
         raise FileNotFoundError(f"folder of {kind} {root} does not exist or is no folder")
-    entries = sorted(p for p in root.iterdir() if not p.name.startswith("."))
+    check_one_kind(root, kind)
+    entries = sorted(p for p in root.iterdir() if not image_files.is_hidden(p.name))
     folders = [p for p in entries if p.is_dir()]
     named = [p for p in folders if p.name.lower() in SPLITS]
     if not named:
-        paths = find_images(root)
-        if not paths:
-            raise ValueError(f"{root} has no image files; it must hold {kind}")
-        return {"train": _by_name(root, paths)}
-    stray = [p for p in entries if p.is_file() and is_image(p)]
-    stray += [p for p in folders if p not in named and find_images(p)]
+        return {"train": _by_name(root, kind)}
+    stray = [p for p in entries if p.is_file() and image_files.is_image(p)]
+    stray += [p for p in folders if p not in named and image_files.find(p)]
     if stray:
         raise ValueError(
             f"{root} has {stray[0].name} beside the split folder {named[0].name}/; keep all "
@@ -77,45 +76,32 @@ def split_files(root: pathlib.Path, kind: str) -> dict[str, dict[str, pathlib.Pa
         split = SPLITS[folder.name.lower()]
         if split in splits:
             raise ValueError(f"{root} has two folders of the split {split}; keep one of them")
-        paths = find_images(folder)
-        if not paths:
-            raise ValueError(f"{folder} has no image files; it must hold {kind}")
-        splits[split] = _by_name(folder, paths)
+        splits[split] = _by_name(folder, kind)
     return splits
-
-
-def find_images(root) -> list[pathlib.Path]:
-    """Image files of a folder at any depth, sorted; hidden files and folders are left out.
-
-    Links are followed, each folder once.
-    """
-    found, seen = [], set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder)
-        if place in seen:  # links that lead back would be walked for ever
-            folders.clear()
-            continue
-        seen.add(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [pathlib.Path(folder, name) for name in files]
-    return sorted(path for path in found if is_image(path))
 
 
 def check_apart(photos, labels) -> None:
     """ValueError where a folder of photos and one of label maps are one, or one is in the other."""
     if photos is None or labels is None:
         return
-    a, b = pathlib.Path(photos).resolve(), pathlib.Path(labels).resolve()
-    if a == b or a in b.parents or b in a.parents:
+    if paths.is_inside(photos, labels) or paths.is_inside(labels, photos):
         raise ValueError(
             f"photos in {photos} and label maps in {labels} lie in each other; each must have a "
             "folder of its own"
         )
 
 
-def is_image(path: pathlib.Path) -> bool:
-    """Whether a file's name is that of a picture that is not hidden."""
-    return not path.name.startswith(".") and path.suffix.lower() in LOSSLESS + LOSSY
+def spec_beside(labels) -> pathlib.Path | None:
+    """File of the label spec in a folder of label maps, or around it; None where there is none.
+
+    Of a folder that is a link, it may lie beside the link as well as beside what it leads to.
+    """
+    labels = pathlib.Path(os.path.abspath(labels))
+    for folder in (labels, labels.parent, paths.real(labels).parent):
+        for name in label_spec.FILE_NAMES:
+            if (folder / name).is_file():
+                return folder / name
+    return None
 
 
 def find_spec(source) -> label_spec.LabelSpec:
@@ -125,7 +111,7 @@ def find_spec(source) -> label_spec.LabelSpec:
       FileNotFoundError: there is none.
     """
     for name in label_spec.FILE_NAMES:
-        path = pathlib.Path(source).expanduser() / name
+        path = paths.of(source, "data folder") / name
         if path.is_file():
             return label_spec.LabelSpec.load(path)
     raise FileNotFoundError(
@@ -140,30 +126,45 @@ def fingerprint(files: dict[str, dict[str, pathlib.Path]]) -> dict:
     The hash is of names, sizes and times of change, not of contents.
     """
     result = {}
-    for split, paths in files.items():
+    for split, named in files.items():
         digest = hashlib.sha256()
-        for name, path in paths.items():
-            stat = path.stat()
-            digest.update(f"{name}\0{path.suffix}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-        result[split] = {"count": len(paths), "hash": digest.hexdigest()[:16]}
+        for name, path in named.items():
+            try:
+                stat = path.stat()
+                state = f"{stat.st_size}\0{stat.st_mtime_ns}"
+            except OSError as error:  # a link to nothing, which reading will name
+                state = str(error.errno)
+            digest.update(f"{name}\0{path.suffix}\0{state}\n".encode())
+        result[split] = {"count": len(named), "hash": digest.hexdigest()[:16]}
     return result
+
+
+def check_one_kind(root: pathlib.Path, kind: str) -> None:
+    """UserError where a folder of one kind has folders of both, so that they would be mixed."""
+    inside = {name: kind_folder(root, name) for name in FOLDERS}
+    if all(inside.values()):
+        raise UserError(f"{root} has the folders {inside['photos'].name}/ and "
+                        f"{inside['labels'].name}/; give {inside[kind]} for the {kind}")
+
+
+def kind_folder(source: pathlib.Path, kind: str) -> pathlib.Path | None:
+    """The folder of photos or of label maps in a folder data set, in small letters or not."""
+    inside = {path.name.lower(): path for path in sorted(source.iterdir()) if path.is_dir()}
+    return next((inside[name] for name in FOLDERS[kind] if name in inside), None)
 
 
 def _kind_folder(source: pathlib.Path, kind: str) -> pathlib.Path:
     if not source.is_dir():
         raise FileNotFoundError(f"data folder {source} does not exist")
-    for name in FOLDERS[kind]:
-        if (source / name).is_dir():
-            return source / name
+    found = kind_folder(source, kind)
+    if found:
+        return found
     wanted = " or ".join(f"{name}/" for name in FOLDERS[kind])
     raise FileNotFoundError(f"{source} has no folder {wanted}")
 
 
-def _by_name(root: pathlib.Path, paths) -> dict[str, pathlib.Path]:
-    result = {}
-    for path in paths:
-        name = path.relative_to(root).with_suffix("").as_posix()
-        if name in result:
-            raise ValueError(f"{path} and {result[name].name} have the same name; rename one")
-        result[name] = path
-    return dict(sorted(result.items()))
+def _by_name(root: pathlib.Path, kind: str) -> dict[str, pathlib.Path]:
+    found = image_files.by_name(root)
+    if not found:
+        raise ValueError(f"{root} has no image files; it must hold {kind}")
+    return dict(sorted(found.items()))

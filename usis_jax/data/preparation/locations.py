@@ -1,9 +1,10 @@
 """Where prepared data sets lie, and what to say where one is missing."""
 
 import json
-import os
 import pathlib
 import re
+
+from usis_jax.storage import paths
 
 # Configurations for data sets that have none of their own name.
 _CONFIGS = {"scenes": "quickstart", "gta5": "gta5_to_cityscapes", "kitti": "gta5_to_cityscapes"}
@@ -19,8 +20,9 @@ _LARGEST = 2**24
 
 def directory(settings) -> pathlib.Path:
     """Folder of prepared data: data.prepared_dir, else $TFDS_DATA_DIR, else TFDS's own default."""
-    value = settings.data.prepared_dir or os.environ.get("TFDS_DATA_DIR", "")
-    return pathlib.Path(value or "~/tensorflow_datasets").expanduser()
+    if settings.data.prepared_dir:
+        return paths.of(settings.data.prepared_dir, "data.prepared_dir", paths.FOLDER)
+    return paths.from_environment("TFDS_DATA_DIR", "~/tensorflow_datasets")
 
 
 def config_name(kind: str, height: int, width: int) -> str:

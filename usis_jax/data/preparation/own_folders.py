@@ -11,6 +11,7 @@ import re
 
 from usis_jax.data.preparation import folder_layout
 from usis_jax.data.specs import label_spec
+from usis_jax.storage import paths
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_HELD_OUT = 200
@@ -27,12 +28,14 @@ class OwnFolders:
       files: {"photos" or "labels": {split: {name: path}}}, each with train and validation.
       spec: LabelSpec of the label maps.
       held_out: kinds whose validation files were taken from the training files.
+      roots: {"photos" or "labels": the folder given}.
     """
 
     name: str
     files: dict[str, dict[str, dict[str, pathlib.Path]]]
     spec: label_spec.LabelSpec
     held_out: tuple[str, ...]
+    roots: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
 
     @property
     def pairs(self) -> int:
@@ -64,7 +67,7 @@ def find(name: str, photos, labels, spec: str = "") -> OwnFolders:
             "not be scenes, for example my_streets"
         )
     given = {"photos": photos, "labels": labels}
-    roots = {kind: pathlib.Path(folder).expanduser() for kind, folder in given.items()}
+    roots = {kind: paths.of(folder, f"--{kind}", paths.FOLDER) for kind, folder in given.items()}
     folder_layout.check_apart(*roots.values())
     files = {}
     for kind, root in roots.items():
@@ -77,7 +80,7 @@ def find(name: str, photos, labels, spec: str = "") -> OwnFolders:
                 "train with into train/"
             )
     found = label_spec.find(spec) if spec else _spec_beside(roots["labels"])
-    return OwnFolders(name, files, found, hold_out(files))
+    return OwnFolders(name, files, found, hold_out(files), roots)
 
 
 def hold_out(files: dict[str, dict[str, dict[str, pathlib.Path]]]) -> tuple[str, ...]:
@@ -119,9 +122,9 @@ def _choose(names, partners) -> set[str]:
 
 
 def _spec_beside(labels: pathlib.Path) -> label_spec.LabelSpec:
-    for folder in (labels, labels.resolve().parent):
-        if any((folder / name).is_file() for name in label_spec.FILE_NAMES):
-            return folder_layout.find_spec(folder)
+    file = folder_layout.spec_beside(labels)
+    if file is not None:
+        return label_spec.LabelSpec.load(file)
     raise FileNotFoundError(
         f"label maps in {labels} have no label spec; run: usis inspect --labels={labels} (it "
         "writes one to edit), then give --spec=FILE"

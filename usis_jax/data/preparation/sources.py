@@ -89,7 +89,7 @@ class Sources:
             files = builder.find(root, kind)
             if files:
                 return Found(root, files, published.fingerprint(files), True)
-        if builder and not any((roots[0] / part).is_dir() for part in folder_layout.FOLDERS[kind]):
+        if builder and not folder_layout.kind_folder(roots[0], kind):
             return Found(roots[0], {}, {}, True)
         files = folder_layout.list_files(roots[0], kind)
         return Found(roots[0], files, folder_layout.fingerprint(files), False)

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from usis_jax.data.specs import spec_format
+from usis_jax.storage import paths
 
 FILE_NAMES = ("label_spec.toml", "label_spec.yaml", "label_spec.yml", "label_spec.json")
 
@@ -191,7 +192,7 @@ class LabelSpec:
           FileNotFoundError: there is no such file.
           ValueError: the file is no label spec.
         """
-        path = pathlib.Path(path)
+        path = paths.of(path, "label spec", paths.FILE)
         if not path.is_file():
             raise FileNotFoundError(f"label spec {path} does not exist")
         return cls.from_dict(spec_format.read(path), path)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from usis_jax.interop import files, torchscript
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, paths
 
 _CHUNK = 2**20
 
@@ -102,10 +102,8 @@ The original LPIPS has two: a trunk of torchvision ("vgg16", "alexnet") and its 
 
 def directory() -> pathlib.Path:
     """Folder where weights are kept: $USIS_CACHE, or usis_jax in the user's cache folder."""
-    if os.environ.get("USIS_CACHE"):
-        return pathlib.Path(os.environ["USIS_CACHE"]).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(cache).expanduser() / "usis_jax"
+    return paths.from_environment("USIS_CACHE", os.path.join(cache, "usis_jax"))
 
 
 def find(network: str, path=None) -> tuple[pathlib.Path, File]:
@@ -122,7 +120,7 @@ def find(network: str, path=None) -> tuple[pathlib.Path, File]:
       ValueError: the network is not known, there is no such file, or it is another file.
     """
     choices = _known(network)
-    place = pathlib.Path(path) if path is not None else directory()
+    place = directory() if path is None else paths.of(path, f"the file of {network}")
     if place.is_file():
         return place, _recognise(place, choices)
     for known in choices:
@@ -159,10 +157,10 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
       FileNotFoundError: there is no `file`.
     """
     choices = _known(network)
-    folder = pathlib.Path(cache) if cache is not None else directory()
+    folder = directory() if cache is None else paths.of(cache, "cache", paths.FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     if file is not None:
-        return _keep(pathlib.Path(file), choices, folder)
+        return _keep(paths.of(file, "file", paths.FILE), choices, folder)
     known = next((known for known in choices if known.package), None)
     if known is None:
         raise ValueError(f"no package ships {network}; {_how_to_get(network)}")

@@ -7,7 +7,6 @@ ids of Cityscapes are scored as the 19 of its benchmark, and what the judge does
 import dataclasses
 import functools
 import hashlib
-import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from usis_jax.evaluation.networks import (
     upernet_keys,
 )
 from usis_jax.interop import files
+from usis_jax.storage import paths
 
 BATCH = 4
 
@@ -193,12 +193,12 @@ class PublishedJudge:
             self.variables, photos, BATCH, self.advance)
 
 
-def load(name: str, paths, advance=None) -> PublishedJudge:
+def load(name: str, given, advance=None) -> PublishedJudge:
     """Loads a published judge from its files of weights.
 
     Args:
       name: one of KNOWN.
-      paths: its files, in the order of `Published.files`.
+      given: its files, in the order of `Published.files`.
       advance: as of PublishedJudge.
 
     Raises:
@@ -207,17 +207,19 @@ def load(name: str, paths, advance=None) -> PublishedJudge:
     """
     if name not in KNOWN:
         raise ValueError(f"judge is {name!r}; it must be one of {', '.join(KNOWN)}")
-    published, paths = KNOWN[name], [pathlib.Path(path) for path in paths or ()]
-    if len(paths) != len(published.files):
+    published = KNOWN[name]
+    weights = [paths.of(path, "--judge_weights", paths.FILE) for path in given or ()]
+    if len(weights) != len(published.files):
         raise ValueError(
-            f"--judge={name} needs {len(published.files)} of --judge_weights, not {len(paths)}: "
+            f"--judge={name} needs {len(published.files)} of --judge_weights, not {len(weights)}: "
             f"{' and '.join(published.files)}, to be had from {published.where}")
-    dicts = [files.read(path) for path in paths]
-    for path, content in zip(paths, dicts, strict=True):
+    dicts = [files.read(path) for path in weights]
+    for path, content in zip(weights, dicts, strict=True):
         if not isinstance(content, dict):
             raise ValueError(f"{path} holds no state dict; give {' and '.join(published.files)}")
-    variables = jax.tree.map(jnp.asarray, published.variables(dicts, [str(path) for path in paths]))
-    digests = [_digest(path) for path in paths]
+    names = [str(path) for path in weights]
+    variables = jax.tree.map(jnp.asarray, published.variables(dicts, names))
+    digests = [_digest(path) for path in weights]
     joint = hashlib.sha256("".join(digests).encode()).hexdigest()
     digest = digests[0] if len(digests) == 1 else joint
     return PublishedJudge(name, published, variables, digest, advance)

@@ -23,7 +23,7 @@ from usis_jax.distributed import sharded_map
 from usis_jax.interop import files
 from usis_jax.methods import usis
 from usis_jax.ops import haar, resample
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, paths
 
 FORMAT_VERSION = 1
 INFO_FILE, WEIGHTS_FILE = "judge.json", "judge.safetensors"
@@ -133,7 +133,7 @@ class Judge:
           FileNotFoundError: the folder holds no judge.
           ValueError: a file of it is damaged or of another version.
         """
-        directory = Path(directory)
+        directory = paths.of(directory, "--judge", paths.FOLDER)
         if not (directory / INFO_FILE).is_file():
             raise FileNotFoundError(
                 f"{directory} is no judge: it has no {INFO_FILE}; run usis train-judge first")
@@ -198,7 +198,7 @@ class Judge:
           ValueError: the folder holds something.
           PermissionError: it cannot be written.
         """
-        directory = Path(directory)
+        directory = paths.of(directory, "--out")
         check_free(directory)
         directory.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
@@ -263,7 +263,7 @@ def check_free(directory) -> None:
       ValueError: it is there already and holds something, or lies in a file.
       PermissionError: it cannot be written.
     """
-    directory = Path(directory)
+    directory = paths.of(directory, "--out")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ValueError(f"--out is {directory}, which is there already; choose another folder")
     parent = next(path for path in directory.absolute().parents if path.exists())
