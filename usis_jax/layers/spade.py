@@ -11,6 +11,9 @@ from usis_jax.ops.conv import convolution
 from usis_jax.ops.cpu.label_area_conv import area_conv
 from usis_jax.ops.label_conv import label_conv
 
+MOMENTUM = 0.9
+"""Share of the running statistics that an update keeps (PyTorch calls the rest momentum)."""
+
 
 class ConvParams(nn.Module):
     """Kernel [k, k, in, out] and bias [out] of a convolution that its owner applies.
@@ -121,7 +124,7 @@ class Spade(nn.Module):
           float [B, h, w, C].
         """
         normalised = nn.BatchNorm(
-            use_running_average=not train, momentum=0.9, epsilon=1e-5, use_bias=False,
+            use_running_average=not train, momentum=MOMENTUM, epsilon=1e-5, use_bias=False,
             use_scale=False, axis_name=self.axis_name, dtype=self.dtype, name="norm")(x)
         gamma, beta = Modulation(
             x.shape[-1], self.num_classes, self.hidden, self.kernel_size, self.dtype,
