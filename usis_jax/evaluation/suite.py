@@ -144,7 +144,7 @@ def _published_judge(material, judge):
 
 def _segmenter(material, **_):
     if material.segmenter is None:
-        return [], {"consistency_miou": "the run holds an imported generator without a segmenter"}
+        return [], {"consistency_miou": "the run has no segmenter"}
     network, variables = material.segmenter
     method = methods.get(material.generator.settings.method.name)
     read = _reader(method.read_labels, network)

@@ -101,8 +101,10 @@ class Validation:
             state: TrainState of NumPy arrays.
         Returns:
             its collections, NumPy arrays; the state itself is left as it is, so that looking at
-            a run does not change it.
+            a run does not change it. Without batch statistics they are the live ones.
         """
+        if "batch_stats" not in state.collections["generator"]:
+            return state.collections["generator"]
         if self._statistics is None:
             self._statistics = _first_batches(self._settings, self._runner)
         params = self._runner.place(state.ema_params)
