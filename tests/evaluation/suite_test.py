@@ -180,7 +180,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
             pixels = np.full(shape, 10 * (i + 1)) if kind == "labels" else random.integers(
                 0, 256, shape)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / kind / f"{i}.png")
-    monkeypatch.setattr(eval_inputs.streams, "validation", None)
+    monkeypatch.setattr(eval_inputs.input_pipeline, "validation", None)
     found = eval_inputs.collect(workdir, tmp_path / "labels", tmp_path / "photos",
                              eval_inputs.Sizes(samples=2))
     assert found.painted.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
