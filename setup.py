@@ -53,6 +53,7 @@ setuptools.setup(
         "numpy>=1.26",
         "pillow>=10",
         "pyyaml>=6",
+        "safetensors>=0.5",
         "matplotlib>=3.8",
         "tqdm>=4.66",
         # `usis completion` writes with it what shells read; `usis doctor` compares versions.
@@ -86,7 +87,6 @@ setuptools.setup(
             "flatbuffers>=24",
             "onnx>=1.17",
             "onnxruntime>=1.20",
-            "safetensors>=0.4",
             "nbclient>=0.10",
             "ipykernel>=6.29",
             "pytest>=8",

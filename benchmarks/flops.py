@@ -1,4 +1,4 @@
-"""FLOPs of one training step by XLA's count, against the published step's.
+"""FLOPs of one training step as `usis_jax.aot.flops` counts them, against the published step's.
 
     python -m benchmarks.flops --config=coco_stuff --json FILE
 
@@ -6,7 +6,7 @@ Counted on the traced programs before optimisation, at the configuration's full 
 compiled or run. The published step is written here plainly: three passes of the generator, and
 gradients of every network that a loss touches, of which the opponents' are thrown away; the
 segmenter's and the discriminator's photos come without the generator's gradient. Its convolutions
-are those of the published networks (`fast_paths=False`).
+are those of the published networks (`ops.kernels.PUBLISHED`).
 """
 
 import argparse
@@ -22,6 +22,7 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import builtin_specs
 from usis_jax.methods import losses, optimizers, train_state, usis
 from usis_jax.methods import usis_losses as terms
+from usis_jax.ops import kernels
 
 
 def published(state, batch, *, settings, networks, void):
@@ -82,9 +83,8 @@ def main():
     if values.batch_size:
         settings = dataclasses.replace(settings, batch_size=values.batch_size)
     spec = builtin_specs.SPECS[settings.data.labels.split(":")[0]]
-    plain = dataclasses.replace(settings, fast_paths=False)
     device, count = jax.devices()[:1], compile_report.step_flops
-    result = {"published": count(plain, spec, device, published)}
+    result = {"published": count(settings, spec, device, published, kernels.PUBLISHED)}
     for rule in ("alternating", "joint"):
         result[rule] = count(dataclasses.replace(settings, update=rule), spec, device)
     for name, flops in result.items():

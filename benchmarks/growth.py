@@ -69,7 +69,7 @@ class Variant:
         self._plan = plans.plan(settings, classes, void)
         labels = types.SimpleNamespace(num_classes=classes, void=void)
         self._lowered = compile_report.lower("step", settings, labels, jax.devices()[:1])
-        self.flops = compile_report.flops_before_optimisation(
+        self.flops = compile_report.program_flops(
             "step", settings, labels, jax.devices()[:1])
 
     def compile(self) -> float:

@@ -81,10 +81,10 @@ class Training:
         }  # fmt: skip
 
     def flops(self) -> dict:
-        """FLOPs of a step without and with R1, by XLA's count before optimisation."""
+        """FLOPs of a step without and with R1, counted before the compiler changes it."""
         labels = types.SimpleNamespace(num_classes=self.classes, void=self.void)
         kinds = {"plain": dataclasses.replace(self.settings, r1_interval=0), "r1": self.settings}
-        return {kind: compile_report.flops_before_optimisation(
+        return {kind: compile_report.program_flops(
             "step", settings, labels, jax.devices())
             for kind, settings in kinds.items()}
 

@@ -30,10 +30,6 @@ def get_config() -> ml_collections.ConfigDict:
             # Keep compiled programs in WORKDIR/compilation_cache (at most 1 GiB), so that the next
             # start there, and sample and evaluate, need not compile them again.
             "compilation_cache": True,
-            # Compute convolutions in the form that is fastest on the platform, such as looking up
-            # the classes' weights; False = as the paper writes them, the same result but for
-            # rounding.
-            "fast_paths": True,
             # Steps between two lines of metrics.
             "log_interval": 50,
             # Steps between two sample grids; 0 = only at the end.

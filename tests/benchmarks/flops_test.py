@@ -11,6 +11,7 @@ from tests.support import tiny_run, tiny_step
 from usis_jax.aot import compile_report
 from usis_jax.distributed import mesh
 from usis_jax.models import registry
+from usis_jax.ops import kernels
 
 
 def settings(update, **changes):
@@ -19,11 +20,11 @@ def settings(update, **changes):
 
 
 def test_published_step_moves_the_state_as_the_alternating_one_does():
-    chosen = settings("alternating", fast_paths=False)
+    chosen = settings("alternating")
     runner = mesh.Runner(devices=jax.devices()[:1])
     step = runner.compile(functools.partial(
         flops.published, settings=chosen, void=tiny_step.VOID,
-        networks=registry.build(chosen, tiny_step.CLASSES)))
+        networks=registry.build(chosen, tiny_step.CLASSES, kernels=kernels.REFERENCE)))
     state = runner.place(tiny_step.created(chosen))
     after, thrown_away = step(state, runner.put(tiny_step.batch(0)))
     expected, _ = tiny_step.run(chosen, 1, 1)
@@ -33,16 +34,16 @@ def test_published_step_moves_the_state_as_the_alternating_one_does():
 
 
 def test_published_step_counts_more_than_alternating_and_that_more_than_joint():
-    plain = settings("alternating", fast_paths=False)
     spec = tiny_run.SPEC
     count = functools.partial(compile_report.step_flops, spec=spec, targets=jax.devices()[:1])
-    published = count(plain, train_step=flops.published)
-    alternating = count(settings("alternating"))
+    plain = settings("alternating")
+    published = count(plain, train_step=flops.published, kernels=kernels.PUBLISHED)
+    alternating = count(plain)
     assert published > alternating > count(settings("joint")) > 0
 
 
 def test_penalty_counts_at_its_share():
-    chosen = settings("joint", fast_paths=False)
+    chosen = settings("joint")
     without, always, seldom = (
         compile_report.step_flops(dataclasses.replace(chosen, r1_interval=interval), tiny_run.SPEC,
                                  jax.devices()[:1]) for interval in (0, 1, 4))

@@ -18,6 +18,7 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.export import export, model_card, onnx_model, programs, stablehlo
 from usis_jax.inference import generator_file, sampling
 from usis_jax.methods import train_state
+from usis_jax.models import registry
 from usis_jax.ops import pixel_range
 from usis_jax.serving import examples
 from usis_jax.workdir import eval_records, layout
@@ -114,7 +115,7 @@ def test_wavelet_generator_with_one_noise_an_image_is_the_same_in_onnx():
     pytest.importorskip("onnxruntime")
     run = tiny_run.settings(generator={"name": "wavelet", "width": 1, "multipliers": (2, 1, 1),
                                        "z_dim": 3, "spade_width": 4})
-    network = programs.registry.build(run, 4, axis_name=None).generator
+    network = registry.build(run, 4, axis_name=None).generator
     shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 16, 16), np.int32),
                             np.zeros((1, 3)))
     random = np.random.default_rng(1)

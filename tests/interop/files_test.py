@@ -23,7 +23,7 @@ ARRAYS = {
 
 
 def same(found, expected=ARRAYS):
-    return list(found) == list(expected) and all(
+    return found.keys() == expected.keys() and all(
         found[key].dtype == value.dtype and found[key].shape == value.shape
         and found[key].tobytes() == value.tobytes() for key, value in expected.items())
 
@@ -189,14 +189,14 @@ def header(**entry):
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    (struct.pack("<Q", 2**60) + b"{}", "header of 1152921504606846976 bytes is larger"),
-    (struct.pack("<Q", 5) + b"{nope", "header cannot be read"),
-    (struct.pack("<Q", 4) + b"[[]]", "header cannot be read"),
-    (header(dtype="F8_E4M3"), "dtype 'F8_E4M3'; allowed are F64"),
-    (header(shape=[3]), "does not fit bytes 0 to 8"),
-    (header(data_offsets=[8, 16]), "does not fit bytes 8 to 16"),
-    (header(shape=[-2], data_offsets=[8, 0]), "no whole number"),
-    (header(shape=[1.0, 2]), "no whole number"),
+    (struct.pack("<Q", 2**60) + b"{}", "safetensors file: .*header too large"),
+    (struct.pack("<Q", 5) + b"{nope", "safetensors file: .*invalid JSON"),
+    (struct.pack("<Q", 4) + b"[[]]", "safetensors file: .*header"),
+    (header(dtype="F8_E4M3", shape=[8]), "dtype 'F8_E4M3'; allowed are F64"),
+    (header(shape=[3]), "is damaged, or no safetensors file"),
+    (header(data_offsets=[8, 16]), "is damaged, or no safetensors file"),
+    (header(shape=[-2], data_offsets=[8, 0]), "is damaged, or no safetensors file"),
+    (header(shape=[1.0, 2]), "is damaged, or no safetensors file"),
     (b"{}", "header"),
 ])
 def test_broken_safetensors_is_an_error(tmp_path, content, words):

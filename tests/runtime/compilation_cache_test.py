@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax._src import monitoring
+from jax import monitoring
 
 from tests.support import tiny_run
 from usis_jax.runtime import compilation_cache

@@ -1,5 +1,6 @@
 """Huge pages: when they are asked for, that it happens once, and that a person's choice is kept."""
 
+import fnmatch
 import os
 import subprocess
 import sys
@@ -87,6 +88,24 @@ def test_nothing_is_asked_for_where_it_is_of_no_use_or_decided(system, starts, o
     system(**other)
     huge_pages.ask()
     assert starts == [] and huge_pages.variables() == {}
+
+
+@pytest.mark.parametrize("platforms, plugin, devices, cpus", [
+    ("cpu", True, ["/dev/nvidia0"], True), ("cuda,cpu", False, [], False),
+    ("tpu", False, [], False), (None, True, [], True), (None, False, ["/dev/nvidia0"], True),
+    (None, True, ["/dev/nvidia0"], False), (None, True, ["/dev/accel0"], False),
+])  # fmt: skip
+def test_accelerators_are_told_from_cpus_before_jax_is_there(
+        monkeypatch, starts, platforms, plugin, devices, cpus):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    if platforms:
+        monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    monkeypatch.setattr(huge_pages.importlib.util, "find_spec", lambda name: plugin or None)
+    monkeypatch.setattr(huge_pages.glob, "glob", lambda pattern: [
+        device for device in devices if fnmatch.fnmatch(device, pattern)])
+    assert huge_pages.computes_on_cpus() is cpus
+    huge_pages.ask()
+    assert bool(starts) is cpus
 
 
 def test_start_that_is_not_possible_is_done_without(monkeypatch, capsys):

@@ -140,6 +140,16 @@ def test_where_nothing_is_kept_the_step_is_traced(tmp_path, monkeypatch):
     assert float(compiled(step)(*arguments())[1]["total"]) == 28 and step.count
 
 
+def test_accelerators_keep_no_traced_step(folder, monkeypatch):
+    runner = mesh.Runner(devices=jax.devices()[:1])
+    given = types.SimpleNamespace(devices=[types.SimpleNamespace(platform="tpu")], mapping="shard_map",
+                            compile=lambda step: "compiled")
+    settings = tiny_step.settings()
+    monkeypatch.setattr(trace_cache, "_released", lambda: True)
+    assert trace_cache.of(None, settings, SPEC, given) == "compiled"
+    assert isinstance(trace_cache.of(None, settings, SPEC, runner), trace_cache.KeptStep)
+
+
 def test_working_copy_of_a_package_and_pmap_are_not_trusted(folder, monkeypatch):
     pmapped = mesh.Runner("pmap", jax.devices()[:2])
     compiled(Traced(), runner=pmapped)

@@ -64,12 +64,12 @@ def batch(step, size=8):
 
 
 @functools.cache
-def mapped_step(mapped, devices):
+def mapped_step(mapped, devices, kernels=None):
     """(runner, mapped step) for settings on the first so many devices."""
     runner = mesh.Runner(mapped.mapping, jax.devices()[:devices])
     method = methods.get(mapped.method.name)
     step = functools.partial(method.step, settings=mapped, void=VOID,
-                             networks=method.networks(mapped, CLASSES))
+                             networks=method.networks(mapped, CLASSES, kernels=kernels))
     return runner, runner.compile(step)
 
 

@@ -32,7 +32,7 @@ class Palette(nn.Module):
         return jnp.tanh(colours)[label]
 
 
-def networks(settings, num_classes, axis_name="batch"):
+def networks(settings, num_classes, axis_name="batch", kernels=None):
     return Networks(Palette(num_classes), nn.Dense(1))
 
 

@@ -14,13 +14,14 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from usis_jax import methods
+from usis_jax.aot import flops as flops_lib
 from usis_jax.aot import hardware, hlo
 from usis_jax.config.schema import Generator
 from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import mesh as mesh_lib
 from usis_jax.models import generation
+from usis_jax.ops import kernels as kernels_lib
 from usis_jax.ops import pixel_range
-from usis_jax.ops.cpu import batch_tiling
 from usis_jax.runtime import host_memory
 
 PROGRAMS = ("step", "sample")
@@ -38,9 +39,7 @@ class Report:
       memory_gib: arguments, results that do not take an argument's place, intermediate values and
         code; where it does not fit, what the compiler says it would take.
       fixed_gib: the part of it that does not grow with the batch: state and code.
-      flops: floating-point operations, by XLA's count of the program before optimisation, R1 at its
-        share of the steps; where the compiler counts only its own result (TPUs), of that, for a
-        step with R1.
+      flops: floating-point operations, see `flops.count`, R1 at its share of the steps.
       bytes_accessed: bytes that the optimised program reads and writes, in a step with R1.
       collectives: kind -> {"count", "bytes"} of exchanges between devices.
       collective_bytes: their bytes together.
@@ -101,7 +100,7 @@ def devices(topology: str | None) -> list:
 
 
 @host_memory.collected_later()
-def lower(program: str, settings, spec, targets: list, train_step=None):
+def trace(program: str, settings, spec, targets: list, train_step=None, kernels=None):
     """A program of a run, traced for devices.
 
     Args:
@@ -110,9 +109,10 @@ def lower(program: str, settings, spec, targets: list, train_step=None):
       spec: LabelSpec of its label maps.
       targets: devices.
       train_step: what is mapped as the step; None = the method's, another one for comparisons.
+      kernels: others than those of the devices' platform, only for comparisons.
 
     Returns:
-      jax.stages.Lowered.
+      jax.stages.Traced.
 
     Raises:
       ValueError: the batch does not divide over the devices.
@@ -127,7 +127,8 @@ def lower(program: str, settings, spec, targets: list, train_step=None):
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
     method = methods.get(settings.method.name)
-    networks = method.networks(settings, spec.num_classes)
+    kernels = kernels or kernels_lib.for_platform(targets[0].platform)
+    networks = method.networks(settings, spec.num_classes, kernels=kernels)
     state = method.shapes(settings, spec.num_classes)
     label = jax.ShapeDtypeStruct(shape, jnp.int32)
     if program == "sample":
@@ -143,7 +144,13 @@ def lower(program: str, settings, spec, targets: list, train_step=None):
         mapped = runner.compile(step)
         batch = {"photo": jax.ShapeDtypeStruct((*shape, 3), jnp.uint8), "label": label}
         arguments = (spread(state, P()), spread(batch, P(mesh_lib.AXIS)))
-    return mapped.trace(*arguments).lower(lowering_platforms=(targets[0].platform,))
+    return mapped.trace(*arguments)
+
+
+def lower(program: str, settings, spec, targets: list):
+    """A program of a run, lowered for the platform of the devices; arguments as of `trace`."""
+    traced = trace(program, settings, spec, targets)
+    return traced.lower(lowering_platforms=(targets[0].platform,))
 
 
 def _paint(variables, label, key, *, network, options: Generator):
@@ -180,12 +187,10 @@ def report(program: str, settings, spec, targets: list) -> Report:
     needed = (fixed + memory.temp_size_in_bytes + memory.output_size_in_bytes
               - memory.alias_size_in_bytes)
     analysis = compiled.cost_analysis()
-    if not _count(lowered.cost_analysis(), "flops"):
-        flops = _count(analysis, "flops")
-    elif program == "step":
+    if program == "step":
         flops = step_flops(settings, spec, targets)
     else:
-        flops = flops_before_optimisation(program, settings, spec, targets)
+        flops = program_flops(program, settings, spec, targets)
     accessed = _count(analysis, "bytes accessed")
     exchanges = hlo.collectives(text)
     table = {kind: {"count": count, "bytes": sum(x.bytes for x in exchanges if x.kind == kind)}
@@ -198,38 +203,36 @@ def report(program: str, settings, spec, targets: list) -> Report:
                   accessed, table, moved, estimated, what, seconds)
 
 
-def step_flops(settings, spec, targets: list, train_step=None) -> float:
-    """XLA's count of one training step's floating-point operations, R1 at its share of the steps.
+def step_flops(settings, spec, targets: list, train_step=None, kernels=None) -> float:
+    """Floating-point operations of one training step, R1 at its share of the steps.
 
     Args:
-      settings, spec, targets, train_step: as for `lower`.
+      settings, spec, targets, train_step, kernels: as for `trace`.
 
     Returns:
-      As of `flops_before_optimisation`.
+      As of `program_flops`.
     """
-    # XLA counts the longest branch, which is R1.
-    penalised = flops_before_optimisation("step", settings, spec, targets, train_step)
+    # Of a choice the longest branch counts, which is R1.
+    penalised = program_flops("step", settings, spec, targets, train_step, kernels)
     if not settings.r1_interval:
         return penalised
     without = dataclasses.replace(settings, r1_interval=0)
-    plain = flops_before_optimisation("step", without, spec, targets, train_step)
+    plain = program_flops("step", without, spec, targets, train_step, kernels)
     return plain + (penalised - plain) / settings.r1_interval
 
 
-def flops_before_optimisation(program: str, settings, spec, targets: list,
-                              train_step=None) -> float:
-    """XLA's count of a program's floating-point operations, taps in the padding left out.
+def program_flops(program: str, settings, spec, targets: list, train_step=None,
+                  kernels=None) -> float:
+    """Floating-point operations of a program on one device, before the compiler changes it.
 
     Args:
-      program, settings, spec, targets, train_step: as for `lower`.
+      program, settings, spec, targets, train_step, kernels: as for `trace`.
 
     Returns:
-      Operations on one device, of a training step those with R1; 0 where the platform does not
-      count them (TPUs). Those that the compiler adds or saves are not in it.
+      As of `flops.count`; of a training step those with R1.
     """
-    with batch_tiling.at_once():
-        lowered = lower(program, settings, spec, targets, train_step)
-    return _count(lowered.cost_analysis(), "flops")
+    traced = trace(program, settings, spec, targets, train_step, kernels)
+    return flops_lib.count(traced.jaxpr.jaxpr)
 
 
 def _count(analysis, name):

@@ -44,7 +44,6 @@ class Settings(Section):
     compute_dtype: str = limited("float32", choices=("float32", "bfloat16"))
     remat: str = limited("none", choices=("none", "blocks"))
     compilation_cache: bool = True
-    fast_paths: bool = True
     log_interval: int = limited(50, at_least=1)
     sample_interval: int = limited(1000, at_least=0)
     checkpoint_interval: int = limited(1000, at_least=0)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax._src import distributed
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -96,7 +95,8 @@ def _join(values: dict, join_seconds: int, lost_seconds: int) -> None:
     except (RuntimeError, ValueError) as error:
         first = (str(error).strip().splitlines() or [""])[0]
         raise ValueError(f"cannot join the other processes at {where}: {first}") from None
-    state = distributed.global_state
+    # JAX has no public name for the client of its coordination service.
+    state = multihost_utils.distributed.global_state
     if state.num_processes > 1:
         liveness.watch(state.client, state.process_id, state.num_processes, lost_seconds)
 

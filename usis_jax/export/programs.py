@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.inference import sampling
-from usis_jax.models import generation, registry
+from usis_jax.models import generation
+from usis_jax.ops.kernels import PUBLISHED, Kernels
 
 GIVEN = ("noise", "seed")
 
@@ -22,19 +24,19 @@ class Value(NamedTuple):
     shape: tuple
 
 
-def network(generator, fast_paths: bool = False):
-    """The generator's module in float32, without what a single platform prefers.
+def network(generator, kernels: Kernels | None = PUBLISHED):
+    """The generator's module in float32, with kernels that serve every platform.
 
     Args:
       generator: Generator.
-      fast_paths: keep what single platforms prefer.
+      kernels: others; None = those of JAX's default platform.
 
     Returns:
       Flax module; with the generator's variables it paints the same.
     """
-    plain = dataclasses.replace(generator.settings, fast_paths=fast_paths, remat="none",
-                                compute_dtype="float32")
-    return registry.build(plain, generator.spec.num_classes, axis_name=None).generator
+    plain = dataclasses.replace(generator.settings, remat="none", compute_dtype="float32")
+    return methods.get(plain.method.name).networks(
+        plain, generator.spec.num_classes, axis_name=None, kernels=kernels).generator
 
 
 def inputs(generator, height: int, width: int, given: str) -> tuple[Value, ...]:
@@ -102,7 +104,7 @@ def trial(generator, height: int, width: int, given: str, maps: int = 2):
     label = rows[:, np.arange(height) * 4 // height][:, :, np.arange(width) * 4 // width]
     key = jax.random.fold_in(jax.random.key(3), 1)
     noise = np.asarray(sampling.map_noise(generator.settings.generator, key, label.shape))
-    ours = network(generator, fast_paths=True)
+    ours = network(generator, kernels=None)
     paint = jax.jit(lambda *arguments: generation.generate(ours, *arguments))
     photo = np.asarray(paint(generator.variables, jnp.asarray(label), noise))
     more = (noise,) if given == "noise" else (np.int32(3), np.int32(1))

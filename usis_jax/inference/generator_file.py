@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 
 import jax
@@ -67,11 +66,9 @@ def read(path=None, best: bool = False, step: int | None = None) -> tuple[dict, 
       ValueError: it is damaged, of another program, or of another step than asked for.
     """
     path = pretrained.FILE if path is None else pathlib.Path(path)
+    meta = _meta(safetensors.metadata(path), path)
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        meta = _meta(safetensors.metadata(file, path, size), path)
-        file.seek(0)
-        arrays = safetensors.read(file, path, size)
+        arrays = safetensors.read(file, path)
     if best or step not in (None, meta["step"]):
         raise ValueError(f"{path} holds one generator, that of step {meta['step']}; leave the step "
                          "out, or give a work directory")

@@ -57,7 +57,7 @@ def _read(file: BinaryIO, path, start: bytes, size: int):
     if start.startswith(pickles.LEGACY):
         return pickles.read_legacy(file, path)
     if path.suffix == SAFETENSORS or start[8:9] == b"{":
-        return safetensors.read(file, path, size)
+        return safetensors.read(file, path)
     if not size:
         raise pickles.BadFile(f"{path} is empty")
     if start[257:262] == b"ustar":

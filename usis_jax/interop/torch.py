@@ -21,6 +21,7 @@ from usis_jax.models.patch_discriminator import PatchDiscriminator
 from usis_jax.models.segmenter import Segmenter
 from usis_jax.models.wavelet_generator import WaveletGenerator
 from usis_jax.models.whole_discriminator import WholeDiscriminator
+from usis_jax.ops.kernels import for_platform
 
 _LISTED = 5
 _GENERATOR = {"semantic_nc": None, "channels_G": 64, "z_dim": 64, "crop_size": 512,
@@ -59,14 +60,15 @@ def load(kind: str, state_dict: Mapping[str, Any], **options) -> tuple[nn.Module
     Source: the published networks' state dicts.
     """
     values = _checked(kind, options)
+    kernels = for_platform(jax.default_backend())
     arrays = {key: np.asarray(value) for key, value in state_dict.items()}
     if kind.endswith("generator"):
-        module, inputs, find = _generator(kind, values)
+        module, inputs, find = _generator(kind, values, kernels)
     elif kind == "segmenter":
-        module = Segmenter(values["semantic_nc"])
+        module = Segmenter(values["semantic_nc"], kernels=kernels)
         inputs, find = (jnp.zeros((1, module.stride, module.stride, 3)),), keys.segmenter
     else:
-        module, inputs, find = _discriminator(kind, arrays, values)
+        module, inputs, find = _discriminator(kind, arrays, values, kernels)
     template = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs))
     return module, _fill(kind, arrays, template, find)
 
@@ -130,22 +132,23 @@ def _find(kind, grid=None):
     return functools.partial(find, grid=grid) if kind.endswith("_discriminator") else find
 
 
-def _generator(kind, options):
+def _generator(kind, options, kernels):
     network = SpadeGenerator if kind == "spade_generator" else WaveletGenerator
-    module = network(options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"])
+    module = network(options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"],
+                     kernels=kernels)
     inputs = (jnp.zeros((1, module.stride, module.stride), jnp.int32),
               jnp.zeros((1, module.z_dim)))
     return module, inputs, _find(kind)
 
 
-def _discriminator(kind, arrays, options):
+def _discriminator(kind, arrays, options, kernels):
     name = "patch" if kind == "patch_discriminator" else "size"
     size = options[name]
     if size < 16 or size & (size - 1):
         raise ValueError(f"{kind}: option {name} is {size!r}; it must be a power of two, 16 or "
                          "more")
     levels = size.bit_length() - 4  # the longer side ends with 4 pixels
-    shared = {"levels": levels, "stddev_grouping": "published"}
+    shared = {"levels": levels, "stddev_grouping": "published", "kernels": kernels}
     if kind == "wavelet_discriminator":
         module = WaveletDiscriminator(16384 * options["channel_multiplier"], **shared)
     elif kind == "whole_discriminator":

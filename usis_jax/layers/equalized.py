@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.ops import resample
-from usis_jax.ops.conv import convolution
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 SQRT2 = math.sqrt(2.0)
 """Gain of the leaky ReLUs (slope 0.2), which keeps the variance. As sqrt 2 * lrelu(x) is
@@ -29,7 +29,7 @@ class EqualConv(nn.Module):
     down: bool = False
     dtype: jnp.dtype = jnp.float32
     linear: bool = False
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -40,7 +40,7 @@ class EqualConv(nn.Module):
         if self.down:
             x = resample.fir_blur(x)
         stride, padding = (2, 0) if self.down else (1, self.kernel_size // 2)
-        x = convolution(self.fast_paths)(x, kernel.astype(self.dtype), stride, padding)
+        x = self.kernels.conv(x, kernel.astype(self.dtype), stride, padding)
         gain = 1.0 / math.sqrt(math.prod(shape[:3]))
         if self.linear:
             return x * gain

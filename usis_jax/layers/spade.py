@@ -7,9 +7,7 @@ from jax import Array
 
 from usis_jax.layers.spectral import xavier_small
 from usis_jax.ops import resample
-from usis_jax.ops.conv import convolution
-from usis_jax.ops.cpu.label_area_conv import area_conv
-from usis_jax.ops.label_conv import label_conv
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 MOMENTUM = 0.9
 """Share of the running statistics that an update keeps (PyTorch calls the rest momentum)."""
@@ -49,7 +47,7 @@ class Modulation(nn.Module):
     hidden: int = 128
     kernel_size: int = 3
     dtype: jnp.dtype = jnp.float32
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, label: Array, z: Array, height: int, width: int, train: bool
@@ -74,13 +72,13 @@ class Modulation(nn.Module):
                            for pair in zip(gamma, beta, strict=True))
         if self.kernel_size == 1 and z.ndim == 2:
             out = self._look_up(label, z, height, width, kernel[0, 0], bias, both[0, 0], both_bias)
-        elif self.fast_paths and not train and self.kernel_size == 3 and z.ndim == 2:
+        elif not train and self.kernel_size == 3 and z.ndim == 2:
             small = resample.nearest_to(label, height, width)
-            out = area_conv(small, z, kernel, bias, both) + both_bias
+            out = self.kernels.label_relu_conv(small, z, kernel, bias, both) + both_bias
         else:
-            hidden = nn.relu(label_conv(label, z, kernel, bias, height, width, self.fast_paths))
-            convolve = convolution(self.fast_paths)
-            out = convolve(hidden, both, padding=self.kernel_size // 2) + both_bias
+            hidden = nn.relu(self.kernels.label_conv(label, z, kernel, bias, height, width))
+            padding = self.kernel_size // 2
+            out = self.kernels.conv(hidden, both, padding=padding) + both_bias
         return tuple(jnp.split(out, 2, axis=-1))
 
     def _look_up(self, label, z, height, width, kernel, bias, both, both_bias) -> Array:
@@ -108,7 +106,7 @@ class Spade(nn.Module):
     kernel_size: int = 3
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, x: Array, label: Array, z: Array, train: bool) -> Array:
@@ -128,5 +126,5 @@ class Spade(nn.Module):
             use_scale=False, axis_name=self.axis_name, dtype=self.dtype, name="norm")(x)
         gamma, beta = Modulation(
             x.shape[-1], self.num_classes, self.hidden, self.kernel_size, self.dtype,
-            self.fast_paths, name="modulation")(label, z, x.shape[1], x.shape[2], train)
+            self.kernels, name="modulation")(label, z, x.shape[1], x.shape[2], train)
         return normalised * (1.0 + gamma) + beta

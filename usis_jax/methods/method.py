@@ -58,8 +58,9 @@ class Method:
       name: in `config.method.name`.
       metrics: of its step, in the order in which they are shown.
       charts: of the losses, for the report.
-      networks: (settings, K, axis_name="batch", ...) -> named tuple of Flax modules, without
-        parameters; None stands for a network that is not configured.
+      networks: (settings, K, axis_name="batch", kernels=None) -> named tuple of Flax modules,
+        without parameters; None stands for a network that is not configured, and as kernels for
+        those of JAX's default platform.
       create: (settings, K) -> the initial state.
       shapes: (settings, K) -> its shapes and dtypes, without computing anything.
       with_generator: (state, a generator's variables, what they are) -> state that has them.

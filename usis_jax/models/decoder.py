@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from usis_jax.layers import remat
-from usis_jax.ops import haar, resample
-from usis_jax.ops.conv import for_linen
-from usis_jax.ops.cpu.upsample_conv import as_linen_calls, conv_of_wavelet_up
+from usis_jax.ops import conv as conv_ops
+from usis_jax.ops import haar
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 _EPSILON = 1e-5
 
@@ -94,7 +94,7 @@ class WaveletDecoder(nn.Module):
     batch_norm: bool = False
     axis_name: str | None = None
     remat: str = "none"
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, features: list[Array]) -> Array:
@@ -114,20 +114,15 @@ class WaveletDecoder(nn.Module):
             if number:
                 x = jnp.concatenate([x, features[-1 - number].astype(self.dtype)], axis=-1)
             x = block(self, x, width, number)
-        x = _conv(self, 12, (1, 1), name="to_wavelet", fast=for_linen)(x)
+        x = nn.Conv(12, (1, 1), dtype=self.dtype, name="to_wavelet",
+                    conv_general_dilated=conv_ops.same(self.kernels.conv))(x)
         return jnp.tanh(haar.inverse(x.astype(jnp.float32)))
-
-
-def _conv(decoder: WaveletDecoder, *sizes, fast, **options) -> nn.Conv:
-    return nn.Conv(*sizes, dtype=decoder.dtype, **options,
-                   conv_general_dilated=fast if decoder.fast_paths else None)
 
 
 def _wavelet_block(decoder: WaveletDecoder, x: Array, width: int, number: int) -> Array:
     """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
-    x = _conv(decoder, width, (3, 3), use_bias=False, name=f"conv_{number}",
-              fast=as_linen_calls(conv_of_wavelet_up))(
-        x if decoder.fast_paths else resample.wavelet_up(x))
+    x = nn.Conv(width, (3, 3), use_bias=False, dtype=decoder.dtype, name=f"conv_{number}",
+                conv_general_dilated=conv_ops.resized(decoder.kernels.wavelet_up_conv))(x)
     if decoder.batch_norm:
         x = BatchNorm(decoder.axis_name, name=f"norm_{number}")(x)
     else:

@@ -7,6 +7,7 @@ from jax import Array
 from usis_jax.layers import remat
 from usis_jax.layers.equalized import EqualConv, EqualDense, MinibatchStddev
 from usis_jax.ops import haar, resample
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 
 class WaveletDiscriminator(nn.Module):
@@ -29,7 +30,7 @@ class WaveletDiscriminator(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     def widths(self, height: int, width: int) -> list[int]:
         """Widths of the features, fine to coarse, levels + 1 of them. Source: SWAGAN."""
@@ -77,7 +78,7 @@ class WaveletDiscriminator(nn.Module):
 
 def _conv(network: WaveletDiscriminator, name: str, features: int, size: int,
           down: bool = False) -> EqualConv:
-    return EqualConv(features, size, down, network.dtype, fast_paths=network.fast_paths, name=name)
+    return EqualConv(features, size, down, network.dtype, kernels=network.kernels, name=name)
 
 
 def _one_level(network: WaveletDiscriminator, x: Array, wavelets: Array, level: int,

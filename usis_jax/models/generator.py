@@ -8,9 +8,9 @@ from jax import Array
 from usis_jax.layers import remat
 from usis_jax.layers.spade import ConvParams, Spade
 from usis_jax.layers.spectral import SpectralConv, xavier_small
+from usis_jax.ops import conv as conv_ops
 from usis_jax.ops import resample
-from usis_jax.ops.conv import for_linen
-from usis_jax.ops.label_conv import label_conv
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 
 class SpadeBlock(nn.Module):
@@ -29,7 +29,7 @@ class SpadeBlock(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
     normalised: bool = False
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, x: Array, label: Array, z: Array, train: bool) -> Array:
@@ -38,13 +38,13 @@ class SpadeBlock(nn.Module):
 
         def spade(name, value):
             return Spade(self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                         self.dtype, self.fast_paths, name=name)(value, label, z, train)
+                         self.dtype, self.kernels, name=name)(value, label, z, train)
 
         def conv(name, features, size, use_bias=True, normalised=False):
             return SpectralConv(features, (size, size), use_bias=use_bias, iterate=train,
                                 fixed_biases=features if train and normalised else 0,
                                 dtype=self.dtype, kernel_init=xavier_small, name=name,
-                                conv_general_dilated=for_linen if self.fast_paths else None)
+                                conv_general_dilated=conv_ops.same(self.kernels.conv))
 
         shortcut = x
         if x.shape[-1] != self.features:
@@ -95,7 +95,7 @@ class SpadeGenerator(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @property
     def stride(self) -> int:
@@ -125,17 +125,17 @@ class SpadeGenerator(nn.Module):
         normalised = [len(set(widths[number:])) > 1 for number in range(len(widths))]
         kernel, bias = ConvParams(widths[0], 3, self.z_dim + self.num_classes, name="start")()
         bias = jax.lax.stop_gradient(bias) if train and normalised[0] else bias
-        x = label_conv(label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
-                       label.shape[1] // self.stride, label.shape[2] // self.stride,
-                       self.fast_paths)
+        x = self.kernels.label_conv(
+            label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
+            label.shape[1] // self.stride, label.shape[2] // self.stride)
         block = remat.by_block(SpadeBlock, self.remat, static=(4,))
         for number, features in enumerate(widths[1:]):
             if number:
                 x = resample.nearest_up(x)
             x = block(features, self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                      self.dtype, normalised[number + 1], self.fast_paths, name=f"block_{number}")(
+                      self.dtype, normalised[number + 1], self.kernels, name=f"block_{number}")(
                           x, label, z, train)
         x = nn.Conv(3, (3, 3), dtype=self.dtype, kernel_init=xavier_small, name="to_rgb",
-                    conv_general_dilated=for_linen if self.fast_paths else None)(
+                    conv_general_dilated=conv_ops.same(self.kernels.conv))(
                         nn.leaky_relu(x, 0.2))
         return jnp.tanh(x.astype(jnp.float32))

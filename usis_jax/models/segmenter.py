@@ -6,9 +6,9 @@ from jax import Array
 
 from usis_jax.layers import remat
 from usis_jax.layers.spectral import SpectralConv, xavier_small
+from usis_jax.ops import conv as conv_ops
 from usis_jax.ops import resample
-from usis_jax.ops.conv import for_linen
-from usis_jax.ops.cpu.upsample_conv import as_linen_calls, average_down_of_conv, conv_of_nearest_up
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 
 class ResidualBlock(nn.Module):
@@ -24,14 +24,15 @@ class ResidualBlock(nn.Module):
     resize: str
     first: bool = False
     dtype: jnp.dtype = jnp.float32
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """float [B, h, w, C] -> float [B, h/2, w/2, features] or [B, 2h, 2w, features]."""
-        fast = for_linen if self.fast_paths else None
+        kernels = self.kernels
+        same = conv_ops.same(kernels.conv)
 
-        def conv(name, size, convolve=fast):
+        def conv(name, size, convolve=same):
             return SpectralConv(self.features, (size, size), iterate=train, dtype=self.dtype,
                                 kernel_init=xavier_small, name=name, conv_general_dilated=convolve)
 
@@ -42,17 +43,11 @@ class ResidualBlock(nn.Module):
         if not down:
             shortcut = resample.nearest_up(shortcut)
         x = x if self.first else nn.leaky_relu(x, 0.2)
-        if down:
-            x = conv("conv_1", 3)(x)
-        elif self.fast_paths:
-            x = conv("conv_1", 3, as_linen_calls(conv_of_nearest_up))(x)
-        else:
-            x = conv("conv_1", 3)(resample.nearest_up(x))
-        x = nn.leaky_relu(x, 0.2)
-        if down and self.fast_paths:
-            return shortcut + conv("conv_2", 3, as_linen_calls(average_down_of_conv))(x)
-        x = conv("conv_2", 3)(x)
-        return shortcut + (resample.average_down(x) if down else x)
+        first, second = same, conv_ops.resized(kernels.conv_average_down)
+        if not down:
+            first, second = conv_ops.resized(kernels.nearest_up_conv), same
+        x = nn.leaky_relu(conv("conv_1", 3, first)(x), 0.2)
+        return shortcut + conv("conv_2", 3, second)(x)
 
 
 class Segmenter(nn.Module):
@@ -69,7 +64,7 @@ class Segmenter(nn.Module):
     up: tuple[int, ...] = (512, 256, 256, 128, 128, 64)
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @property
     def stride(self) -> int:
@@ -98,15 +93,15 @@ class Segmenter(nn.Module):
         block = remat.by_block(ResidualBlock, self.remat, static=(2,))
         x, features = photo.astype(self.dtype), []
         for number, width in enumerate(self.down):
-            x = block(width, "down", number == 0, self.dtype, self.fast_paths,
+            x = block(width, "down", number == 0, self.dtype, self.kernels,
                       name=f"down_{number}")(x, train)
             features.append(x)
         for number, width in enumerate(self.up):
             if number:
                 x = jnp.concatenate([features[-number - 1], x], axis=-1)
-            x = block(width, "up", False, self.dtype, self.fast_paths, name=f"up_{number}")(
+            x = block(width, "up", False, self.dtype, self.kernels, name=f"up_{number}")(
                 x, train)
         logits = nn.Conv(self.num_classes + 1, (1, 1), dtype=self.dtype,
                          kernel_init=xavier_small, name="to_logits",
-                         conv_general_dilated=for_linen if self.fast_paths else None)(x)
+                         conv_general_dilated=conv_ops.same(self.kernels.conv))(x)
         return logits.astype(jnp.float32)

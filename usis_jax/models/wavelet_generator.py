@@ -9,9 +9,9 @@ from usis_jax.layers.spade import ConvParams
 from usis_jax.layers.spectral import SpectralConv, xavier_small
 from usis_jax.layers.wavelet_spade import WaveletSpade
 from usis_jax.models.generator import check_inputs
+from usis_jax.ops import conv as conv_ops
 from usis_jax.ops import haar, resample
-from usis_jax.ops.conv import for_linen
-from usis_jax.ops.label_conv import label_conv
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 
 class WaveletBlock(nn.Module):
@@ -30,7 +30,7 @@ class WaveletBlock(nn.Module):
     kernel_size: int = 3
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, x: Array, label: Array, z: Array, train: bool) -> tuple[Array, Array]:
@@ -39,13 +39,13 @@ class WaveletBlock(nn.Module):
 
         def activated(name, value):
             spade = WaveletSpade(self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                                 self.dtype, self.fast_paths, name=name)
+                                 self.dtype, self.kernels, name=name)
             return nn.leaky_relu(spade(value, label, z, train), 0.2)
 
         def conv(name, features, size, **options):
             return SpectralConv(features, (size, size), iterate=train, dtype=self.dtype,
                                 kernel_init=xavier_small, name=name,
-                                conv_general_dilated=for_linen if self.fast_paths else None,
+                                conv_general_dilated=conv_ops.same(self.kernels.conv),
                                 **options)
 
         shortcut = x
@@ -76,7 +76,7 @@ class WaveletGenerator(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @property
     def stride(self) -> int:
@@ -103,17 +103,17 @@ class WaveletGenerator(nn.Module):
         check_inputs(label, z, self.stride, self.z_dim)
         widths = [4 * multiplier * self.width for multiplier in self.multipliers]
         kernel, bias = ConvParams(widths[0], 3, self.z_dim + self.num_classes, name="start")()
-        x = label_conv(label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
-                       label.shape[1] // self.stride, label.shape[2] // self.stride,
-                       self.fast_paths)
+        x = self.kernels.label_conv(
+            label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
+            label.shape[1] // self.stride, label.shape[2] // self.stride)
         block = remat.by_block(WaveletBlock, self.remat, static=(4,))
         for number, features in enumerate(widths[1:]):
             shortcut, main = block(
                 features, self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                self.dtype, self.fast_paths, name=f"block_{number}")(x, label, z, train)
+                self.dtype, self.kernels, name=f"block_{number}")(x, label, z, train)
             if number + 2 < len(widths):
                 shortcut, main = resample.wavelet_up(shortcut), resample.nearest_up(main)
             x = shortcut + main
         x = nn.Conv(12, (1, 1), dtype=self.dtype, kernel_init=xavier_small, name="to_wavelet",
-                    conv_general_dilated=for_linen if self.fast_paths else None)(x)
+                    conv_general_dilated=conv_ops.same(self.kernels.conv))(x)
         return jnp.tanh(haar.inverse(x.astype(jnp.float32)))

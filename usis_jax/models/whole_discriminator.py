@@ -9,6 +9,7 @@ from jax import Array
 from usis_jax.layers import remat
 from usis_jax.layers.equalized import EqualConv, EqualDense, MinibatchStddev
 from usis_jax.ops import resample
+from usis_jax.ops.kernels import REFERENCE, Kernels
 
 
 class DownBlock(nn.Module):
@@ -22,13 +23,13 @@ class DownBlock(nn.Module):
 
     features: int
     dtype: jnp.dtype = jnp.float32
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """float [B, h, w, C] -> float [B, h/2, w/2, features]."""
         def conv(name, features, size, down=False, linear=False):
-            return EqualConv(features, size, down, self.dtype, linear, self.fast_paths, name=name)
+            return EqualConv(features, size, down, self.dtype, linear, self.kernels, name=name)
 
         shortcut = conv("skip", self.features, 1, linear=True)(resample.fir_down(x))
         x = conv("conv_1", x.shape[-1], 3)(x)
@@ -56,7 +57,7 @@ class WholeDiscriminator(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
-    fast_paths: bool = True
+    kernels: Kernels = REFERENCE
 
     def widths(self, height: int, width: int) -> list[int]:
         """Widths at the photo's size and after each block, levels + 2. Source: StyleGAN2."""
@@ -87,14 +88,14 @@ class WholeDiscriminator(nn.Module):
             raise ValueError(f"discriminator: photo is {height}x{width}, both sizes must be "
                              f"multiples of {stride}")
         widths = self.widths(height, width)
-        x = EqualConv(widths[0], 1, dtype=self.dtype, fast_paths=self.fast_paths,
+        x = EqualConv(widths[0], 1, dtype=self.dtype, kernels=self.kernels,
                       name="first")(photo)
         features, block = [], remat.by_block(DownBlock, self.remat)
         for number, channels in enumerate(widths[1:]):
-            x = block(channels, self.dtype, self.fast_paths, name=f"block_{number}")(x)
+            x = block(channels, self.dtype, self.kernels, name=f"block_{number}")(x)
             features.append(x)
         x = MinibatchStddev(self.stddev_group, self.stddev_grouping, self.axis_name, tiles)(x)
-        x = EqualConv(widths[-1], 3, dtype=self.dtype, fast_paths=self.fast_paths,
+        x = EqualConv(widths[-1], 3, dtype=self.dtype, kernels=self.kernels,
                       name="last_conv")(x)
         x = EqualDense(self.dense, activate=True, name="dense")(x.reshape(x.shape[0], -1))
         return EqualDense(1, name="score")(x), features

@@ -1,299 +1,96 @@
-"""Convolution whose gradients are fast on CPUs, any number of times differentiable.
+"""Convolutions by XLA, alone and beside a change of size: what defines the results.
 
-3x3, 2x2 and 5x5 convolutions of many channels are computed with a quarter, two fifths and a sixth
-of the multiplications, forward and for both gradients (see `winograd`). Of the others, XLA's own
-gradients with respect to weights run at a fifth of a matrix product's rate on CPUs, those of stride
-2 slower still, and the gradient penalty differentiates them once more. Here the gradient with
-respect to the weights is a matrix product a tap. With stride 2 it and the convolution are products
-of neighbourhoods, some images at a time, and the gradient with respect to the input is one
-convolution of stride 1 for each of the input's four phases. Of maps of few pixels all three are one
-matrix product of the pixels' neighbourhoods, where XLA, which takes the larger kernel for the
-image, is up to a hundred times slower. So are 3x3 convolutions of photos and their kernels'
-gradients.
-
-<g, conv(x, k)> is linear in each of x, k and g. Its three derivatives are the convolution and its
-two gradients, and each of them has the other two as its own gradients. Other platforms use XLA's
-convolutions throughout.
+They are differentiated by JAX itself, backward, forward and any number of times.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
-from usis_jax.ops.cpu import batch_tiling, winograd
+from usis_jax.ops import resample
 
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-_FEW_PIXELS, _FEW_PIXELS_OF_ALL = 128, 512
-"""Results of at most so many pixels an image, or of all images together, are computed from
-neighbourhoods (measured)."""
-
-_SEEN_TOGETHER = 2**21
-"""So many numbers of neighbourhoods at a time, or one image's (measured)."""
-
-_LEAST_TILES = 32
-"""From so many tiles on Winograd's convolution is the faster one, if channels are many (measured,
-as is how many those are)."""
-
-_FEW_CHANNELS = 4
-"""A 3x3 convolution of images of at most so many channels is a product of neighbourhoods, as is its
-kernel's gradient (measured)."""
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     """Convolution of images.
 
     Args:
       x: float [B, H, W, C].
-      kernel: float [k, k, C, F].
+      kernel: float [k, k, C, F], the dtype of x.
       stride: 1 or 2.
-      padding: zeros added on every side; 0 with stride 2.
+      padding: zeros added on every side.
 
     Returns:
       float [B, H', W', F], H' = (H + 2 * padding - k) // stride + 1.
-
-    Source: ours.
     """
-    xla = functools.partial(conv_by_xla, stride=stride, padding=padding)
-    sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
-    if is_tiled((len(x), *sizes), x.dtype, kernel.shape, stride):
-        fast = functools.partial(winograd.conv, padding=padding)
-    elif (stride > 1 or _has_few_channels(kernel.shape)
-          or _is_product(x.shape, kernel.shape[0], stride, padding)):
-        fast = functools.partial(_by_neighbourhoods, stride=stride, padding=padding)
-    else:
-        return xla(x, kernel)
-    return jax.lax.platform_dependent(x, kernel, cpu=fast, default=xla)
-
-
-def is_tiled(results: tuple[int, int, int], dtype: jnp.dtype, kernel: tuple[int, ...],
-             stride: int = 1, of_kernel: bool = False) -> bool:
-    """Whether Winograd's convolution is the faster one on CPUs.
-
-    Args:
-      results: number, height and width of the images that it makes.
-      dtype: of the images.
-      kernel: its shape [k, k, C, F].
-      stride: as of `conv`.
-      of_kernel: the kernel's gradient is asked for, not the convolution or its input's gradient.
-
-    Source: measured.
-    """
-    if (kernel[:2] not in ((2, 2), (3, 3), (5, 5)) or stride > 1 or dtype != jnp.float32
-            or results[0] * winograd.tiles(*results[1:3]) < _LEAST_TILES):
-        return False
-    fewest, most = sorted(kernel[2:])
-    if kernel[0] == 3 and of_kernel:
-        return kernel[2] >= 32 and kernel[3] >= 16
-    if kernel[0] == 3:
-        # A large image's transforms do not stay in the caches.
-        return fewest >= (32 if winograd.tiles(*results[1:3]) <= winograd.TILES_TOGETHER else 128)
-    least = 32 if of_kernel else 64
-    return fewest >= least and most >= 2 * least
-
-
-def _sizes(images: tuple[int, ...], size: int, stride: int, padding: int) -> tuple[int, int]:
-    """Height and width of what a kernel of that size makes of images [B, H, W, ..]."""
-    return tuple((length + 2 * padding - size) // stride + 1 for length in images[1:3])
-
-
-def _is_product(images: tuple[int, ...], size: int, stride: int, padding: int) -> bool:
-    """Whether one matrix product is faster, of images [B, H, W, ..] by a kernel of that size."""
-    height, width = _sizes(images, size, stride, padding)
-    return ((size, stride, padding) == (1, 1, 0) or height * width <= _FEW_PIXELS
-            or images[0] * height * width <= _FEW_PIXELS_OF_ALL)
-
-
-def _has_few_channels(kernel: tuple[int, ...]) -> bool:
-    """Whether so few that neighbourhoods of all pixels are quicker than XLA's convolution."""
-    return kernel[0] == 3 and kernel[2] <= _FEW_CHANNELS
-
-
-def _seen_together(batch: int, height: int, width: int, taps: int) -> int:
-    """How many results of that size are computed from neighbourhoods at a time."""
-    if height * width <= _FEW_PIXELS:
-        return batch  # the kernel, which each product reads, is the larger one
-    return batch_tiling.together(batch, height * width * taps, _SEEN_TOGETHER)
-
-
-def convolution(fast_paths: bool) -> Callable[..., Array]:
-    """`conv`, or without `fast_paths` `conv_by_xla`."""
-    return conv if fast_paths else conv_by_xla
-
-
-def for_linen(x: Array, kernel: Array, strides: tuple[int, int], padding: str, **unused) -> Array:
-    """`conv` as nn.Conv's `conv_general_dilated`, for strides of 1 and padding "SAME"."""
-    assert tuple(strides) == (1, 1) and padding == "SAME"
-    return conv(x, kernel, padding=kernel.shape[0] // 2)
-
-
-def conv_by_xla(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
-    """The same as `conv` by XLA's convolution and its own gradients."""
     return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=_DIMENSIONS)
+        x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=DIMENSIONS
+    )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def input_gradient(kernel: Array, gradient: Array, size: tuple[int, int], stride: int,
-                   padding: int) -> Array:
-    """Gradient of `conv` with respect to x [B, *size, C], from that of its result."""
-    def xla(kernel, gradient):
-        shape = (gradient.shape[0], *size, kernel.shape[2])
-        x = jax.ShapeDtypeStruct(shape, gradient.dtype)
-        transpose = jax.linear_transpose(lambda x: conv_by_xla(x, kernel, stride, padding), x)
-        return transpose(gradient)[0]
-
-    def spread(kernel, gradient):
-        rows = gradient.reshape(-1, kernel.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1]).T
-        x = jax.ShapeDtypeStruct((gradient.shape[0], *size, kernel.shape[2]), gradient.dtype)
-        see = functools.partial(
-            neighbourhoods, size=kernel.shape[0], stride=stride, padding=padding)
-        return jax.linear_transpose(see, x)(rows.reshape(*gradient.shape[:3], -1))[0]
-
-    if is_tiled(gradient.shape[:3], gradient.dtype, kernel.shape, stride):
-        fast = functools.partial(winograd.input_gradient, padding=padding)
-    elif _is_product((len(gradient), *size), kernel.shape[0], stride, padding):
-        fast = spread
-    elif stride == 1:
-        return xla(kernel, gradient)
-    else:
-        fast = functools.partial(_by_phases, size=size)
-    return jax.lax.platform_dependent(kernel, gradient, cpu=fast, default=xla)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def kernel_gradient(x: Array, gradient: Array, size: int, stride: int, padding: int) -> Array:
-    """Gradient of `conv` with respect to the kernel [size, size, C, F], from that of its result."""
-    def xla(x, gradient):
-        shape = (size, size, x.shape[-1], gradient.shape[-1])
-        kernel = jax.ShapeDtypeStruct(shape, gradient.dtype)
-        transpose = jax.linear_transpose(lambda k: conv_by_xla(x, k, stride, padding), kernel)
-        return transpose(gradient)[0]
-
-    shape = (size, size, x.shape[-1], gradient.shape[-1])
-    if is_tiled(gradient.shape[:3], gradient.dtype, shape, stride, of_kernel=True):
-        fast = functools.partial(winograd.kernel_gradient, padding=padding)
-    else:
-        fast = functools.partial(_by_products, size=size, stride=stride, padding=padding)
-    return jax.lax.platform_dependent(x, gradient, cpu=fast, default=xla)
-
-
-def neighbourhoods(x: Array, size: int, stride: int = 1, padding: int = 0) -> Array:
-    """What each tap of a kernel sees at each pixel of the result.
+def nearest_up_conv(x: Array, kernel: Array) -> Array:
+    """3x3 convolution (zero padding) of the nearest-upsampled image.
 
     Args:
-      x: [B, H, W, C], any type.
-      size: of the kernel.
-      stride, padding: as of `conv`.
+      x: float [B, H, W, C].
+      kernel: float [3, 3, C, F].
 
     Returns:
-      [B, H', W', size * size * C], tap by tap.
+      float [B, 2H, 2W, F].
 
-    Source: ours.
+    Source: the UNet's up blocks (paper §5.1).
     """
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    height, width = ((n - size) // stride + 1 for n in x.shape[1:3])
-    return jnp.concatenate([_seen(x, i, j, height, width, stride)
-                            for i in range(size) for j in range(size)], axis=-1)
+    return conv(resample.nearest_up(x), kernel, padding=1)
 
 
-def _seen(x: Array, i: int, j: int, height: int, width: int, stride: int) -> Array:
-    """What the tap (i, j) sees: [B, height, width, C]."""
-    # Traced ten times as fast as an index of slices.
-    return jax.lax.slice(
-        x, (0, i, j, 0),
-        (len(x), i + stride * (height - 1) + 1, j + stride * (width - 1) + 1, x.shape[3]),
-        (1, stride, stride, 1))
+def conv_average_down(x: Array, kernel: Array) -> Array:
+    """Mean of every 2x2 block of a 3x3 convolution (zero padding).
+
+    Args:
+      x: float [B, H, W, C], H and W even.
+      kernel: float [3, 3, C, F].
+
+    Returns:
+      float [B, H/2, W/2, F].
+
+    Source: the UNet's down blocks (paper §5.1).
+    """
+    return resample.average_down(conv(x, kernel, padding=1))
 
 
-def _by_neighbourhoods(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    rows = kernel.reshape(-1, kernel.shape[-1])
+def wavelet_up_conv(y: Array, kernel: Array) -> Array:
+    """3x3 convolution (zero padding) of Haar coefficients that are upsampled in the Haar domain.
 
-    def results(x):
-        seen = neighbourhoods(x, kernel.shape[0], stride, padding)
-        return (seen.reshape(-1, len(rows)) @ rows).reshape(*seen.shape[:3], -1)
+    Args:
+      y: float [B, H, W, 4C], sub-bands as in `haar.forward`.
+      kernel: float [3, 3, 4C, F].
 
-    sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
-    return batch_tiling.join(results, x, _seen_together(len(x), *sizes, len(rows)))
+    Returns:
+      float [B, 2H, 2W, F].
 
+    Raises:
+      ValueError: the number of channels is not a multiple of 4.
 
-def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int) -> Array:
-    """The kernel's gradient, of stride 1 one matrix product a tap, one after another."""
-    batch, height, width, features = gradient.shape
-    shape = (size, size, x.shape[-1], features)
-    if stride > 1 or height * width <= _FEW_PIXELS or _has_few_channels(shape):
-        def products(x, gradient):
-            seen = neighbourhoods(x, size, stride, padding)
-            return seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, features)
-
-        taps = size * size * x.shape[-1]
-        kernel = batch_tiling.total(
-            products, (x, gradient), _seen_together(batch, height, width, taps))
-        return kernel.reshape(shape)
-    rows = gradient.reshape(-1, features)
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-
-    def tap(number):
-        seen = jax.lax.dynamic_slice(x, (0, number // size, number % size, 0),
-                                     (batch, height, width, x.shape[-1]))
-        return seen.reshape(-1, x.shape[-1]).T @ rows
-
-    if size == 1:
-        return tap(0)[None, None]
-    return jax.lax.map(tap, jnp.arange(size * size)).reshape(shape)
+    Source: the decoder's blocks (paper §5.2, fig. 4).
+    """
+    return conv(resample.wavelet_up(y), kernel, padding=1)
 
 
-def _by_phases(kernel: Array, gradient: Array, size: tuple[int, int]) -> Array:
-    """The input's gradient with stride 2: even and odd rows and columns see taps of their own."""
-    batch, height, width = gradient.shape[:3]
-    turned = kernel.swapaxes(2, 3)
-    rows, columns = ((length + 1) // 2 for length in size)
+def same(convolve: Callable[..., Array]) -> Callable[..., Array]:
+    """`convolve(x, kernel, padding=...)` as nn.Conv's `conv_general_dilated`.
 
-    def phase(i, j):
-        taps = turned[i::2, j::2]
-        more = [(n - 1, whole - out) for n, whole, out in
-                zip(taps.shape[:2], (rows, columns), (height, width), strict=True)]
-        return jax.lax.conv_general_dilated(
-            gradient, taps[::-1, ::-1], (1, 1), more, dimension_numbers=_DIMENSIONS)
+    It serves layers of stride 1, odd kernels and padding "SAME".
+    """
 
-    x = jnp.stack([jnp.stack([phase(i, j) for j in (0, 1)], axis=3) for i in (0, 1)], axis=2)
-    x = x.reshape(batch, 2 * rows, 2 * columns, -1)
-    return x[:, :size[0], :size[1]]
+    def call(x: Array, kernel: Array, strides, padding, **unused) -> Array:
+        assert tuple(strides) == (1, 1) and padding == "SAME"
+        return convolve(x, kernel, padding=kernel.shape[0] // 2)
+
+    return call
 
 
-def _conv_forward(x, kernel, stride, padding):
-    return conv(x, kernel, stride, padding), (x, kernel)
-
-
-def _conv_backward(stride, padding, saved, gradient):
-    x, kernel = saved
-    return (input_gradient(kernel, gradient, x.shape[1:3], stride, padding),
-            kernel_gradient(x, gradient, kernel.shape[0], stride, padding))
-
-
-def _input_forward(kernel, gradient, size, stride, padding):
-    return input_gradient(kernel, gradient, size, stride, padding), (kernel, gradient)
-
-
-def _input_backward(size, stride, padding, saved, x):
-    kernel, gradient = saved
-    return (kernel_gradient(x, gradient, kernel.shape[0], stride, padding),
-            conv(x, kernel, stride, padding))
-
-
-def _kernel_forward(x, gradient, size, stride, padding):
-    return kernel_gradient(x, gradient, size, stride, padding), (x, gradient)
-
-
-def _kernel_backward(size, stride, padding, saved, kernel):
-    x, gradient = saved
-    return (input_gradient(kernel, gradient, x.shape[1:3], stride, padding),
-            conv(x, kernel, stride, padding))
-
-
-conv.defvjp(_conv_forward, _conv_backward)
-input_gradient.defvjp(_input_forward, _input_backward)
-kernel_gradient.defvjp(_kernel_forward, _kernel_backward)
+def resized(convolve: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    """A 3x3 convolution that changes the size, as nn.Conv's `conv_general_dilated`."""
+    return lambda x, kernel, *unused_args, **unused_options: convolve(x, kernel)

@@ -1,14 +1,15 @@
-"""Convolution of a label map and a noise, without spreading the noise over all pixels.
+"""Convolutions of a label map and a noise.
 
 The paper's generator concatenates noise (Z channels, constant over the image) and the one-hot label
 map (K channels) at every SPADE layer and convolves the Z + K channels. The noise's part is the same
-at every pixel but for the border, so it is computed from the nine taps directly; only the K one-hot
-channels are convolved (or looked up, see `label_gather`). Same parameters, same result.
+at every pixel but for the border, so it is computed from the nine taps directly, and only the K
+one-hot channels are convolved. Same parameters, same result.
 
-A noise of its own at each pixel is convolved beside the looked up labels on CPUs, and with them
-elsewhere, where labels are convolved too: one convolution instead of two, and the TPU compiler
+A noise of its own at each pixel is convolved with the labels, as one convolution: the TPU compiler
 (libtpu 0.0.42) fails on the gradients of two of few images (1, 2 and 4, not 8).
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,100 @@ import numpy as np
 from jax import Array
 
 from usis_jax.ops import resample
-from usis_jax.ops.conv import conv
-from usis_jax.ops.cpu.label_gather import label_gather
-from usis_jax.ops.cpu.platform import on_cpus
+from usis_jax.ops.conv import DIMENSIONS, conv
+
+
+def label_conv(
+    label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int
+) -> Array:
+    """Convolution of concat[noise, one-hot label], resized nearest to (height, width).
+
+    Args:
+      label: int [B, H, W], ids in [0, K).
+      z: float [B, Z], or [B, H, W, Z] for a noise of its own at each pixel.
+      kernel: float [k, k, Z+K, F], k odd.
+      bias: float [F].
+      height, width: size of the result.
+
+    Returns:
+      float [B, height, width, F], the dtype of `kernel`.
+
+    Source: paper §5.1 (3-D noise of OASIS, SPADE).
+    """
+    if z.ndim == 4:
+        return concatenated(label, z, kernel, bias, height, width)
+    small = resample.nearest_to(label, height, width)
+    return noise_and_labels(one_hot_conv, small, z.astype(kernel.dtype), kernel) + bias
+
+
+def concatenated(
+    label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int
+) -> Array:
+    """The same as `label_conv`, every channel convolved, as the published networks do."""
+    small, z = resample.nearest_to(label, height, width), z.astype(kernel.dtype)
+    if z.ndim == 4:
+        z = resample.nearest_to(z, height, width)
+    else:
+        z = jnp.broadcast_to(z[:, None, None], (*small.shape, z.shape[-1]))
+    one_hot = jax.nn.one_hot(small, kernel.shape[2] - z.shape[-1], dtype=kernel.dtype)
+    return _same(jnp.concatenate([z, one_hot], axis=-1), kernel) + bias
+
+
+def one_hot_conv(label: Array, kernel: Array) -> Array:
+    """Convolution, zero outside, of a one-hot label map.
+
+    Args:
+      label: int [B, H, W], ids in [0, K).
+      kernel: float [k, k, K, F], k odd.
+
+    Returns:
+      float [B, H, W, F], the dtype of `kernel`.
+    """
+    return _same(jax.nn.one_hot(label, kernel.shape[2], dtype=kernel.dtype), kernel)
+
+
+def noise_and_labels(
+    one_hot: Callable[[Array, Array], Array], label: Array, z: Array, kernel: Array
+) -> Array:
+    """One noise an image from the kernel's taps, added to the labels' convolution.
+
+    Args:
+      one_hot: convolves labels, as `one_hot_conv`.
+      label: int [B, H, W].
+      z: float [B, Z].
+      kernel: float [k, k, Z+K, F].
+
+    Returns:
+      float [B, H, W, F].
+    """
+    size, (height, width), noise_dim = kernel.shape[0], label.shape[1:], z.shape[-1]
+    noise_kernel = kernel[:, :, :noise_dim]
+    labels = one_hot(label, kernel[:, :, noise_dim:])
+    if size == 1:
+        return labels + (z @ noise_kernel[0, 0])[:, None, None]
+    taps = jnp.einsum("bz,ijzf->bijf", z, noise_kernel)
+    rows = jnp.einsum("hi,bijf->bhjf", _valid_taps(height, size, kernel.dtype), taps)
+    inside = _valid_taps(width, size, kernel.dtype)[:, :, None]
+    return labels + sum(inside[:, j] * rows[:, :, None, j] for j in range(size))
+
+
+def label_relu_conv(label: Array, z: Array, shared: Array, bias: Array, kernel: Array) -> Array:
+    """3x3 convolution (zero padding) of a `label_conv`'s result, negative values set to zero.
+
+    Args:
+      label: int [B, H, W], ids in [0, K).
+      z: float [B, Z].
+      shared: float [3, 3, Z+K, C], `label_conv`'s kernel.
+      bias: float [C], `label_conv`'s.
+      kernel: float [3, 3, C, F].
+
+    Returns:
+      float [B, H, W, F].
+
+    Source: paper §5.1 (SPADE layer: what makes scale and shift).
+    """
+    hidden = jax.nn.relu(label_conv(label, z, shared, bias, *label.shape[1:]))
+    return conv(hidden, kernel, padding=1)
 
 
 def _valid_taps(size: int, taps: int, dtype) -> np.ndarray:
@@ -27,56 +119,7 @@ def _valid_taps(size: int, taps: int, dtype) -> np.ndarray:
     return ((positions >= 0) & (positions < size)).astype(dtype)
 
 
-def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int,
-               fast_paths: bool = True) -> Array:
-    """Convolution of concat[noise, one-hot label], resized nearest to (height, width).
-
-    Args:
-      label: int [B, H, W], ids in [0, K).
-      z: float [B, Z], or [B, H, W, Z] for a noise of its own at each pixel.
-      kernel: float [3, 3, Z+K, F], or [1, 1, Z+K, F].
-      bias: float [F].
-      height, width: size of the result.
-      fast_paths: the platform's fastest form; without, all channels are convolved.
-
-    Returns:
-      float [B, height, width, F], the dtype of `kernel`.
-
-    Source: paper §5.1 (3-D noise of OASIS, SPADE); the split into two parts is ours.
-    """
-    noise_dim = z.shape[-1]
-    small = resample.nearest_to(label, height, width)
-    z = z.astype(kernel.dtype)
-    if z.ndim == 4:
-        z = resample.nearest_to(z, height, width)
-    if not fast_paths:
-        return _concatenated(z, kernel, small) + bias
-    if z.ndim == 4:
-        return on_cpus(_in_parts, _concatenated, z, kernel, small) + bias
-    size = kernel.shape[0]
-    noise_kernel = kernel[:, :, :noise_dim]
-    labels = label_gather(small, kernel[:, :, noise_dim:])
-    if size == 1:
-        return labels + ((z @ noise_kernel[0, 0])[:, None, None] + bias)
-    taps = jnp.einsum("bz,ijzf->bijf", z, noise_kernel)
-    rows = jnp.einsum("hi,bijf->bhjf", _valid_taps(height, size, kernel.dtype), taps)
-    inside = _valid_taps(width, size, kernel.dtype)[:, :, None]
-    spread = sum(inside[:, j] * rows[:, :, None, j] for j in range(size))
-    return labels + spread + bias
-
-
-def _concatenated(z: Array, kernel: Array, label: Array) -> Array:
-    """Convolution of all channels, as the paper has it."""
-    if z.ndim == 2:
-        z = jnp.broadcast_to(z[:, None, None], (*label.shape, z.shape[-1]))
-    one_hot = jax.nn.one_hot(label, kernel.shape[2] - z.shape[-1], dtype=kernel.dtype)
+def _same(x: Array, kernel: Array) -> Array:
     return jax.lax.conv_general_dilated(
-        jnp.concatenate([z, one_hot], axis=-1), kernel, (1, 1), "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
-def _in_parts(z: Array, kernel: Array, label: Array) -> Array:
-    """The same, labels looked up."""
-    noise_dim = z.shape[-1]
-    return (label_gather(label, kernel[:, :, noise_dim:])
-            + conv(z, kernel[:, :, :noise_dim], padding=kernel.shape[0] // 2))
+        x, kernel, (1, 1), "SAME", dimension_numbers=DIMENSIONS
+    )

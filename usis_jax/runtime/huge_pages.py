@@ -7,6 +7,8 @@ command line starts itself once more. GLIBC_TUNABLES=glibc.malloc.hugetlb=0 swit
 """
 
 import contextlib
+import glob
+import importlib.util
 import os
 import sys
 
@@ -14,6 +16,7 @@ VARIABLE = "GLIBC_TUNABLES"
 TUNABLE = "glibc.malloc.hugetlb"
 _MODE = "/sys/kernel/mm/transparent_hugepage/enabled"
 _OLDEST = (2, 35)
+_ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/kfd", "/dev/accel*", "/dev/vfio/[0-9]*")
 # Set for the second start only, which must not lead to a third where a system takes GLIBC_TUNABLES
 # away (programs with capabilities of their own).
 _RESTARTED = "USIS_RESTARTED"
@@ -25,7 +28,7 @@ def ask() -> None:
     Process number, arguments, interpreter flags and open streams stay. To be called before
     anything heavy is imported; returns where there is nothing to ask for or no new start possible.
 
-    Source: ours; the tunable is glibc's, https://sourceware.org/glibc/manual/latest/html_node/.
+    Source: the tunable is glibc's, https://sourceware.org/glibc/manual/latest/html_node/.
     """
     if os.environ.pop(_RESTARTED, None) is not None:
         return
@@ -44,13 +47,27 @@ def variables() -> dict[str, str]:
     """What a process needs in its environment, besides this one's, to be given huge pages.
 
     Returns:
-        {"GLIBC_TUNABLES": value} with other tunables kept; {} where nothing is to be added: another
-        system or C library, huge pages for all or for none, or the tunable is given already.
+        {"GLIBC_TUNABLES": value} with other tunables kept; {} where nothing is to be added: JAX
+        will not compute on CPUs, another system or C library, huge pages for all or for none, or
+        the tunable is given already.
     """
     given = os.environ.get(VARIABLE, "")
-    if mode() != "madvise" or not _libc_asks() or TUNABLE in given:
+    if not computes_on_cpus() or mode() != "madvise" or not _libc_asks() or TUNABLE in given:
         return {}
     return {VARIABLE: ":".join(filter(None, (given, f"{TUNABLE}=1")))}
+
+
+def computes_on_cpus() -> bool:
+    """Whether JAX's platform will be the CPU; told before JAX, which must not be imported yet.
+
+    Returns:
+        What JAX_PLATFORMS says; without it True unless the machine has the device files of GPUs or
+        TPUs and a plugin of JAX for such is installed.
+    """
+    if asked := os.environ.get("JAX_PLATFORMS", ""):
+        return asked.split(",")[0].strip().lower() == "cpu"
+    plugins = any(importlib.util.find_spec(name) for name in ("jax_plugins", "libtpu"))
+    return not (plugins and any(glob.glob(pattern) for pattern in _ACCELERATORS))
 
 
 def mode() -> str:
@@ -70,6 +87,8 @@ def mode() -> str:
 
 def described() -> str:
     """Whether this process has huge pages, and if not why; a line for people."""
+    if not computes_on_cpus():
+        return "no, JAX computes on another platform than the CPU"
     now = mode()
     if now != "madvise":
         return {"always": "yes, the system gives them to all",

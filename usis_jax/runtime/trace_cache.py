@@ -1,6 +1,7 @@
 """The traced training step, kept beside the compiled programs, so that a warm start need not trace.
 
-Tracing a step takes seconds even where its program is compiled already. What is kept is JAX's
+On CPUs tracing a step takes seconds even where its program is compiled already; elsewhere nothing
+is kept: there it was not measured, and the reference is traced in half of the time. It is JAX's
 portable form of it (jax.export), found again by all that it follows from; the machine's own code is
 left to JAX's persistent cache.
 """
@@ -41,13 +42,14 @@ def of(step: Callable, settings, spec, runner: mesh.Runner) -> Any:
       runner: maps the step.
 
     Returns:
-      What `runner.compile_ahead` takes: the mapped step; or, where compiled programs are kept (see
-      `compilation_cache`) and the mapping is shard_map, a KeptStep.
+      What `runner.compile_ahead` takes: the mapped step; or, on CPUs, where compiled programs are
+      kept (see `compilation_cache`) and the mapping is shard_map, a KeptStep.
 
     Source: ours; jax.export.
     """
     folder = jax.config.jax_compilation_cache_dir
-    if not folder or runner.mapping != "shard_map" or not _released():
+    on_cpus = runner.devices[0].platform == "cpu"
+    if not folder or not on_cpus or runner.mapping != "shard_map" or not _released():
         return runner.compile(step)
     description = {"settings": _fixed(settings), "classes": spec.num_classes, "void": spec.void}
     return KeptStep(step, runner, Path(folder), description)

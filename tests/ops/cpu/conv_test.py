@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from usis_jax.ops import conv as conv_module
-from usis_jax.ops.conv import conv, conv_by_xla
+from usis_jax.ops import conv as reference
+from usis_jax.ops.cpu import conv as conv_module
+from usis_jax.ops.cpu.conv import conv
 
 # size of the input and its channels, kernel, stride, padding
 FORMS = [((4, 7, 3), 3, 1, 1), ((5, 7, 3), 3, 2, 0), ((9, 5, 3), 3, 2, 0), ((5, 4, 3), 1, 1, 0),
@@ -87,7 +88,7 @@ def test_strided_images_are_computed_some_at_a_time_with_the_same_result(
     x, kernel = drawn((25, 25, 3), 3, batch=4)
     assert conv_module._seen_together(4, 12, 12, 27) == together
     value, pullback = jax.vjp(lambda x, kernel: conv(x, kernel, 2), x, kernel)
-    expected, plain = jax.vjp(lambda x, kernel: conv_by_xla(x, kernel, 2, 0), x, kernel)
+    expected, plain = jax.vjp(lambda x, kernel: reference.conv(x, kernel, 2, 0), x, kernel)
     np.testing.assert_allclose(value, expected, atol=1e-4)
     for got, wanted in zip(pullback(value), plain(value), strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-4 * np.abs(wanted).max())

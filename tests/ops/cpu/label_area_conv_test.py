@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from usis_jax.ops import conv, label_conv
+from usis_jax.ops import label_conv
 from usis_jax.ops.cpu import label_area_conv
 
 RANDOM = np.random.default_rng(0)
@@ -50,25 +50,20 @@ def inputs(blocks, size, batch=2):
     return label_map(blocks, size, batch=batch), *weights
 
 
-def plain(label, z, shared, bias, kernel):
-    hidden = label_conv.label_conv(label, z, shared, bias, *label.shape[1:], fast_paths=False)
-    return conv.conv_by_xla(jax.nn.relu(hidden), kernel, padding=1)
-
-
 @pytest.mark.parametrize("blocks", [1, 7, 12, 64])
 @pytest.mark.parametrize("size", [(33, 47), (32, 64)])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_agrees_with_the_convolution_of_all_pixels(blocks, size, batch):
     """From no pixel in the midst of an area to nearly all."""
     given = inputs(blocks, size, batch)
-    got = jax.jit(label_area_conv.area_conv)(*given)
-    np.testing.assert_allclose(got, plain(*given), rtol=1e-4, atol=1e-4)
+    got = jax.jit(label_area_conv.label_relu_conv)(*given)
+    np.testing.assert_allclose(got, label_conv.label_relu_conv(*given), rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_are_the_convolutions():
     label, *others = inputs(8, (32, 40))
     cotangent = RANDOM.normal(size=(2, 32, 40, 7)).astype(np.float32)
-    _, pullback = jax.vjp(functools.partial(label_area_conv.area_conv, label), *others)
-    _, expected = jax.vjp(functools.partial(plain, label), *others)
+    _, pullback = jax.vjp(functools.partial(label_area_conv.label_relu_conv, label), *others)
+    _, expected = jax.vjp(functools.partial(label_conv.label_relu_conv, label), *others)
     for got, wanted in zip(pullback(cotangent), expected(cotangent), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-3)

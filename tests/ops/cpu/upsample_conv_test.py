@@ -4,24 +4,18 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from usis_jax.ops import resample
-from usis_jax.ops.conv import conv_by_xla
+from usis_jax.ops import conv as reference
 from usis_jax.ops.cpu import upsample_conv
-from usis_jax.ops.cpu.upsample_conv import (
-    average_down_of_conv,
-    conv_of_nearest_up,
-    conv_of_wavelet_up,
-)
+from usis_jax.ops.cpu.upsample_conv import conv_average_down, nearest_up_conv, wavelet_up_conv
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(2, 4, 6, 3)).astype(np.float32)
 KERNEL = RANDOM.normal(size=(3, 3, 3, 5)).astype(np.float32)
 
 PLAIN = {
-    conv_of_nearest_up: lambda x, kernel: conv_by_xla(resample.nearest_up(x), kernel, padding=1),
-    average_down_of_conv: lambda x, kernel: resample.average_down(
-        conv_by_xla(x, kernel, padding=1)),
-    conv_of_wavelet_up: lambda x, kernel: conv_by_xla(resample.wavelet_up(x), kernel, padding=1),
+    nearest_up_conv: reference.nearest_up_conv,
+    conv_average_down: reference.conv_average_down,
+    wavelet_up_conv: reference.wavelet_up_conv,
 }
 
 
@@ -62,14 +56,14 @@ def operations(function, *arguments):
 
 
 def test_equals_convolution_of_the_repeated_image():
-    np.testing.assert_allclose(conv_of_nearest_up(X, KERNEL), by_scipy(X, KERNEL), atol=1e-4)
+    np.testing.assert_allclose(nearest_up_conv(X, KERNEL), by_scipy(X, KERNEL), atol=1e-4)
 
 
 @pytest.mark.parametrize("few", [0, 10_000])
 def test_gradients_are_the_linear_maps_transposes(monkeypatch, few):
     monkeypatch.setattr(upsample_conv, "_FEW_RESULTS", few)
     cotangent = RANDOM.normal(size=(2, 8, 12, 5)).astype(np.float32)
-    _, pullback = jax.vjp(conv_of_nearest_up, X, KERNEL)
+    _, pullback = jax.vjp(nearest_up_conv, X, KERNEL)
     to_x, to_kernel = pullback(cotangent)
     # For a map linear in its argument, <gradient, direction> = <cotangent, map(direction)>.
     other_x = RANDOM.normal(size=X.shape).astype(np.float32)
@@ -80,7 +74,7 @@ def test_gradients_are_the_linear_maps_transposes(monkeypatch, few):
         (to_kernel * other_kernel).sum(), (cotangent * by_scipy(X, other_kernel)).sum(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("function", [average_down_of_conv, conv_of_nearest_up])
+@pytest.mark.parametrize("function", [conv_average_down, nearest_up_conv])
 @pytest.mark.parametrize("size", [(2, 2), (4, 10), (12, 24)])
 def test_sums_of_taps_are_the_same_convolution(monkeypatch, function, size):
     monkeypatch.setattr(upsample_conv, "_FEW_RESULTS", 0)
@@ -91,12 +85,12 @@ def test_sums_of_taps_are_the_same_convolution(monkeypatch, function, size):
 def test_upsampled_coefficients_as_an_image_are_the_same_convolution(size):
     """Borders and corners, where upsampled coefficients end in zeros, too."""
     assert_same(upsample_conv._by_image, drawn(2, *size, 12), drawn(3, 3, 12, 4),
-                PLAIN[conv_of_wavelet_up])
+                PLAIN[wavelet_up_conv])
 
 
 @pytest.mark.parametrize("function, size, channels, share", [
-    (average_down_of_conv, (32, 64), 64, 0.25), (conv_of_nearest_up, (16, 32), 64, 0.35),
-    (conv_of_wavelet_up, (8, 16), 256, 0.3)])
+    (conv_average_down, (32, 64), 64, 0.25), (nearest_up_conv, (16, 32), 64, 0.35),
+    (wavelet_up_conv, (8, 16), 256, 0.3)])
 def test_many_channels_take_a_part_of_the_operations(function, size, channels, share):
     x, kernel = drawn(2, *size, channels), drawn(3, 3, channels, 128)
     assert_same(function, x, kernel, PLAIN[function])
@@ -105,13 +99,13 @@ def test_many_channels_take_a_part_of_the_operations(function, size, channels, s
     assert counted[0] < share * counted[1]
 
 
-@pytest.mark.parametrize("function", [average_down_of_conv, conv_of_nearest_up])
+@pytest.mark.parametrize("function", [conv_average_down, nearest_up_conv])
 def test_few_pixels_leave_the_taps_as_they_are(function):
     """Whose sums are larger than the kernel, which is most of what such a layer reads."""
     x, kernel = drawn(1, 4, 4, 4), drawn(3, 3, 4, 6)
-    assert "f32[16,9]" not in jax.jit(function).lower(x, kernel).compile().as_text()
+    assert "f32[16,9]" not in str(jax.make_jaxpr(function)(x, kernel))
     more = drawn(4, 8, 8, 4)
-    assert "f32[16,9]" in jax.jit(function).lower(more, kernel).compile().as_text()
+    assert "f32[16,9]" in str(jax.make_jaxpr(function)(more, kernel))
     assert_same(function, x, kernel, PLAIN[function])
 
 
@@ -123,6 +117,6 @@ def test_gradient_of_a_gradient_of_upsampled_coefficients():
             return jax.grad(lambda x: jnp.square(0.05 * function(x, kernel)).sum())(x)
         return jax.jit(jax.grad(lambda x, kernel: jnp.square(slope(x, kernel)).sum(), (0, 1)))
 
-    for got, expected in zip(penalty(conv_of_wavelet_up)(x, kernel),
-                             penalty(PLAIN[conv_of_wavelet_up])(x, kernel), strict=True):
+    for got, expected in zip(penalty(wavelet_up_conv)(x, kernel),
+                             penalty(PLAIN[wavelet_up_conv])(x, kernel), strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())

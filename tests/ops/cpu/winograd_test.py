@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from usis_jax.ops.conv import conv, conv_by_xla
-from usis_jax.ops.cpu import batch_tiling, winograd
+from usis_jax.ops import conv as reference
+from usis_jax.ops.cpu import winograd
+from usis_jax.ops.cpu.conv import conv
 
 forms = pytest.mark.parametrize("size, kernel_size, padding", [
     ((16, 32), 3, 1), ((13, 18), 3, 1), ((1, 1), 3, 1), ((7, 9), 3, 0), ((3, 6), 2, 1),
@@ -17,7 +18,7 @@ def drawn(size, kernel_size, channels=6, features=5, batch=2, padding=1):
     random = np.random.default_rng(0)
     image = random.normal(size=(batch, *size, channels)).astype(np.float32)
     kernel = random.normal(size=(kernel_size, kernel_size, channels, features)).astype(np.float32)
-    result = np.asarray(conv_by_xla(image, kernel, 1, padding))
+    result = np.asarray(reference.conv(image, kernel, 1, padding))
     return image, kernel, result, random.normal(size=result.shape).astype(np.float32)
 
 
@@ -36,14 +37,14 @@ def test_is_the_convolution(size, kernel_size, padding):
 @forms
 def test_kernels_gradient_is_the_convolutions(size, kernel_size, padding):
     image, kernel, _, cotangent = drawn(size, kernel_size, padding=padding)
-    pullback = jax.vjp(lambda kernel: conv_by_xla(image, kernel, 1, padding), kernel)[1]
+    pullback = jax.vjp(lambda kernel: reference.conv(image, kernel, 1, padding), kernel)[1]
     assert_close(winograd.kernel_gradient(image, cotangent, padding), pullback(cotangent)[0])
 
 
 @forms
 def test_inputs_gradient_is_the_convolutions(size, kernel_size, padding):
     image, kernel, _, cotangent = drawn(size, kernel_size, padding=padding)
-    pullback = jax.vjp(lambda image: conv_by_xla(image, kernel, 1, padding), image)[1]
+    pullback = jax.vjp(lambda image: reference.conv(image, kernel, 1, padding), image)[1]
     assert_close(winograd.input_gradient(kernel, cotangent, padding), pullback(cotangent)[0])
 
 
@@ -58,22 +59,6 @@ def test_images_are_computed_some_at_a_time_with_the_same_result(monkeypatch, mo
     assert_close(winograd.conv(image, kernel, 1), result)
     assert_close(winograd.kernel_gradient(image, cotangent, 1), whole[0])
     assert_close(winograd.input_gradient(kernel, cotangent, 1), whole[1])
-
-
-def test_at_once_all_images_count(monkeypatch):
-    image, kernel, _, _ = drawn((16, 16), 3, batch=4)
-
-    def counted():
-        return jax.jit(functools.partial(winograd.conv, padding=1)).lower(
-            image, kernel).cost_analysis()["flops"]
-
-    all_together = counted()
-    monkeypatch.setattr(winograd, "TILES_TOGETHER", 1)
-    jax.clear_caches()
-    assert counted() < 0.5 * all_together
-    with batch_tiling.at_once():
-        assert counted() == all_together
-    assert counted() < 0.5 * all_together
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3, 5])
@@ -99,7 +84,7 @@ def test_convolution_of_many_channels_takes_it_forward_and_for_both_gradients(
             return value, *pullback(cotangent)
         return run
 
-    fast, plain = value_and_gradients(conv), value_and_gradients(conv_by_xla)
+    fast, plain = value_and_gradients(conv), value_and_gradients(reference.conv)
     for got, expected in zip(jax.jit(fast)(image, kernel, cotangent),
                              jax.jit(plain)(image, kernel, cotangent), strict=True):
         assert_close(got, expected)
@@ -119,7 +104,7 @@ def test_gradient_penalty_of_many_channels_has_the_plain_gradients(kernel_size):
         return jax.jit(jax.grad(
             lambda image, kernel: jnp.square(slope(image, kernel)).sum(), (0, 1)))
 
-    for got, expected in zip(penalty(conv)(image, kernel), penalty(conv_by_xla)(image, kernel),
+    for got, expected in zip(penalty(conv)(image, kernel), penalty(reference.conv)(image, kernel),
                              strict=True):
         assert_close(got, expected)
 
@@ -130,7 +115,7 @@ def test_large_images_need_more_channels(height, channels, is_taken):
     image = jax.ShapeDtypeStruct((1, height, 128, channels), jnp.float32)
     kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), jnp.float32)
     counted = [multiplications(functools.partial(way, padding=1), image, kernel)
-               for way in (conv, conv_by_xla)]
+               for way in (conv, reference.conv)]
     assert (counted[0] < counted[1]) == is_taken
 
 
@@ -139,7 +124,7 @@ def test_few_bits_are_not_transformed():
     image, kernel, *_ = drawn((32, 32), 3, 64, 128)
     image, kernel = (jnp.asarray(array, jnp.bfloat16) for array in (image, kernel))
     assert multiplications(lambda x, k: conv(x, k, 1, 1), image, kernel) == multiplications(
-        lambda x, k: conv_by_xla(x, k, 1, 1), image, kernel)
+        lambda x, k: reference.conv(x, k, 1, 1), image, kernel)
 
 
 def test_known_kernel_is_not_transformed_by_the_compiler():

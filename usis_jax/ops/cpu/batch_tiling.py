@@ -3,31 +3,10 @@
 What it makes between lives for these only, and stays in the caches.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 from jax import Array
-
-_AT_ONCE = False
-
-
-@contextlib.contextmanager
-def at_once() -> Iterator[None]:
-    """What is traced meanwhile computes all images at a time, for counting operations only.
-
-    XLA counts what a loop does once, however often it does it.
-
-    Source: ours.
-    """
-    global _AT_ONCE
-    before, _AT_ONCE = _AT_ONCE, True
-    try:
-        # A setting that keeps JAX from taking up what was traced without this one.
-        with jax.default_matmul_precision("highest"):
-            yield
-    finally:
-        _AT_ONCE = before
 
 
 def together(batch: int, size: int, most: int) -> int:
@@ -40,8 +19,6 @@ def together(batch: int, size: int, most: int) -> int:
 
     Source: ours.
     """
-    if _AT_ONCE:
-        return batch
     return max(count for count in range(1, batch + 1)
                if batch % count == 0 and (count == 1 or count * size <= most))
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from usis_jax.ops.conv import conv, neighbourhoods
-from usis_jax.ops.label_conv import label_conv
+from usis_jax.ops.cpu.conv import conv, neighbourhoods
+from usis_jax.ops.cpu.label_conv import label_conv
 
 _BORDER = ((0, 0), (1, 1), (1, 1))
 _TURN = 2048
@@ -28,25 +28,11 @@ neighbourhoods of 5x5 pixels, of 128x256 3,500 to 7,000. At 64x128 it is no fast
 
 
 @jax.custom_vjp
-def area_conv(label: Array, z: Array, shared: Array, bias: Array, kernel: Array) -> Array:
-    """3x3 convolution (zero padding) of a `label_conv`'s result, negative values set to zero.
-
-    Args:
-      label: int [B, H, W], ids in [0, K).
-      z: float [B, Z].
-      shared: float [3, 3, Z+K, C], `label_conv`'s kernel.
-      bias: float [C], `label_conv`'s.
-      kernel: float [3, 3, C, F].
-
-    Returns:
-      float [B, H, W, F].
-
-    Source: paper §5.1 (SPADE layer); computing it by areas is ours.
-    """
+def label_relu_conv(label: Array, z: Array, shared: Array, bias: Array, kernel: Array) -> Array:
+    """As `ops.label_conv.label_relu_conv`, large maps by areas."""
     if label.shape[1] * label.shape[2] < SMALLEST:
         return _whole(label, z, shared, bias, kernel)
-    return jax.lax.platform_dependent(
-        label, z, shared, bias, kernel, cpu=_by_areas, default=_whole)
+    return _by_areas(label, z, shared, bias, kernel)
 
 
 def _whole(label, z, shared, bias, kernel) -> Array:
@@ -135,7 +121,7 @@ def _rows(table: Array, numbers: Array) -> Array:
 
 
 def _forward(*inputs):
-    return area_conv(*inputs), inputs
+    return label_relu_conv(*inputs), inputs
 
 
 def _backward(inputs, gradient):
@@ -143,4 +129,4 @@ def _backward(inputs, gradient):
     return None, *jax.vjp(functools.partial(_whole, label), *others)[1](gradient)
 
 
-area_conv.defvjp(_forward, _backward)
+label_relu_conv.defvjp(_forward, _backward)

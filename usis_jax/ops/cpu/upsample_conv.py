@@ -14,18 +14,13 @@ sums of taps are a kernel that does both.
   taken off again.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from usis_jax.ops import haar, resample
-from usis_jax.ops.conv import conv, is_tiled
-from usis_jax.ops.cpu.platform import on_cpus
-
-Convolve = Callable[[Array, Array], Array]
+from usis_jax.ops.cpu.conv import conv, is_tiled
 
 _FEW_RESULTS = 128
 """Of so few pixels in all images summing the taps takes longer than it saves (measured)."""
@@ -54,33 +49,11 @@ _BEYOND = np.einsum("si,bjh,v->sbijhv", np.eye(3)[::2], _DOUBLED, (1, 0)).reshap
 is repeated: sums, which are twice the border, and no differences. [side, pixel; tap, sub-band]."""
 
 
-def as_linen_calls(convolve: Convolve) -> Callable[..., Array]:
-    """A function of this module with the signature that nn.Conv's `conv_general_dilated` has.
-
-    Source: ours.
-    """
-    return lambda x, kernel, *unused_args, **unused_options: convolve(x, kernel)
-
-
-def conv_of_nearest_up(x: Array, kernel: Array) -> Array:
-    """3x3 convolution (zero padding) of the nearest-upsampled image.
-
-    Args:
-      x: float [B, H, W, C].
-      kernel: float [3, 3, C, F].
-
-    Returns:
-      float [B, 2H, 2W, F], equal to convolving `resample.nearest_up(x)`.
-
-    Source: ours; the UNet's up blocks (paper §5.1).
-    """
+def nearest_up_conv(x: Array, kernel: Array) -> Array:
+    """As `ops.conv.nearest_up_conv`."""
     if 4 * x.size // x.shape[-1] <= _FEW_RESULTS:
-        return on_cpus(_of_repeated, _by_pixels, x, kernel)
+        return conv(resample.nearest_up(x), kernel, padding=1)
     return _by_pixels(x, kernel)
-
-
-def _of_repeated(x: Array, kernel: Array) -> Array:
-    return conv(resample.nearest_up(x), kernel, padding=1)
 
 
 def _by_pixels(x: Array, kernel: Array) -> Array:
@@ -95,25 +68,11 @@ def _by_pixels(x: Array, kernel: Array) -> Array:
     return jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, features)
 
 
-def average_down_of_conv(x: Array, kernel: Array) -> Array:
-    """Mean of every 2x2 block of a 3x3 convolution (zero padding).
-
-    Args:
-      x: float [B, H, W, C], H and W even.
-      kernel: float [3, 3, C, F].
-
-    Returns:
-      float [B, H/2, W/2, F], equal to `resample.average_down` of the convolution.
-
-    Source: ours; the UNet's down blocks (paper §5.1).
-    """
+def conv_average_down(x: Array, kernel: Array) -> Array:
+    """As `ops.conv.conv_average_down`."""
     if x.size // x.shape[-1] <= _FEW_RESULTS:
-        return _average_of_results(x, kernel)
-    return on_cpus(_by_phases, _average_of_results, x, kernel)
-
-
-def _average_of_results(x: Array, kernel: Array) -> Array:
-    return resample.average_down(conv(x, kernel, padding=1))
+        return resample.average_down(conv(x, kernel, padding=1))
+    return _by_phases(x, kernel)
 
 
 def _by_phases(x: Array, kernel: Array) -> Array:
@@ -125,29 +84,12 @@ def _by_phases(x: Array, kernel: Array) -> Array:
     return conv(x.reshape(*x.shape[:3], -1), large.reshape(2, 2, -1, kernel.shape[-1]))
 
 
-def conv_of_wavelet_up(y: Array, kernel: Array) -> Array:
-    """3x3 convolution (zero padding) of Haar coefficients that are upsampled in the Haar domain.
-
-    Args:
-      y: float [B, H, W, 4C], sub-bands as in `haar.forward`.
-      kernel: float [3, 3, 4C, F].
-
-    Returns:
-      float [B, 2H, 2W, F], equal to convolving `resample.wavelet_up(y)`.
-
-    Raises:
-      ValueError: the number of channels is not a multiple of 4.
-
-    Source: ours; the decoder's blocks (paper §5.2, fig. 4).
-    """
+def wavelet_up_conv(y: Array, kernel: Array) -> Array:
+    """As `ops.conv.wavelet_up_conv`."""
     batch, height, width, channels = y.shape
     as_image = (5, 5, channels // 4, kernel.shape[-1])
     if is_tiled((batch, 2 * height, 2 * width), y.dtype, as_image):
-        return on_cpus(_by_image, _by_coefficients, y, kernel)
-    return _by_coefficients(y, kernel)
-
-
-def _by_coefficients(y: Array, kernel: Array) -> Array:
+        return _by_image(y, kernel)
     return conv(resample.wavelet_up(y), kernel, padding=1)
 
 

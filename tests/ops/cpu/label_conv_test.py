@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from usis_jax.ops.cpu.label_gather import label_gather
+from usis_jax.ops.cpu.label_conv import label_gather
 
 RANDOM = np.random.default_rng(0)
 CASES = [(1, 1, (4, 5), 3), (3, 2, (1, 1), 3), (35, 1, (7, 9), 3), (183, 2, (6, 5), 3),

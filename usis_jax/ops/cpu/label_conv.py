@@ -1,16 +1,29 @@
-"""Convolution of a one-hot label map by looking up rows of the kernel.
+"""Convolution of a label map and a noise by looking up rows of the kernel.
 
 A one-hot pixel picks one row of each tap of the kernel, so the K channels need no multiplication: a
 pixel of the result is the sum of nine rows. On CPUs that is faster than the convolution, and its
-gradient (rows summed by class) much faster, the more so the more classes there are. Matrix units of
-other platforms multiply faster than they look up; they convolve.
+gradient (rows summed by class) much faster, the more so the more classes there are. A noise of its
+own at each pixel is convolved beside them.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+from usis_jax.ops import label_conv as reference
+from usis_jax.ops import resample
+from usis_jax.ops.cpu.conv import conv
+
+
+def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int
+               ) -> Array:
+    """As `ops.label_conv.label_conv`, labels looked up."""
+    small, z = resample.nearest_to(label, height, width), z.astype(kernel.dtype)
+    if z.ndim == 2:
+        return reference.noise_and_labels(label_gather, small, z, kernel) + bias
+    noise_dim, z = z.shape[-1], resample.nearest_to(z, height, width)
+    return (label_gather(small, kernel[:, :, noise_dim:])
+            + conv(z, kernel[:, :, :noise_dim], padding=kernel.shape[0] // 2)) + bias
 
 
 @jax.custom_vjp
@@ -26,14 +39,7 @@ def label_gather(label: Array, kernel: Array) -> Array:
 
     Source: ours.
     """
-    return jax.lax.platform_dependent(label, kernel, cpu=_look_up, default=label_convolve)
-
-
-def label_convolve(label: Array, kernel: Array) -> Array:
-    """The same as `label_gather` by a convolution of K channels, on every platform."""
-    one_hot = jax.nn.one_hot(label, kernel.shape[2], dtype=kernel.dtype)
-    return jax.lax.conv_general_dilated(
-        one_hot, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS)
+    return _look_up(label, kernel)
 
 
 def _padded(label: Array, kernel: Array) -> Array:
@@ -67,13 +73,8 @@ def _sum_by_class(label: Array, kernel: Array, gradient: Array) -> Array:
     return jnp.stack(taps).reshape(kernel.shape)
 
 
-def _convolution_gradient(label: Array, kernel: Array, gradient: Array) -> Array:
-    return jax.vjp(lambda weights: label_convolve(label, weights), kernel)[1](gradient)[0]
-
-
 def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[None, Array]:
-    return None, jax.lax.platform_dependent(
-        *saved, gradient, cpu=_sum_by_class, default=_convolution_gradient)
+    return None, _sum_by_class(*saved, gradient)
 
 
 label_gather.defvjp(lambda label, kernel: (label_gather(label, kernel), (label, kernel)), _backward)
