@@ -67,7 +67,7 @@ def test_disorder_names_what_a_measure_prefers_against_a_person():
     assert baselines.disorder(row("higher", 0.5, 0.4, untrained=0.1, strong_blur=0.3,
                                  faint_blur=0.2)) == ["painted before real",
                                                       "strong blur before faint blur"]
-    diversity = dataclasses.replace(row(untrained=0.1), measure="MS-SSIM")
+    diversity = dataclasses.replace(row(untrained=0.1), id="ms_ssim")
     assert baselines.disorder(diversity) == []
 
 
