@@ -179,7 +179,7 @@ def test_failure_while_painting_leaves_nothing_behind(generator, tmp_path, monke
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(label_folders.grids, "grid", full)
+    monkeypatch.setattr(label_folders.image_grid, "grid", full)
     with pytest.raises(OSError, match="No space left"):
         label_folders.sample_folder(generator, labels, tmp_path / "out", num_samples=1)
     assert [p.name for p in tmp_path.iterdir()] == ["labels"]
