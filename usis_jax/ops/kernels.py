@@ -10,6 +10,7 @@ from collections.abc import Callable
 from jax import Array
 
 from usis_jax.ops import conv as conv_ops
+from usis_jax.ops import depthwise
 from usis_jax.ops import label_conv as label_ops
 
 
@@ -23,6 +24,7 @@ class Kernels:
       conv_average_down: as `ops.conv.conv_average_down`.
       wavelet_up_conv: as `ops.conv.wavelet_up_conv`.
       label_conv: as `ops.label_conv.label_conv`.
+      depthwise_conv: as `ops.depthwise.depthwise_conv`.
       label_relu_conv: as `ops.label_conv.label_relu_conv`, where nothing is differentiated.
     """
 
@@ -31,6 +33,7 @@ class Kernels:
     conv_average_down: Callable[[Array, Array], Array] = conv_ops.conv_average_down
     wavelet_up_conv: Callable[[Array, Array], Array] = conv_ops.wavelet_up_conv
     label_conv: Callable[..., Array] = label_ops.label_conv
+    depthwise_conv: Callable[..., Array] = depthwise.depthwise_conv
     label_relu_conv: Callable[..., Array] = label_ops.label_relu_conv
 
 
@@ -52,6 +55,7 @@ def for_platform(platform: str) -> Kernels:
     if platform != "cpu":
         return REFERENCE
     from usis_jax.ops.cpu import conv, label_area_conv, upsample_conv
+    from usis_jax.ops.cpu import depthwise as shifted
     from usis_jax.ops.cpu import label_conv as labels
 
     return Kernels(
@@ -60,5 +64,6 @@ def for_platform(platform: str) -> Kernels:
         conv_average_down=upsample_conv.conv_average_down,
         wavelet_up_conv=upsample_conv.wavelet_up_conv,
         label_conv=labels.label_conv,
+        depthwise_conv=shifted.depthwise_conv,
         label_relu_conv=label_area_conv.label_relu_conv,
     )

