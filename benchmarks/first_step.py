@@ -46,24 +46,24 @@ def measure(workdir, update):
     import jax
     import numpy as np
 
+    from usis_jax import methods
     from usis_jax.distributed import mesh
-    from usis_jax.methods import train_state, usis
-    from usis_jax.models import registry
     from usis_jax.runtime import compilation_cache, trace_cache
 
     done("imports")
     chosen = settings(update)
     compilation_cache.use(workdir)
     runner = mesh.Runner()
-    networks = registry.build(chosen, CLASSES)
-    now = runner.place(train_state.create(chosen, CLASSES))
+    method = methods.get(chosen.method.name)
+    networks = method.networks(chosen, CLASSES)
+    now = runner.place(method.create(chosen, CLASSES))
     jax.block_until_ready(now)
     done("state")
     random = np.random.default_rng(0)
     batch = runner.put({
         "photo": random.integers(0, 256, (4, 64, 128, 3), dtype=np.uint8),
         "label": random.integers(0, CLASSES, (4, 64, 128), dtype=np.int32)})
-    step = functools.partial(usis.train_step, settings=chosen, networks=networks, void=0)
+    step = functools.partial(method.step, settings=chosen, networks=networks, void=0)
     spec = types.SimpleNamespace(num_classes=CLASSES, void=0)
     step = runner.compile_ahead(trace_cache.of(step, chosen, spec, runner), now, batch)
     done("step compiled")

@@ -15,62 +15,61 @@ import json
 import pathlib
 
 import jax
-import optax
 
 from usis_jax.aot import compile_report
 from usis_jax.config import loading
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import builtin_specs
-from usis_jax.distributed import mesh
-from usis_jax.methods import losses, optimizers, usis
+from usis_jax.methods import losses, optimizers, train_state, usis
+from usis_jax.methods import usis_losses as terms
 from usis_jax.ops import kernels
 
 
 def published(state, batch, *, settings, networks, void):
     """One step in the published way; to be mapped like steps.train_step."""
-    step = usis._Step(state, batch, settings, networks, void)
-    params, memory, weights = dict(state.params), dict(state.opt_state), settings.loss
+    inputs, weights = terms.inputs_of(state, batch, settings, networks, void), settings.loss
+    first = state.collections
 
     def generator_loss(every):
-        photo, updates = step.generate(every["generator"], "generator")
-        loss, _, _ = step.segment(every["segmenter"], photo)
-        score, _ = step.judge(every["discriminator"], photo)
+        photo, updates = terms.generate(inputs, every["generator"], first["generator"], "generator")
+        loss, _, _ = terms.segment(inputs, every["segmenter"], first["segmenter"], photo)
+        score, _ = terms.discriminate(inputs, every["discriminator"], photo)
         return (weights.segmentation * loss
                 + weights.adversarial * losses.nonsaturating_generator(score)), updates
 
     def segmenter_loss(own, photo):
-        loss, updates, _ = step.segment(own["segmenter"], photo)
+        loss, updates, _ = terms.segment(inputs, own["segmenter"], first["segmenter"], photo)
         return loss, updates
 
     def discriminator_loss(own, photo):
-        real, _ = step.real_loss(own)
-        score, _ = step.judge(own["discriminator"], photo)
+        real, _ = terms.real_loss(inputs, own)
+        score, _ = terms.discriminate(inputs, own["discriminator"], photo)
         return real + weights.adversarial * losses.nonsaturating_fake(score)
 
-    gradients, step.collections["generator"] = jax.grad(generator_loss, has_aux=True)(params)
+    gradients, updates = jax.grad(generator_loss, has_aux=True)(state.params)
     thrown_away = {name: gradients[name] for name in ("segmenter", "discriminator")}
-    _update(step, "generator", gradients, params, memory)
-    photo, step.collections["generator"] = step.generate(params["generator"], "segmenter")
-    gradients, step.collections["segmenter"] = jax.grad(segmenter_loss, has_aux=True)(
-        params, jax.lax.stop_gradient(photo))
-    _update(step, "segmenter", gradients, params, memory)
-    photo, step.collections["generator"] = step.generate(params["generator"], "discriminator")
-    gradients = jax.grad(discriminator_loss)(params, jax.lax.stop_gradient(photo))
-    gradients["discriminator"], _ = step.with_r1(
-        params["discriminator"], gradients["discriminator"])
-    _update(step, "discriminator", gradients, params, memory)
+    state = _updated(state, "generator", gradients, settings, generator=updates)
+    photo, updates = terms.generate(
+        inputs, state.params["generator"], state.collections["generator"], "segmenter")
+    gradients, read = jax.grad(segmenter_loss, has_aux=True)(
+        state.params, jax.lax.stop_gradient(photo))
+    state = _updated(state, "segmenter", gradients, settings, generator=updates, segmenter=read)
+    photo, updates = terms.generate(
+        inputs, state.params["generator"], state.collections["generator"], "discriminator")
+    gradients = jax.grad(discriminator_loss)(state.params, jax.lax.stop_gradient(photo))
+    penalised, _ = terms.with_r1(
+        inputs, state.step, state.params["discriminator"], gradients["discriminator"])
+    gradients = gradients | {"discriminator": penalised}
+    state = _updated(state, "discriminator", gradients, settings, generator=updates)
     average = optimizers.moving_average(
-        state.ema_params, params["generator"], state.step, settings.ema_decay)
-    new = state.replace(step=state.step + 1, params=params, opt_state=memory, ema_params=average,
-                        collections=step.collections)
-    return new, thrown_away
+        state.ema_params, state.params["generator"], state.step, settings.ema_decay)
+    return state.replace(step=state.step + 1, ema_params=average), thrown_away
 
 
-def _update(step, player, gradients, params, memory):
-    own = {name: params[name] for name in usis.players(params, player)}
-    updates, memory[player] = optimizers.optimisers(step.settings)[player].update(
-        jax.lax.pmean({name: gradients[name] for name in own}, mesh.AXIS), memory[player], own)
-    params.update(optax.apply_updates(own, updates))
+def _updated(state, player, gradients, settings, **collections):
+    own = {name: gradients[name] for name in train_state.players(state.params, player)}
+    state = usis.update(state, player, own, settings.optimizer)
+    return state.replace(collections=state.collections | collections)
 
 
 def main():

@@ -7,10 +7,9 @@ import jax
 import numpy as np
 
 from benchmarks import workers
+from usis_jax import methods
 from usis_jax.config import settings as settings_lib
 from usis_jax.inference import sampling
-from usis_jax.methods import train_state
-from usis_jax.models import registry
 
 
 class Painting:
@@ -28,10 +27,11 @@ class Painting:
                  began: float):
         self.settings = settings_lib.from_json(settings)
         imported = time.time()
-        now = train_state.create(self.settings, classes)
+        method = methods.get(self.settings.method.name)
+        now = method.create(self.settings, classes)
         variables = {"params": now.ema_params, **now.ema_collections}
         del now
-        network = registry.build(self.settings, classes, axis_name=None).generator
+        network = method.networks(self.settings, classes, axis_name=None).generator
         self.generator = sampling.Generator(network, variables, self.settings, spec=None)
         self.label = np.load(labels)
         created = time.time()

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import workers
+from usis_jax import methods
 from usis_jax.aot import compile_report
 from usis_jax.config import settings as settings_lib
 from usis_jax.distributed import mesh
-from usis_jax.methods import losses, optimizers, train_state, usis
+from usis_jax.methods import losses, optimizers, train_state
 from usis_jax.methods.train_state import players
-from usis_jax.models import registry
-from usis_jax.ops import latents
+from usis_jax.models import generation
+from usis_jax.ops import pixel_range
 from usis_jax.runtime import trace_cache
 
 
@@ -35,15 +36,16 @@ class Training:
     def __init__(self, settings: str, classes: int, void: int | None, labels: str, began: float):
         self.settings = settings_lib.from_json(settings)
         self.classes, self.void = classes, void
-        self.networks = registry.build(self.settings, classes)
-        self.plain = registry.build(self.settings, classes, axis_name=None)
+        self.method = methods.get(self.settings.method.name)
+        self.networks = self.method.networks(self.settings, classes)
+        self.plain = self.method.networks(self.settings, classes, axis_name=None)
         self.runner = mesh.Runner(self.settings.mapping)
         imported = time.time()
-        self.state = self.runner.place(train_state.create(self.settings, classes))
+        self.state = self.runner.place(self.method.create(self.settings, classes))
         self.batch = self.runner.put(_batch(self.settings, labels))
         created = time.time()
         step = functools.partial(
-            usis.train_step, settings=self.settings, networks=self.networks, void=void)
+            self.method.step, settings=self.settings, networks=self.networks, void=void)
         spec = types.SimpleNamespace(num_classes=classes, void=void)
         self.compiled = self.runner.compile_ahead(
             trace_cache.of(step, self.settings, spec, self.runner), self.state, self.batch)
@@ -89,10 +91,10 @@ class Training:
     @functools.cached_property
     def parts(self) -> dict:
         """Part of the step -> compiled function of (params, collections)."""
-        photo, label = usis.to_photo(self.batch["photo"]), self.batch["label"].astype(jnp.int32)
+        photo = pixel_range.to_float(self.batch["photo"])
+        label = self.batch["label"].astype(jnp.int32)
         keys = jax.random.split(jax.random.key(0), len(label))
-        options = self.settings.generator
-        z = latents.draw(keys, *label.shape[1:], options.z_dim, options.noise)
+        z = generation.draw_noise(self.settings.generator, keys, *label.shape[1:])
         arguments = (self.state.params, self.state.collections, photo, label, z)
         functions = part_functions(self.plain, self.void)
         made = {}
@@ -178,7 +180,7 @@ def part_functions(networks, void) -> dict:
 def _update_all(settings, now: train_state.TrainState):
     """Adam of all players and the average, with the parameters themselves for gradients."""
     params, opt_state = dict(now.params), {}
-    for player, optimiser in optimizers.optimisers(settings).items():
+    for player, optimiser in optimizers.optimisers(settings.optimizer).items():
         own = players(now.params, player)
         updates, opt_state[player] = optimiser.update(own, now.opt_state[player], own)
         params |= jax.tree.map(jnp.add, own, updates)

@@ -19,7 +19,6 @@ import jax
 
 from benchmarks import jax_worker, plans, turns
 from usis_jax.config import settings as settings_lib
-from usis_jax.methods import usis
 
 
 def main(argv=None) -> int:
@@ -62,7 +61,7 @@ def measure(training, rounds: int) -> dict:
       {"with", "without": turns.summary and "mflop" by XLA's count; "signs": names of the numbers
       that are left out}.
     """
-    whole = functools.partial(usis.train_step, settings=training.settings,
+    whole = functools.partial(training.method.step, settings=training.settings,
                               networks=training.networks, void=training.void)
     left_out = set()
 

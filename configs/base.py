@@ -49,6 +49,10 @@ def get_config() -> ml_collections.ConfigDict:
             "r1_gamma": 10.0,
             # Decay of the moving average of the generator's weights that samples are drawn from.
             "ema_decay": 0.9999,
+            "method": {
+                # How images are learned from label maps: usis.
+                "name": "usis",
+            },
             "data": _data(),
             **_networks(),
             "loss": {

@@ -13,6 +13,7 @@ _PUBLIC = {
     "evaluation": "usis_jax.evaluation",
     "interop": "usis_jax.interop",
     "ops": "usis_jax.ops",
+    "metrics": "usis_jax.evaluation.metrics",
     "losses": "usis_jax.methods.losses",
     "settings": "usis_jax.config.settings",
     "Generator": "usis_jax.inference.sampling",

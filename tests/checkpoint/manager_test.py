@@ -70,7 +70,7 @@ def test_first_moments_of_a_former_version_are_left_out(tmp_path):
     with manager.Checkpoints(tmp_path) as checkpoints:
         state = _state(5).replace(opt_state={"generator": moved})
         checkpoints.save(5, state, tiny_run.settings(), tiny_run.SPEC)
-    optimiser = optimizers.optimisers(tiny_run.settings())["generator"]
+    optimiser = optimizers.optimisers(tiny_run.settings().optimizer)["generator"]
     template = _state(0).replace(opt_state={"generator": optimiser.init(params)})
     with manager.Checkpoints(tmp_path) as checkpoints:
         (memory, _) = checkpoints.restore(template).opt_state["generator"]

@@ -39,7 +39,7 @@ def test_generator_that_lost_the_map_is_said_and_so_is_a_fall():
 
 
 def test_classes_that_are_not_painted_are_named():
-    row = {"measure": "consistency mIoU", "details": {
+    row = {"id": "consistency_miou", "details": {
         "iou": [None, 0.9, 0.0, 0.01, 0.0], "shares": [0.0, 0.7, 0.2, 0.1, 0.00001]}}
     classes = [{"name": name} for name in ("void", "sky", "car", "bicycle", "speck")]
     sign = of("Classes not painted", rows=[row], classes=classes)
@@ -49,7 +49,7 @@ def test_classes_that_are_not_painted_are_named():
 
 
 def test_class_that_the_judge_does_not_find_in_real_photos_either_does_not_count():
-    row = {"measure": "mIoU", "details": {
+    row = {"id": "miou", "details": {
         "iou": [0.0, 0.0], "shares": [0.5, 0.5], "iou_of_real": [0.03, 0.5]}}
     assert rules.ignored_classes(row, [{"name": "pole"}, {"name": "car"}]) == (["car"], 2)
 
@@ -71,7 +71,7 @@ def test_collapse_and_unused_noise_are_said():
     ([90, 60, 50, 40], "fine"), ([90, 40, 42, 48, 55, 54], "look at it"),
     ([90, 30, 40, 60, 80], "bad"), ([90, 80], "not known yet")])
 def test_measure_that_gets_worse_again_is_said(values, verdict):
-    sign = of("Still getting better", {"evaluation/SWD": [float(v) for v in values]})
+    sign = of("Still getting better", {"evaluation/swd": [float(v) for v in values]})
     assert sign.verdict == verdict
 
 

@@ -4,6 +4,7 @@ import types
 
 import pytest
 
+from usis_jax import methods
 from usis_jax.workdir import metric_writers
 
 
@@ -47,7 +48,8 @@ def test_hidden_progress_shows_no_bar_of_an_evaluation(capsys):
 
 
 def test_a_line_an_interval_tells_losses_signs_rate_time_left_and_memory(clock, capsys):
-    progress = metric_writers.Progress(100, 1000, 4, terminal=False)
+    lines = {metric.name: metric.line for metric in methods.get("usis").metrics}
+    progress = metric_writers.Progress(100, 1000, 4, terminal=False, lines=lines)
     clock.time += 50
     progress.show(200, {
         "loss_fake": 0.25, "loss_generator": 1.5, "class_accuracy": 0.5, "right_real": 0.75,

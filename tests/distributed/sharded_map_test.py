@@ -24,7 +24,7 @@ def painted(devices=None):
                                             "spade_width": 4, "noise": "pixel"})
     initial = train_state.create(settings, tiny_run.SPEC.num_classes)
     network = registry.build(settings, tiny_run.SPEC.num_classes, axis_name=None).generator
-    paint = sampling.Painter(network, settings, 2, devices)
+    paint = sampling.Painter(network, settings.generator, 2, devices)
     variables = {"params": initial.params["generator"], **initial.collections["generator"]}
     return paint(variables, tiny_run.batch(1, 0, 5)["label"], seed=3, samples=(1, 4))
 

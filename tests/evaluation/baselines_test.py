@@ -33,7 +33,7 @@ def subject(**changes):
 def row(better="lower", value=2.0, real=1.0, **values):
     names = {name.replace(" ", "_"): name for name in baselines.NAMES}
     found = dict.fromkeys(baselines.NAMES) | {names[k]: v for k, v in values.items()}
-    return suite.Row("FID", value, real, better, "p", controls=found)
+    return suite.Row("fid", "FID", value, real, better, "p", controls=found)
 
 
 @pytest.mark.parametrize("deviation", [0.7, 3.0])
@@ -67,7 +67,7 @@ def test_disorder_names_what_a_measure_prefers_against_a_person():
     assert baselines.disorder(row("higher", 0.5, 0.4, untrained=0.1, strong_blur=0.3,
                                  faint_blur=0.2)) == ["painted before real",
                                                       "strong blur before faint blur"]
-    diversity = dataclasses.replace(row(untrained=0.1), measure="MS-SSIM")
+    diversity = dataclasses.replace(row(untrained=0.1), id="ms_ssim")
     assert baselines.disorder(diversity) == []
 
 
@@ -114,27 +114,27 @@ def test_each_control_is_measured_where_it_has_a_meaning(monkeypatch):
         grey, np.stack([grey[:2]] * 3)))
     rows, _ = suite.rows_of(found, judge=Reader())
     seen = []
-    rows = {row.measure: row for row in baselines.add(
+    rows = {row.id: row for row in baselines.add(
         rows, found, advance=seen.append, judge=Reader())}
     assert sum(seen) > 0
-    for name in ("SWD", "FD-judge", "mIoU", "spectral distance"):
+    for name in ("swd", "fd_judge", "miou", "spectral_distance"):
         assert list(rows[name].controls) == list(baselines.NAMES)
         assert None not in rows[name].controls.values()
     # Distances are of the training photos blurred, scores of the validation photos blurred.
     blurred = baselines.blurred(found.other, baselines.BLURS["strong blur"])
     direct, _ = suite.take(dataclasses.replace(found, painted=blurred), suite.DISTANCES,
                               judge=Reader())
-    assert rows["FD-judge"].controls["strong blur"] == pytest.approx(
-        {row.measure: row for row in direct}["FD-judge"].value)
+    assert rows["fd_judge"].controls["strong blur"] == pytest.approx(
+        {row.id: row for row in direct}["fd_judge"].value)
     blurred = baselines.blurred(found.real, baselines.BLURS["strong blur"])
     direct, _ = suite.take(dataclasses.replace(found, painted=blurred), suite.SCORES,
                               judge=Reader())
-    assert rows["mIoU"].controls["strong blur"] == {r.measure: r for r in direct}["mIoU"].value
-    diversity = rows["MS-SSIM"]
+    assert rows["miou"].controls["strong blur"] == {r.id: r for r in direct}["miou"].value
+    diversity = rows["ms_ssim"]
     assert diversity.controls == {"untrained": pytest.approx(1), "faint blur": None,
                                   "strong blur": None, "flat": None}
     assert diversity.real < 0.9 and "pairs of different validation photos" in diversity.protocol
-    assert "puts" in rows["SWD"].warning and "before" in rows["SWD"].warning
+    assert "puts" in rows["swd"].warning and "before" in rows["swd"].warning
 
 
 def test_command_prints_controls_in_a_table_that_fits_a_screen(tmp_path, monkeypatch, capsys):
@@ -151,8 +151,8 @@ def test_command_prints_controls_in_a_table_that_fits_a_screen(tmp_path, monkeyp
     assert printed[0].split("  ")[0] == "measure" and max(map(len, printed)) <= 100
     for name in ("painted", "real", *baselines.NAMES):
         assert name in printed[0] and name in (tmp_path / "e.md").read_text()
-    rows = {row["measure"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
-    assert rows["consistency mIoU"]["real"] is not None
-    assert set(rows["SWD"]["controls"]) == set(baselines.NAMES)
+    rows = {row["id"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
+    assert rows["consistency_miou"]["real"] is not None
+    assert set(rows["swd"]["controls"]) == set(baselines.NAMES)
     assert main.main(["evaluate", "--compare", "a", "b", "--controls"]) == 2
     assert "--controls is of one run" in capsys.readouterr().err

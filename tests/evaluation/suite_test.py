@@ -65,7 +65,7 @@ def found():
 
 
 def by_name(rows):
-    return {row.measure: row for row in rows}
+    return {row.id: row for row in rows}
 
 
 def test_all_devices_paint_what_one_call_paints_and_padding_is_thrown_away(workdir):
@@ -80,19 +80,19 @@ def test_all_devices_paint_what_one_call_paints_and_padding_is_thrown_away(workd
 def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):
     rows, left_out = suite.rows_of(found, judge=PerfectJudge(found.labels))
     rows = by_name(rows)
-    for name in ("SWD", "spectral distance", "Haar distance"):
+    for name in ("swd", "spectral_distance", "haar_distance"):
         assert rows[name].value == 0 < rows[name].real
-    assert rows["FD-judge"].value == pytest.approx(0, abs=1e-6 * rows["FD-judge"].real)
-    assert rows["mIoU"].value == rows["mIoU"].real == rows["pixel accuracy"].value == 1
-    assert rows["MS-SSIM"].value == pytest.approx(1)
-    assert set(left_out) == {"FID", "KID", "consistency mIoU", "perceptual distance"}
+    assert rows["fd_judge"].value == pytest.approx(0, abs=1e-6 * rows["fd_judge"].real)
+    assert rows["miou"].value == rows["miou"].real == rows["pixel_accuracy"].value == 1
+    assert rows["ms_ssim"].value == pytest.approx(1)
+    assert set(left_out) == {"fid", "kid", "consistency_miou", "perceptual"}
     assert all("seed 0" in row.protocol and "16x16" in row.protocol for row in rows.values())
 
 
 def test_unpaired_photos_have_the_judges_own_scores_as_the_bound(found):
     unpaired = eval_inputs.dataclasses.replace(found, paired=False)
     rows, _ = suite.rows_of(unpaired, judge=PerfectJudge(found.labels))
-    assert by_name(rows)["mIoU"].real == 0.9
+    assert by_name(rows)["miou"].real == 0.9
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -116,14 +116,16 @@ def test_command_measures_a_run_and_writes_json_and_markdown(workdir, tmp_path, 
     assert Image.open(tmp_path / "e.png").size == (1200, 450)
     result = json.loads((tmp_path / "e.json").read_text())
     assert (result["step"], result["label_maps"]) == (7, 3)
-    rows = {row["measure"]: row for row in result["rows"]}
-    assert set(rows) == {"SWD", "consistency mIoU", "consistency pixel accuracy", "MS-SSIM",
-                         "spectral distance", "Haar distance"}
+    rows = {row["id"]: row for row in result["rows"]}
+    assert set(rows) == {"swd", "consistency_miou", "consistency_pixel_accuracy", "ms_ssim",
+                         "spectral_distance", "haar_distance"}
+    assert result["measures"] == {
+        name: {"generated": row["value"], "real": row["real"]} for name, row in rows.items()}
     # Noise against noise is nearer than the grey of an untrained generator.
-    assert rows["SWD"]["value"] > rows["SWD"]["real"]
+    assert rows["swd"]["value"] > rows["swd"]["real"]
     printed = capsys.readouterr().out
-    for name, row in rows.items():
-        assert name in printed and row["protocol"] in printed
+    for row in rows.values():
+        assert row["measure"] in printed and row["protocol"] in printed
         assert row["protocol"] in (tmp_path / "e.md").read_text()
         assert row["protocol"] in (workdir / "report.html").read_text()
 
@@ -143,12 +145,12 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
     assert set(inception_features.PRESETS) == {"fid-published", "fid-clean"}
     for preset in ("fid-published", "fid-clean", "fid-published"):
         assert main.main([*options, f"--preset={preset}", f"--json={tmp_path / 'e.json'}"]) == 0
-        rows = {row["measure"]: row
+        rows = {row["id"]: row
                 for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
         assert all(rows[name]["protocol"].startswith(f"net (00000000), {preset}; 3 painted against")
-                   for name in ("FID", "KID"))
-        assert "fewer than 2048" in rows["FID"]["warning"] and rows["FID"]["real"] is not None
-        values.append(rows["FID"]["value"])
+                   for name in ("fid", "kid"))
+        assert "fewer than 2048" in rows["fid"]["warning"] and rows["fid"]["real"] is not None
+        values.append(rows["fid"]["value"])
     assert values[0] == values[2] != values[1] and asked == ["a.pth"] * 3
     # Real photos, validation and training, once for each preset; painted ones are not kept.
     assert len(list((tmp_path / "cache/features").iterdir())) == 4
@@ -156,17 +158,17 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
 
 def test_learned_distances_between_samples_have_rows_of_their_own_names(found):
     class Distance:
-        title, name = "some distance", "some distance (12345678)"
+        id, title, name = "some", "some distance", "some distance (12345678)"
 
         def pairs(self, photos):
             assert photos.shape == (3, 16, 16, 3)
             return np.float32([1, 2, 6])
 
     rows, left_out = suite.rows_of(found, perceptual=[Distance()])
-    row = by_name(rows)["some distance"]
+    row = by_name(rows)["some"]
     assert (row.value, row.better, row.details) == (3, "higher", {"each": [3.0, 3.0]})
     assert row.protocol.startswith("some distance (12345678); all pairs of 3 samples of each of 2")
-    assert "perceptual distance" not in left_out
+    assert "perceptual" not in left_out
 
 
 def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatch):
@@ -178,14 +180,14 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
             pixels = np.full(shape, 10 * (i + 1)) if kind == "labels" else random.integers(
                 0, 256, shape)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / kind / f"{i}.png")
-    monkeypatch.setattr(eval_inputs.streams, "validation", None)
+    monkeypatch.setattr(eval_inputs.input_pipeline, "validation", None)
     found = eval_inputs.collect(workdir, tmp_path / "labels", tmp_path / "photos",
                              eval_inputs.Sizes(samples=2))
     assert found.painted.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
     assert found.other is None and not found.paired
     np.testing.assert_array_equal(found.labels[:, 0, 0], [1, 2])
     rows, _ = suite.rows_of(found)
-    assert by_name(rows)["SWD"].real is None
+    assert by_name(rows)["swd"].real is None
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -207,7 +209,7 @@ def test_bad_use_is_one_line(options, message, capsys):
 
 def test_comparison_says_where_protocols_differ():
     def result(name, value, protocol):
-        return {"name": name, "rows": [{"measure": "SWD", "value": value, "real": 1.5,
+        return {"name": name, "rows": [{"id": "swd", "measure": "SWD", "value": value, "real": 1.5,
                                         "better": "lower", "protocol": protocol}]}
 
     lines, notes = tables.comparison([result("a", 20.0, "p"), result("b", 3.25, "p")])

@@ -18,6 +18,8 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.export import export, model_card, onnx_model, programs, stablehlo
 from usis_jax.inference import generator_file, sampling
 from usis_jax.methods import train_state
+from usis_jax.models import registry
+from usis_jax.ops import pixel_range
 from usis_jax.serving import examples
 from usis_jax.workdir import eval_records, layout
 
@@ -94,7 +96,7 @@ def test_example_paints_without_this_package(exported, workdir, form, tmp_path):
     noise = np.random.default_rng(5).standard_normal((1, 16, 16, 4), np.float32)
     noise[..., :2] = noise[:, :1, :1, :2]
     generator = usis_jax.Generator.load(workdir)
-    ours = sampling.to_uint8(generator.network.apply(generator.variables, label[None], noise))[0]
+    ours = pixel_range.to_uint8(generator.network.apply(generator.variables, label[None], noise))[0]
     difference = np.asarray(Image.open(photo_file)).astype(int) - np.asarray(ours).astype(int)
     assert np.abs(difference).max() <= 1 and np.asarray(ours).std() > 5
 
@@ -113,7 +115,7 @@ def test_wavelet_generator_with_one_noise_an_image_is_the_same_in_onnx():
     pytest.importorskip("onnxruntime")
     run = tiny_run.settings(generator={"name": "wavelet", "width": 1, "multipliers": (2, 1, 1),
                                        "z_dim": 3, "spade_width": 4})
-    network = programs.registry.build(run, 4, axis_name=None).generator
+    network = registry.build(run, 4, axis_name=None).generator
     shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 16, 16), np.int32),
                             np.zeros((1, 3)))
     random = np.random.default_rng(1)
@@ -133,7 +135,7 @@ def test_seed_paints_what_generator_paints_from_it(workdir):
     content = stablehlo.serialised(generator, 16, 16, "seed")
     painted = stablehlo.run(content, (label, np.int32(4), np.int32(1)))
     ours = generator(label, seed=4, num_samples=2)[1].astype(int)
-    assert np.abs(np.asarray(sampling.to_uint8(painted)).astype(int) - ours).max() <= 1
+    assert np.abs(np.asarray(pixel_range.to_uint8(painted)).astype(int) - ours).max() <= 1
     assert set(jax.export.deserialize(bytearray(content)).platforms) == {"cpu", "cuda", "tpu"}
 
 

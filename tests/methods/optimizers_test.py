@@ -12,7 +12,7 @@ def test_each_player_has_an_adam_of_its_own_rate():
     settings = tiny_run.settings(optimizer={
         "generator_rate": 0.1, "segmenter_rate": 0.2, "discriminator_rate": 0.3})
     rates = {"generator": 0.1, "segmenter": 0.2, "discriminator": 0.3}
-    optimisers = optimizers.optimisers(settings)
+    optimisers = optimizers.optimisers(settings.optimizer)
     assert set(optimisers) == set(rates)
     params = gradients = {"w": jnp.array([2.0, -5.0])}
     for player, rate in rates.items():
@@ -24,7 +24,7 @@ def test_each_player_has_an_adam_of_its_own_rate():
 @pytest.mark.parametrize("beta1", [0.0, 0.5])
 def test_adam_agrees_with_its_formula(beta1):
     settings = tiny_run.settings(optimizer={"generator_rate": 0.01, "beta1": beta1, "beta2": 0.9})
-    adam = optimizers.optimisers(settings)["generator"]
+    adam = optimizers.optimisers(settings.optimizer)["generator"]
     w, m, v = np.array([1.0, -2.0, 0.5]), np.zeros(3), np.zeros(3)
     params = jnp.asarray(w, jnp.float32)
     memory = adam.init(params)
@@ -41,7 +41,7 @@ def test_first_moment_is_kept_only_where_it_is_more_than_the_gradient():
     params = {"w": jnp.zeros(3)}
     for beta1, kept in ((0.0, 1), (0.5, 2)):
         settings = tiny_run.settings(optimizer={"beta1": beta1})
-        for optimiser in optimizers.optimisers(settings).values():
+        for optimiser in optimizers.optimisers(settings.optimizer).values():
             arrays = [leaf for leaf in jax.tree.leaves(optimiser.init(params)) if leaf.ndim]
             assert len(arrays) == kept
 

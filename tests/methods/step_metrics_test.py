@@ -68,9 +68,9 @@ def test_evaluation_measures_every_sign_that_its_material_allows():
         painted=np.full_like(photos, 7), real=photos, other=photos[:3], discriminator=None,
         samples=np.stack([photos // 2, photos // 2 + 3]),
         once=lambda name, make: kept.setdefault(name, make()))
-    rows = [suite.Row("consistency mIoU", 0.5, None, "higher", "p", None,
+    rows = [suite.Row("consistency_miou", "consistency mIoU", 0.5, None, "higher", "p", None,
                          {"class_accuracy": 0.25}),
-            suite.Row("spectral distance", 0.5, None, "lower", "p", None, {"high": -3.0})]
+            suite.Row("spectral_distance", "spectral distance", 0.5, None, "lower", "p", None, {"high": -3.0})]
     assert measurements.measure(found, rows) == {
         "signs/spread": 0.0, "signs/noise_difference": 3.0,
         "signs/segmenter_class_accuracy": 0.25, "signs/high_frequencies_db": -3.0}

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from tests.support import tiny_step
-from usis_jax.methods import losses, usis
+from usis_jax import methods
+from usis_jax.distributed import mesh
+from usis_jax.methods import losses
 from usis_jax.models import registry
 from usis_jax.ops.augment import augment
 
@@ -148,33 +150,6 @@ def test_step_keeps_the_form_of_the_state(rule, changes):
     assert all(value.dtype == jnp.float32 for value in metrics.values())
 
 
-def test_devices_draw_the_keys_that_one_device_draws_for_the_whole_batch():
-    key = jax.random.key(5)
-    whole = jax.random.key_data(usis.sample_keys(key, 8, axis_name=None))
-    parts = jax.pmap(lambda _: jax.random.key_data(usis.sample_keys(key, 2)),
-                     axis_name="batch")(jnp.arange(4))
-    np.testing.assert_array_equal(parts.reshape(whole.shape), whole)
-    assert len(np.unique(whole, axis=0)) == 8
-
-
-def test_stored_photos_become_minus_one_to_one():
-    np.testing.assert_allclose(
-        usis.to_photo(jnp.array([0, 51, 255], jnp.uint8)), [-1.0, -0.6, 1.0], atol=1e-6)
-    np.testing.assert_array_equal(usis.to_photo(jnp.array([0.25])), [0.25])
-
-
-def test_estimated_statistics_paint_as_the_batchs_own():
-    written = Written("joint")
-    generator, before = written.networks.generator, written.state
-    z = np.random.default_rng(0).normal(size=(tiny_step.BATCH, 4)).astype(np.float32)
-    params, collections = before.params["generator"], before.collections["generator"]
-    trained, _ = generator.apply({"params": params, **collections}, written.label, z, train=True,
-                                 mutable=["batch_stats", "spectral"])
-    estimated = usis.estimate_statistics(generator, params, collections, written.label, z)
-    photo = generator.apply({"params": params, **estimated}, written.label, z)
-    np.testing.assert_allclose(photo, trained, atol=1e-5)
-
-
 @pytest.mark.parametrize("rule", RULES)
 def test_step_between_two_penalties_is_one_without(rule):
     settings = tiny_step.settings(rule)
@@ -184,7 +159,32 @@ def test_step_between_two_penalties_is_one_without(rule):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), between.params,
                  never.params)
     assert metrics["r1"] == 0 and "r1" not in others
-    assert [usis.takes_r1(settings, number) for number in range(4)] == [True, False, True, False]
+    method = methods.get("usis")
+    assert ["r1" in method.measured(settings, number, metrics) for number in range(4)] == [
+        True, False, True, False]
+    assert set(method.measured(settings, 1, metrics)) == set(others)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_step_leaves_what_it_is_given_as_it_is_and_its_metrics_are_the_methods(rule):
+    settings, method = tiny_step.settings(rule), methods.get("usis")
+    networks = method.networks(settings, tiny_step.CLASSES)
+    seen = []
+
+    def step(state, batch):
+        before = jax.tree.leaves((state, batch))
+        result = method.step(
+            state, batch, settings=settings, networks=networks, void=tiny_step.VOID)
+        same = zip(before, jax.tree.leaves((state, batch)), strict=True)
+        seen.append(all(a is b for a, b in same))
+        return result
+
+    runner = mesh.Runner(devices=jax.devices()[:1])
+    _, metrics = jax.eval_shape(runner.map(step), tiny_step.created(settings), tiny_step.batch(0))
+    assert seen == [True]
+    assert set(metrics) == {metric.name for metric in method.metrics}
+    assert all(metric.meaning for metric in method.metrics)
+    assert {name for chart in method.charts for name, _ in chart.curves} <= set(metrics)
 
 
 @pytest.mark.parametrize("rule", RULES)

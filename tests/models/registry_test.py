@@ -21,7 +21,7 @@ JUDGES = (
 @functools.cache
 def painter(generator, run):
     """The compiled painter of a generator; it does not depend on the other networks."""
-    return sampling.painter(generator, run)
+    return sampling.painter(generator, run.generator)
 
 
 @pytest.mark.parametrize(("judge", "decoder"), JUDGES)

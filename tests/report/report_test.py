@@ -29,9 +29,9 @@ def rows(step):
     spectra = {"frequencies": [0.1, 0.2, 0.4], "painted": [9.0, 3.0, 0.5],
                "validation": [10.0, 4.0, 1.0]}
     return [
-        suite.Row("SWD", 50.0 - step, 10.0, "lower", "patches </script><b>"),
-        suite.Row("consistency mIoU", 0.5, None, "higher", "S", None, iou),
-        suite.Row("spectral distance", 3.0, 1.0, "lower", "power", None,
+        suite.Row("swd", "SWD", 50.0 - step, 10.0, "lower", "patches </script><b>"),
+        suite.Row("consistency_miou", "consistency mIoU", 0.5, None, "higher", "S", None, iou),
+        suite.Row("spectral_distance", "spectral distance", 3.0, 1.0, "lower", "power", None,
                      {"spectra": spectra, "bands": {"1/LH": -1.5, "1/HL": 2.0, "1/HH": 0.1}}),
     ]  # fmt: skip
 
@@ -47,7 +47,7 @@ def workdir(tmp_path):
         lines.append({"step": step, "loss_real": 0.7, "loss_generator": 1.0 + step,
                       "score_real": 0.5, "score_fake": -0.5, "right_real": 0.8, "right_fake": 0.6,
                       "speed/images_per_second": 8.0})
-        lines += [{"step": step, "evaluation/SWD": 50.0 - step, "evaluation/SWD_real": 10.0}] * (
+        lines += [{"step": step, "evaluation/swd": 50.0 - step, "evaluation/swd_real": 10.0}] * (
             step % 5 == 0)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     for step in (5, 10):
@@ -82,6 +82,10 @@ def test_page_holds_the_whole_run_and_asks_for_nothing(workdir, capsys):
     assert found["series"]["losses/generator"] == [list(range(1, 11)), [2.0 + x for x in range(10)]]
     assert found["best"] == {"measure": "swd", "better": "lower", "step": 10, "value": 40.0}
     assert ["steps", "20", "100000"] in found["config"]
+    generator = found["charts"][0]
+    assert generator["curves"][0] == ["losses/generator", "adversarial"]
+    assert {row["id"] for row in found["evaluations"][-1]["rows"]} == {
+        "swd", "consistency_miou", "spectral_distance"}
     assert found["checkpoints"][0]["metrics"] == {"swd": 40.0}
     assert found["starts"][0]["packages"]["jax"]
 

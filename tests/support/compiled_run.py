@@ -1,5 +1,6 @@
 """Fixtures for tests that really train tiny networks: compiled once a module, no prepared data."""
 
+import dataclasses
 import functools
 import json
 
@@ -10,7 +11,7 @@ import pytest
 from tests.support import tiny_run
 from usis_jax.checkpoint import flat_trees, manager
 from usis_jax.distributed import mesh
-from usis_jax.methods import train_state
+from usis_jax.methods import train_state, usis
 from usis_jax.train import run
 from usis_jax.workdir import metric_writers
 
@@ -29,8 +30,9 @@ def compile_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "_step_function", cached)
         patch.setattr(mesh.Runner, "compile_ahead", lambda self, step, *_: step)
-        patch.setattr(train_state, "create", lambda settings, k: jax.tree.map(
-            jnp.copy, create(tiny_run.settings(), k)))
+        patch.setattr(usis, "METHOD", dataclasses.replace(
+            usis.METHOD, create=lambda settings, k: jax.tree.map(
+                jnp.copy, create(tiny_run.settings(), k))))
         yield
 
 

@@ -6,9 +6,8 @@ import jax
 import numpy as np
 
 from tests.support import tiny_run
+from usis_jax import methods
 from usis_jax.distributed import mesh
-from usis_jax.methods import train_state, usis
-from usis_jax.models import registry
 
 CLASSES, VOID, BATCH = 4, 0, 8
 
@@ -68,15 +67,16 @@ def batch(step, size=8):
 def mapped_step(mapped, devices, kernels=None):
     """(runner, mapped step) for settings on the first so many devices."""
     runner = mesh.Runner(mapped.mapping, jax.devices()[:devices])
-    step = functools.partial(usis.train_step, settings=mapped, void=VOID,
-                             networks=registry.build(mapped, CLASSES, kernels=kernels))
+    method = methods.get(mapped.method.name)
+    step = functools.partial(method.step, settings=mapped, void=VOID,
+                             networks=method.networks(mapped, CLASSES, kernels=kernels))
     return runner, runner.compile(step)
 
 
 @functools.cache
 def created(mapped):
     """Initial state, NumPy."""
-    return jax.tree.map(np.asarray, train_state.create(mapped, CLASSES))
+    return jax.tree.map(np.asarray, methods.get(mapped.method.name).create(mapped, CLASSES))
 
 
 def run(mapped, devices, count, start=None):

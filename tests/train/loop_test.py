@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support import tiny_run
+from usis_jax import methods
 from usis_jax.distributed import mesh, preemption
 from usis_jax.train import loop as loop_lib
 from usis_jax.workdir import layout, metric_writers
@@ -62,6 +63,7 @@ def _loop(tmp_path, step_function, steps=8, **changes):
     runner, store = mesh.Runner(), _Store()
     run = loop_lib.Loop(
         settings=settings,
+        method=methods.get(settings.method.name),
         workdir=tmp_path,
         runner=runner,
         spec=tiny_run.SPEC,

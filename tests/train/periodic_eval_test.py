@@ -84,7 +84,7 @@ def test_statistics_are_those_of_the_whole_batch_on_any_number_of_devices(mappin
 
 
 def test_values_and_bounds_are_those_of_usis_evaluate(tmp_path):
-    rows = {row.measure: row for row in measured(settings("swd,spectrum,consistency,ms_ssim"))}
+    rows = {row.id: row for row in measured(settings("swd,spectrum,consistency,ms_ssim"))}
     layout.save_settings(tmp_path, tiny_run.settings())
     average = initial().replace(ema_collections=initial().collections["generator"])
     with manager.Checkpoints(tmp_path) as checkpoints:
@@ -92,9 +92,9 @@ def test_values_and_bounds_are_those_of_usis_evaluate(tmp_path):
     assert main.main(["evaluate", f"--workdir={tmp_path}", "--num_samples=4",
                      f"--json={tmp_path / 'e.json'}"]) == 0
     expected = json.loads((tmp_path / "e.json").read_text())["rows"]
-    assert {row["measure"] for row in expected} == rows.keys()
+    assert {row["id"] for row in expected} == rows.keys()
     for row in expected:
-        found = rows[row["measure"]]
+        found = rows[row["id"]]
         assert found.value == pytest.approx(row["value"], rel=1e-4)
         assert found.real == (row["real"] and pytest.approx(row["real"], rel=1e-4))
         assert found.protocol == row["protocol"]
@@ -111,7 +111,7 @@ def test_only_what_is_asked_for_is_measured_in_the_stated_direction(tmp_path, mo
     assert begun == ["inception", "judge distances", "judge scores", "sliced wasserstein",
                      "signs of health"]
     rows += measured(settings("spectrum,consistency,ms_ssim,kid"))
-    found = {suite.value_name(row): row.better for row in rows}
+    found = {row.id: row.better for row in rows}
     assert found == {k: v for values in schema.MEASURES.values() for k, v in values.items()}
 
 
@@ -126,11 +126,11 @@ def test_real_photos_are_described_once(tmp_path, monkeypatch):
 
 
 def test_log_has_values_and_real_ones_in_one_group():
-    rows = [suite.Row("SWD", 3.0, 1.5, "lower", "p", None, {"swd": 3.0, "swd/16": 4.0}),
-            suite.Row("consistency mIoU", 0.25, None, "higher", "p")]
+    rows = [suite.Row("swd", "SWD", 3.0, 1.5, "lower", "p", None, {"swd": 3.0, "swd/16": 4.0}),
+            suite.Row("consistency_miou", "consistency mIoU", 0.25, None, "higher", "p")]
     assert periodic_eval.scalars(rows) == {
-        "evaluation/SWD": 3.0, "evaluation/SWD_real": 1.5, "evaluation/SWD_16": 4.0,
-        "evaluation/consistency_mIoU": 0.25}
+        "evaluation/swd": 3.0, "evaluation/swd_real": 1.5, "evaluation/swd_16": 4.0,
+        "evaluation/consistency_miou": 0.25}
     assert periodic_eval.values(rows) == {"swd": 3.0, "consistency_miou": 0.25}
     assert periodic_eval.text(rows) == "SWD 3 (real 1.5), consistency mIoU 0.25"
 
@@ -243,10 +243,10 @@ def test_two_hosts_measure_together_what_one_does(tmp_path):
     expected = periodic_eval.values(own.measure(trained, collections).rows)
     assert first["evaluation"] == pytest.approx(expected, rel=1e-3) == meta["metrics"]
     evaluated = json.loads((tmp_path / "evaluated.json").read_text())
-    found = {row["measure"]: row["value"] for row in evaluated["rows"]}
-    assert found["SWD"] == pytest.approx(expected["swd"], rel=1e-3)
-    assert found["consistency mIoU"] == pytest.approx(expected["consistency_miou"], rel=1e-3)
+    found = {row["id"]: row["value"] for row in evaluated["rows"]}
+    assert found["swd"] == pytest.approx(expected["swd"], rel=1e-3)
+    assert found["consistency_miou"] == pytest.approx(expected["consistency_miou"], rel=1e-3)
     assert (tmp_path / "run/report.html").is_file()
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1:]
-    assert json.loads(line)["evaluation/SWD"] == meta["metrics"]["swd"]
+    assert json.loads(line)["evaluation/swd"] == meta["metrics"]["swd"]
     assert [path.name for path in (tmp_path / "run/samples").iterdir()] == ["step_000001.png"]

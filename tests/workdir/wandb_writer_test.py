@@ -15,7 +15,7 @@ from usis_jax.workdir import layout, metric_writers, wandb_writer
 @pytest.mark.parametrize(("name", "shown"), [
     ("loss_real", "losses/real"), ("r1", "losses/r1"), ("score_fake", "signs/score_fake"),
     ("right_real", "signs/right_real"), ("class_accuracy", "signs/class_accuracy"),
-    ("speed/images_per_second", "speed/images_per_second"), ("evaluation/SWD", "evaluation/SWD"),
+    ("speed/images_per_second", "speed/images_per_second"), ("evaluation/swd", "evaluation/swd"),
     ("signs/overfitting", "signs/overfitting")])
 def test_every_number_has_a_group(name, shown):
     assert wandb_writer.grouped(name) == shown

@@ -13,15 +13,15 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from usis_jax import methods
 from usis_jax.aot import flops as flops_lib
 from usis_jax.aot import hardware, hlo
+from usis_jax.config.schema import Generator
+from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import mesh as mesh_lib
-from usis_jax.inference import sampling
-from usis_jax.methods import train_state as state_lib
-from usis_jax.methods import usis
-from usis_jax.models import registry
+from usis_jax.models import generation
 from usis_jax.ops import kernels as kernels_lib
-from usis_jax.ops import latents
+from usis_jax.ops import pixel_range
 from usis_jax.runtime import host_memory
 
 PROGRAMS = ("step", "sample")
@@ -100,7 +100,7 @@ def devices(topology: str | None) -> list:
 
 
 @host_memory.collected_later()
-def trace(program: str, settings, spec, targets: list, train_step=usis.train_step, kernels=None):
+def trace(program: str, settings, spec, targets: list, train_step=None, kernels=None):
     """A program of a run, traced for devices.
 
     Args:
@@ -108,7 +108,7 @@ def trace(program: str, settings, spec, targets: list, train_step=usis.train_ste
       settings: Settings of the run.
       spec: LabelSpec of its label maps.
       targets: devices.
-      train_step: what is mapped as the step, another one only for comparisons.
+      train_step: what is mapped as the step; None = the method's, another one for comparisons.
       kernels: others than those of the devices' platform, only for comparisons.
 
     Returns:
@@ -126,21 +126,21 @@ def trace(program: str, settings, spec, targets: list, train_step=usis.train_ste
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
+    method = methods.get(settings.method.name)
     kernels = kernels or kernels_lib.for_platform(targets[0].platform)
-    networks = registry.build(settings, spec.num_classes, kernels=kernels)
-    state = state_lib.shapes(settings, spec.num_classes)
+    networks = method.networks(settings, spec.num_classes, kernels=kernels)
+    state = method.shapes(settings, spec.num_classes)
     label = jax.ShapeDtypeStruct(shape, jnp.int32)
     if program == "sample":
-        network = networks.generator
         variables = {"params": state.ema_params, **state.ema_collections}
-        paint = functools.partial(_paint, network=network, options=settings.generator)
+        paint = functools.partial(_paint, network=networks.generator, options=settings.generator)
         mapped = jax.jit(jax.shard_map(paint, mesh=mesh, in_specs=(P(), P(mesh_lib.AXIS), P()),
                                        out_specs=P(mesh_lib.AXIS), check_vma=False))
         arguments = (spread(variables, P()), spread(label, P(mesh_lib.AXIS)),
                      spread(state.key, P()))
     else:
         step = functools.partial(
-            train_step, settings=settings, void=spec.void, networks=networks)
+            train_step or method.step, settings=settings, void=spec.void, networks=networks)
         mapped = runner.compile(step)
         batch = {"photo": jax.ShapeDtypeStruct((*shape, 3), jnp.uint8), "label": label}
         arguments = (spread(state, P()), spread(batch, P(mesh_lib.AXIS)))
@@ -153,11 +153,11 @@ def lower(program: str, settings, spec, targets: list):
     return traced.lower(lowering_platforms=(targets[0].platform,))
 
 
-def _paint(variables, label, key, *, network, options):
-    """Photos uint8 [b, H, W, 3] of this device's label maps."""
-    keys = usis.sample_keys(jax.random.wrap_key_data(key), label.shape[0])
-    z = latents.draw(keys, *label.shape[1:], options.z_dim, options.noise)
-    return sampling.to_uint8(network.apply(variables, label, z, train=False))
+def _paint(variables, label, key, *, network, options: Generator):
+    """Images uint8 [b, H, W, 3] of this device's label maps."""
+    keys = keys_lib.sample_keys(jax.random.wrap_key_data(key), label.shape[0])
+    z = generation.draw_noise(options, keys, *label.shape[1:])
+    return pixel_range.to_uint8(generation.generate(network, variables, label, z))
 
 
 def report(program: str, settings, spec, targets: list) -> Report:
@@ -203,7 +203,7 @@ def report(program: str, settings, spec, targets: list) -> Report:
                   accessed, table, moved, estimated, what, seconds)
 
 
-def step_flops(settings, spec, targets: list, train_step=usis.train_step, kernels=None) -> float:
+def step_flops(settings, spec, targets: list, train_step=None, kernels=None) -> float:
     """Floating-point operations of one training step, R1 at its share of the steps.
 
     Args:
@@ -221,7 +221,7 @@ def step_flops(settings, spec, targets: list, train_step=usis.train_step, kernel
     return plain + (penalised - plain) / settings.r1_interval
 
 
-def program_flops(program: str, settings, spec, targets: list, train_step=usis.train_step,
+def program_flops(program: str, settings, spec, targets: list, train_step=None,
                   kernels=None) -> float:
     """Floating-point operations of a program on one device, before the compiler changes it.
 

@@ -15,6 +15,8 @@ _WEIGHT = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _LOWER, _HIGHER = "lower", "higher"
 _AUGMENTATIONS = ("color", "translation", "cutout")
 
+METHODS = ("usis",)
+"""The methods that there are, each a module of `usis_jax.methods`."""
 MEASURES = {
     "swd": {"swd": _LOWER},
     "spectrum": {"spectral_distance": _LOWER, "haar_distance": _LOWER},
@@ -27,6 +29,14 @@ MEASURES = {
 """Measures of an evaluation during training -> the values of each -> which of them are better."""
 BETTER = {name: better for values in MEASURES.values() for name, better in values.items()}
 """The same for a value's name alone: "lower" or "higher"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(Section):
+    """How images are learned from label maps."""
+
+    prefix: ClassVar[str] = "method."
+    name: str = limited("usis", choices=METHODS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ from usis_jax.config.schema import (
     Evaluation,
     Generator,
     Loss,
+    Method,
     Optimizer,
     Segmenter,
 )
@@ -52,6 +53,7 @@ class Settings(Section):
     r1_interval: int = limited(16, at_least=0)
     r1_gamma: float = limited(10.0, at_least=0)
     ema_decay: float = limited(0.9999, at_least=0, below=1)
+    method: Method = dataclasses.field(default_factory=Method)
     data: Data = dataclasses.field(default_factory=Data)
     generator: Generator = dataclasses.field(default_factory=Generator)
     segmenter: Segmenter = dataclasses.field(default_factory=Segmenter)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from usis_jax.distributed import sharded_map
-from usis_jax.methods import usis
+from usis_jax.ops import pixel_range
 
 PREFIX = "signs/"
 # Photos of each kind that D scores, at most.
@@ -33,9 +33,9 @@ def measure(material, rows):
     found = dict(zip(found, sharded_map.agreed(list(found.values())), strict=True))
     found |= overfitting(found)
     for row in rows:
-        if row.measure == "consistency mIoU":
+        if row.id == "consistency_miou":
             found["segmenter_class_accuracy"] = float(row.details["class_accuracy"])
-        if row.measure == "spectral distance":
+        if row.id == "spectral_distance":
             found["high_frequencies_db"] = float(row.details["high"])
     return {f"{PREFIX}{name}": value for name, value in found.items()}
 
@@ -85,7 +85,7 @@ def _scorer(network, group):
 
     def score(variables, groups):
         def one(photos):
-            found, _ = network.apply(variables, usis.to_photo(photos))
+            found, _ = network.apply(variables, pixel_range.to_float(photos))
             return found.reshape(len(photos), -1).mean(axis=1)
 
         return jax.vmap(one)(groups)

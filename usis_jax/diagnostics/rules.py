@@ -48,7 +48,7 @@ def judge(series, evaluation=None, best="swd", better="lower"):
     Returns:
         list of Sign, always the same ones in the same order.
     """
-    rows = {row["measure"]: row for row in (evaluation or {}).get("rows", ())}
+    rows = {row["id"]: row for row in (evaluation or {}).get("rows", ())}
     signs = (evaluation or {}).get("signs", {})
     classes = (evaluation or {}).get("classes", ())
     return [
@@ -164,7 +164,7 @@ def _segmenter(series, classes):
 
 def _ignored(rows, classes):
     texts, verdict = [], UNKNOWN
-    for measure, who in (("consistency mIoU", "S"), ("mIoU", "the judge")):
+    for measure, who in (("consistency_miou", "S"), ("miou", "the judge")):
         names, present = ignored_classes(rows.get(measure, {}), classes)
         if not present:
             continue
@@ -180,7 +180,7 @@ def _ignored(rows, classes):
         "quarter of the classes",
         "Rare classes come last: train longer, or set data.class_balance; tiny ones may need "
         "larger photos.",
-        ("evaluation/consistency_mIoU", "signs/segmenter_class_accuracy"),
+        ("evaluation/consistency_miou", "signs/segmenter_class_accuracy"),
     )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def _frequencies(signs, rows):
     if value is not None:
         verdict = _level(abs(value), FINE, (3, LOOK), (6, BAD))
         text = f"{10 ** (value / 10):.0%} of the power of real photos ({value:+.1f} dB)"
-        floor = rows.get("spectral distance", {}).get("details", {}).get("high_of_training")
+        floor = rows.get("spectral_distance", {}).get("details", {}).get("high_of_training")
         if isinstance(floor, float):
             text += f"; real training photos: {10 ** (floor / 10):.0%}"
     return Sign(
@@ -230,9 +230,7 @@ def _noise(signs):
 
 
 def _getting_better(series, best, better):
-    steps, values = next(
-        (pair for name, pair in series.items() if name.lower() == f"evaluation/{best}"),
-        series.get(best, ([], [])))  # fmt: skip
+    steps, values = series.get(f"evaluation/{best}", ([], []))
     verdict, text = UNKNOWN, f"{len(values)} measurements of {best}"
     if len(values) >= 3:
         sign = 1 if better == "lower" else -1

@@ -18,18 +18,18 @@ from typing import Any
 import jax
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.evaluation import eval_inputs as materials
 from usis_jax.evaluation import suite
-from usis_jax.inference import sampling
-from usis_jax.methods import train_state, usis
+from usis_jax.inference import ema_statistics, sampling
 
 UNTRAINED, REAL, FAINT, STRONG, FLAT = "untrained", "real", "faint blur", "strong blur", "flat"
 NAMES = (UNTRAINED, FAINT, STRONG, FLAT)
 """Columns of the controls."""
 BLURS = {FAINT: 0.7, STRONG: 3.0}
 """Standard deviations of Gaussian blurs, in pixels of 64 rows; in proportion for larger photos."""
-_DIVERSITY = ("MS-SSIM", "LPIPS", "ST-LPIPS")
+_DIVERSITY = ("ms_ssim", "lpips", "st_lpips")
 _BATCHES = 8
 
 
@@ -51,14 +51,14 @@ def add(rows: Sequence[suite.Row], material: materials.Material, advance: Callab
     Raises:
       FileNotFoundError: data is not prepared any more.
     """
-    by_name = {row.measure: row for row in rows}
+    by_name = {row.id: row for row in rows}
     values = {name: dict.fromkeys(NAMES) for name in by_name}
     for name, subject, functions in _subjects(material):
         for row in suite.take(subject, functions, **tools)[0]:
             if name == REAL:
-                by_name[row.measure] = _with_real(by_name[row.measure], row)
+                by_name[row.id] = _with_real(by_name[row.id], row)
             else:
-                values[row.measure][name] = row.value
+                values[row.id][name] = row.value
         if advance:
             advance(len(subject.painted))
         del subject
@@ -75,7 +75,7 @@ def disorder(row: suite.Row) -> list[str]:
       Such as "flat before painted" where a measure prefers the first and a person the second;
       none for measures of diversity, which do not say what is good.
     """
-    if row.measure.startswith(_DIVERSITY):
+    if row.id.startswith(_DIVERSITY):
         return []
     values = {**row.controls, "painted": row.value, "real": row.real}
     pairs = ((UNTRAINED, "painted"), ("painted", "real"), (STRONG, FAINT), (FAINT, "real"),
@@ -108,10 +108,11 @@ def untrained(generator: sampling.Generator) -> sampling.Generator:
 
     @jax.jit
     def estimate(params, collections, label, number):
-        z = sampling.map_noise(settings, jax.random.fold_in(key, number), label.shape)
-        return usis.estimate_statistics(network, params, collections, label, z)
+        z = sampling.map_noise(
+            settings.generator, jax.random.fold_in(key, number), label.shape)
+        return ema_statistics.estimate_statistics(network, params, collections, label, z)
 
-    initial = train_state.create(settings, generator.spec.num_classes)
+    initial = methods.get(settings.method.name).create(settings, generator.spec.num_classes)
     params, collections = initial.params["generator"], initial.collections["generator"]
     found = []
     for number in range(_BATCHES):
@@ -199,7 +200,7 @@ def _showing(material, photos):
 
 def _with_real(row, found):
     """A row that had no bound, with one that only the controls ask for."""
-    what = "pairs of different validation photos" if row.measure.startswith(_DIVERSITY) else (
+    what = "pairs of different validation photos" if row.id.startswith(_DIVERSITY) else (
         "the same on the validation photos")
     return dataclasses.replace(row, real=found.value, protocol=f"{row.protocol}; real: {what}")
 

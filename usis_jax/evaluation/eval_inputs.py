@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.checkpoint import flat_trees, manager
 from usis_jax.data.images import decode, image_files
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import folder_layout
 from usis_jax.inference import label_folders, sampling
-from usis_jax.models import registry
 from usis_jax.storage import paths
 from usis_jax.workdir import layout
 
@@ -57,12 +57,12 @@ class Material:
         other: real photos of training, as many as painted ones or fewer: the floor of distances;
             None where photos and label maps came from folders.
         samples: [S, R, H, W, 3], S photos of each of the first R label maps.
-        segmenter: (network, variables) of the run's own segmenter, or None.
+        segmenter: (network, variables) of what its method calls the segmenter, or None.
         sizes: Sizes.
         folders: whether label maps or photos came from folders.
         kept: what measures found in the real photos, for `once`; may be shared by Materials of the
             same real photos.
-        discriminator: (network, variables) of the run's discriminator, or None.
+        discriminator: the same of its method's discriminator.
     """
 
     name: str
@@ -162,23 +162,25 @@ def paint(generator, labels, seed=0, samples=(0,), advance=None):
         uint8 [len(samples), N, H, W, 3]; independent of the number of devices and hosts.
     """
     if generator not in _placed:
-        painter = sampling.Painter(generator.network, generator.settings)
+        painter = sampling.Painter(generator.network, generator.settings.generator)
         _placed[generator] = painter, painter.place(generator.variables)
     painter, variables = _placed[generator]
     return painter(variables, labels, seed, samples, advance)
 
 
 def _networks(workdir, step, best):
-    """The generator of a checkpoint; S and D with their variables, or None for each."""
+    """The generator of a checkpoint; its method's segmenter and discriminator, see Material."""
     layout.load_settings(workdir)
     with manager.Checkpoints(workdir, read_only=True) as checkpoints:
         generator = sampling.Generator.of(checkpoints, best, step)
         if "imported" in checkpoints.meta(step, best):
             return generator, None, None
         flat = checkpoints.restore_arrays(step, best)
-    networks = registry.build(generator.settings, generator.spec.num_classes, None)
-    players = (networks.segmenter, "segmenter"), (networks.discriminator, "discriminator")
-    return generator, *((network, _variables(flat, name)) for network, name in players)
+    method = methods.get(generator.settings.method.name)
+    networks = method.networks(generator.settings, generator.spec.num_classes, None)
+    return generator, *(
+        name and (getattr(networks, name), _variables(flat, name))
+        for name in (method.segmenter, method.discriminator))
 
 
 def _variables(flat, player):

@@ -7,10 +7,10 @@ Inception's weights, pairs) are left out and say why.
 
 import dataclasses
 import functools
-import re
 
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.config import schema
 from usis_jax.distributed import sharded_map
 from usis_jax.evaluation.evaluators import published_segmenters
@@ -23,36 +23,11 @@ from usis_jax.evaluation.metrics import (
     sliced_wasserstein,
     spectrum,
 )
-from usis_jax.methods import usis
+from usis_jax.evaluation.rows import HIGHER, LOWER, Row
+from usis_jax.ops import pixel_range
 
-LOWER, HIGHER = "lower", "higher"
 _BATCH = 8
 _NO_JUDGE = "no judge; usis train-judge trains one, --judge=DIR names it"
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One result.
-
-    Args:
-        measure: its name; one name always means one protocol but for sizes and numbers of images.
-        value: of the painted photos.
-        real: the same of real photos: the bound, or the floor of a distance; None if there is none.
-        better: "lower" or "higher".
-        protocol: what was compared with what, at which size, with which network.
-        warning: why not to compare it with published numbers, or None.
-        details: more numbers of the measure, as JSON values.
-        controls: the same of each of `controls.NAMES`, None where it has none; {} if not measured.
-    """
-
-    measure: str
-    value: float
-    real: float | None
-    better: str
-    protocol: str
-    warning: str | None = None
-    details: dict = dataclasses.field(default_factory=dict)
-    controls: dict = dataclasses.field(default_factory=dict)
 
 
 def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, begin=None):
@@ -66,14 +41,14 @@ def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, 
         measures: names of `sections.MEASURES`, for these only; None for all.
         begin: called with the name of each measure before it is taken, or None.
     Returns:
-        (list of Row, dict of measure -> why it was left out).
+        (list of Row, dict of id -> why it was left out).
     """
     chosen = dict.fromkeys(
         function for name in measures or _FUNCTIONS for function in _FUNCTIONS[name])
     rows, left_out = take(material, chosen, judge, inception, perceptual, begin)
     if measures is not None:
         wanted = {value for name in measures for value in schema.MEASURES[name]}
-        rows = [row for row in rows if value_name(row) in wanted]
+        rows = [row for row in rows if row.id in wanted]
     return rows, left_out
 
 
@@ -89,17 +64,12 @@ def take(material, functions, judge=None, inception=None, perceptual=(), begin=N
     return rows, left_out
 
 
-def value_name(row):
-    """Name of a row's value in the settings and in checkpoints, such as "fd_judge"."""
-    return re.sub(r"[^a-z0-9]+", "_", row.measure.lower())
-
-
 def _sliced_wasserstein(material, **_):
     number = min(len(material.painted), len(material.real))
     found = sliced_wasserstein.distance(material.painted[:number], material.real[:number])
     floor = material.once("SWD", lambda: _sliced_wasserstein_floor(material, number))
     protocol = f"patches of {number} painted and {number} validation photos{_of(material)}"
-    return [Row("SWD", found["swd"], floor, LOWER, protocol, None, found)], {}
+    return [Row("swd", "SWD", found["swd"], floor, LOWER, protocol, None, found)], {}
 
 
 def _sliced_wasserstein_floor(material, number):
@@ -112,11 +82,12 @@ def _sliced_wasserstein_floor(material, number):
 def _inception(material, inception, **_):
     if inception is None:
         why = "no weights of the FID's Inception; usis get-weights inception fetches them"
-        return [], {"FID": why, "KID": why}
+        return [], {"fid": why, "kid": why}
     real, other = material.once("FID", lambda: _of_real_photos(
         material, lambda photos: inception(photos, keep=True)))
     painted = inception(material.painted)
-    return _distances("FID", "KID", inception.name, material, painted, real, other), {}
+    titles = ("fid", "FID"), ("kid", "KID")
+    return _distances(*titles, inception.name, material, painted, real, other), {}
 
 
 def _of_real_photos(material, describe):
@@ -129,16 +100,17 @@ def _judge_distances(material, judge, **_):
     if judge is None or isinstance(judge, published_segmenters.PublishedJudge):
         why = f"{judge.key} gives no features; a judge of usis train-judge does" if judge else (
             _NO_JUDGE)
-        return [], {"FD-judge": why, "KD-judge": why}
+        return [], {"fd_judge": why, "kd_judge": why}
     _check(judge, material)
     real, other = material.once("FD-judge", lambda: _of_real_photos(material, judge.features))
     painted = judge.features(material.painted)
-    return _distances("FD-judge", "KD-judge", judge.name, material, painted, real, other), {}
+    titles = ("fd_judge", "FD-judge"), ("kd_judge", "KD-judge")
+    return _distances(*titles, judge.name, material, painted, real, other), {}
 
 
 def _judge_scores(material, judge, **_):
     if judge is None:
-        return [], {"mIoU": _NO_JUDGE}
+        return [], {"miou": _NO_JUDGE}
     if isinstance(judge, published_segmenters.PublishedJudge):
         return _published_judge(material, judge), {}
     scores = _scores(judge.predict(material.painted), material)
@@ -148,7 +120,7 @@ def _judge_scores(material, judge, **_):
             _scores(judge.predict(material.real), material)))
     where = "on the validation photos" if material.paired else "as measured when it was trained"
     protocol = f"{judge.name} on {_painted(material)}; real: the judge {where}"
-    return _segmentation_rows("", scores, bound, protocol), {}
+    return _segmentation_rows("", "", scores, bound, protocol), {}
 
 
 def _check(judge, material):
@@ -166,16 +138,19 @@ def _published_judge(material, judge):
         bound, where = dataclasses.asdict(bound), "the same judge on the validation photos"
     protocol = (f"{judge.name}, {judge.spec.num_classes - 1} classes of {judge.spec.name}, void "
                 f"left out; {_painted(material)}; real: {where}")
-    return _segmentation_rows(f"{judge.key} ", scores, bound, protocol)
+    return _segmentation_rows(
+        f"{judge.key.replace('-', '_')}_", f"{judge.key} ", scores, bound, protocol)
 
 
 def _segmenter(material, **_):
     if material.segmenter is None:
-        return [], {"consistency mIoU": "the run holds an imported generator without a segmenter"}
+        return [], {"consistency_miou": "the run has no segmenter"}
     network, variables = material.segmenter
-    scores = _scores(_reader(network)(variables, material.painted), material)
+    method = methods.get(material.generator.settings.method.name)
+    read = _reader(method.read_labels, network)
+    scores = _scores(read(variables, material.painted), material)
     protocol = f"the run's own segmenter S on {_painted(material)}; it never saw a real photo"
-    return _segmentation_rows("consistency ", scores, None, protocol), {}
+    return _segmentation_rows("consistency_", "consistency ", scores, None, protocol), {}
 
 
 def _diversity(material, **_):
@@ -183,20 +158,21 @@ def _diversity(material, **_):
     protocol = (f"all pairs of {found.samples} samples of each of {found.label_maps} label maps, "
                 f"{found.scales} scales{_of(material)}")
     details = {"each": list(found.each)}
-    return [Row("MS-SSIM", found.value, None, LOWER, protocol, found.warning, details)], {}
+    return [Row("ms_ssim", "MS-SSIM", found.value, None, LOWER, protocol, found.warning,
+                details)], {}
 
 
 def _perceptual(material, perceptual, **_):
     if not perceptual:
         why = "no weights of a perceptual distance; usis get-weights st-lpips-vgg16 fetches some"
-        return [], {"perceptual distance": why}
+        return [], {"perceptual": why}
     rows = []
     for measure in perceptual:
         each = [float(measure.pairs(samples).mean()) for samples in material.samples.swapaxes(0, 1)]
         protocol = (f"{measure.name}; all pairs of {len(material.samples)} samples of each of "
                     f"{len(each)} label maps{_of(material)}")
-        rows.append(Row(measure.title, float(np.mean(each)), None, HIGHER, protocol, None,
-                        {"each": each}))
+        rows.append(Row(measure.id, measure.title, float(np.mean(each)), None, HIGHER, protocol,
+                        None, {"each": each}))
     return rows, {}
 
 
@@ -210,9 +186,10 @@ def _spectrum(material, **_):
     details = dataclasses.asdict(d) | {"spectra": spectrum.curves(found)}
     details |= {"high_of_training": floor.high} if floor else {}
     return [
-        Row("spectral distance", d.spectral_distance, floor and floor.spectral_distance, LOWER,
+        Row("spectral_distance", "spectral distance", d.spectral_distance,
+            floor and floor.spectral_distance, LOWER,
             f"radially averaged power; {protocol}", None, details),
-        Row("Haar distance", d.haar_distance, floor and floor.haar_distance, LOWER,
+        Row("haar_distance", "Haar distance", d.haar_distance, floor and floor.haar_distance, LOWER,
             f"energy of every Haar sub-band; {protocol}"),
     ], {}
 
@@ -232,7 +209,7 @@ def spectra(material):
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _distances(name, kernel_name, network, material, painted, real, other):
+def _distances(named, kernel_named, network, material, painted, real, other):
     """Fréchet and kernel distance of painted and of training photos to validation photos."""
     seed = material.sizes.seed
     protocol = (f"{network}; {len(painted)} painted against {len(real)} validation photos"
@@ -240,22 +217,24 @@ def _distances(name, kernel_name, network, material, painted, real, other):
     d, k = fid.compare(painted, real), kid.compare(painted, real, seed=seed)
     floors = (None, None)
     if other is not None and len(other) > 1:
-        floors = material.once(f"{name} floors", lambda: (
+        floors = material.once(f"{named[0]} floors", lambda: (
             fid.distance(other, real), kid.kernel_distance(other, real)))
         protocol += f"; real: {len(other)} training photos"
     return [
-        Row(name, d.value, floors[0], LOWER, protocol, d.warning, dataclasses.asdict(d)),
-        Row(kernel_name, k.value, floors[1], LOWER, f"{protocol}; all images, unbiased",
+        Row(*named, d.value, floors[0], LOWER, protocol, d.warning, dataclasses.asdict(d)),
+        Row(*kernel_named, k.value, floors[1], LOWER, f"{protocol}; all images, unbiased",
             k.warning, dataclasses.asdict(k)),
     ]
 
 
-def _segmentation_rows(prefix, scores, bound, protocol):
+def _segmentation_rows(prefix, title, scores, bound, protocol):
     bound = bound or {}
     details = dataclasses.asdict(scores) | {"iou_of_real": bound.get("iou")}
     return [
-        Row(f"{prefix}mIoU", scores.miou, bound.get("miou"), HIGHER, protocol, None, details),
-        Row(f"{prefix}pixel accuracy", scores.accuracy, bound.get("accuracy"), HIGHER, protocol),
+        Row(f"{prefix}miou", f"{title}mIoU", scores.miou, bound.get("miou"), HIGHER, protocol,
+            None, details),
+        Row(f"{prefix}pixel_accuracy", f"{title}pixel accuracy", scores.accuracy,
+            bound.get("accuracy"), HIGHER, protocol),
     ]
 
 
@@ -267,10 +246,10 @@ def _scores(predicted, material, labels=None, spec=None):
 
 
 @functools.lru_cache(maxsize=4)
-def _reader(network):
-    """A segmenter on all devices; ids of classes, which are one below its outputs."""
-    return sharded_map.Spread(lambda variables, photo: network.apply(
-        variables, usis.to_photo(photo), train=False)[..., 1:].argmax(-1).astype("int32"), _BATCH)
+def _reader(read_labels, network):
+    """A segmenter on all devices: uint8 images -> ids of classes."""
+    return sharded_map.Spread(lambda variables, photo: read_labels(
+        network, variables, pixel_range.to_float(photo)), _BATCH)
 
 
 def _painted(material):

@@ -41,19 +41,20 @@ def comparison(results: Sequence[dict]) -> tuple[list[str], list[str]]:
 
     Source: ours.
     """
-    names = list(dict.fromkeys(row["measure"] for result in results for row in result["rows"]))
-    found = [{row["measure"]: row for row in result["rows"]} for result in results]
+    names = list(dict.fromkeys(row["id"] for result in results for row in result["rows"]))
+    found = [{row["id"]: row for row in result["rows"]} for result in results]
     cells = [("measure", *(result["name"] for result in results), "real", "")]
     notes = []
     for name in names:
         own = [rows.get(name) for rows in found]
         present = [row for row in own if row]
         real = next((row["real"] for row in present if row["real"] is not None), None)
-        cells.append((name, *(number(row["value"] if row else None) for row in own), number(real),
+        label = present[0]["measure"]
+        cells.append((label, *(number(row["value"] if row else None) for row in own), number(real),
                       _ARROWS[present[0]["better"]]))
         protocols = {row["protocol"] for row in present}
         if len(protocols) > 1:
-            notes.append(f"{name} was not measured alike: {'; or '.join(sorted(protocols))}")
+            notes.append(f"{label} was not measured alike: {'; or '.join(sorted(protocols))}")
     return _aligned(cells), notes
 
 

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.inference import sampling
-from usis_jax.models import registry
+from usis_jax.models import generation
 from usis_jax.ops.kernels import PUBLISHED, Kernels
 
 GIVEN = ("noise", "seed")
@@ -34,7 +35,7 @@ def network(generator, kernels: Kernels | None = PUBLISHED):
       Flax module; with the generator's variables it paints the same.
     """
     plain = dataclasses.replace(generator.settings, remat="none", compute_dtype="float32")
-    return registry.build(
+    return methods.get(plain.method.name).networks(
         plain, generator.spec.num_classes, axis_name=None, kernels=kernels).generator
 
 
@@ -76,11 +77,12 @@ def function(generator, given: str):
     module = network(generator)
 
     def of_noise(variables, label, noise):
-        return module.apply(variables, label, noise, train=False)
+        return generation.generate(module, variables, label, noise)
 
     def of_seed(variables, label, seed, sample):
         key = jax.random.fold_in(jax.random.key(seed), sample)
-        return of_noise(variables, label, sampling.map_noise(generator.settings, key, label.shape))
+        options = generator.settings.generator
+        return of_noise(variables, label, sampling.map_noise(options, key, label.shape))
 
     return of_seed if given == "seed" else of_noise
 
@@ -101,9 +103,9 @@ def trial(generator, height: int, width: int, given: str, maps: int = 2):
     rows = random.integers(0, generator.spec.num_classes, (maps, 4, 4), dtype=np.int32)
     label = rows[:, np.arange(height) * 4 // height][:, :, np.arange(width) * 4 // width]
     key = jax.random.fold_in(jax.random.key(3), 1)
-    noise = np.asarray(sampling.map_noise(generator.settings, key, label.shape))
+    noise = np.asarray(sampling.map_noise(generator.settings.generator, key, label.shape))
     ours = network(generator, kernels=None)
-    paint = jax.jit(lambda *arguments: ours.apply(*arguments, train=False))
+    paint = jax.jit(lambda *arguments: generation.generate(ours, *arguments))
     photo = np.asarray(paint(generator.variables, jnp.asarray(label), noise))
     more = (noise,) if given == "noise" else (np.int32(3), np.int32(1))
     return (label, *more), photo

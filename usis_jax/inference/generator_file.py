@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.checkpoint import flat_trees, metadata
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
@@ -15,7 +16,6 @@ from usis_jax.data.specs import label_spec
 from usis_jax.inference import pretrained
 from usis_jax.interop import safetensors
 from usis_jax.interop.pickles import BadFile
-from usis_jax.models import registry
 from usis_jax.storage import atomic, paths
 
 SUFFIX = ".safetensors"
@@ -111,7 +111,8 @@ def _meta(texts, path) -> dict:
 def _fitted(flat, meta, path) -> dict:
     """Nested variables, if they are those of the network that the settings describe."""
     run, classes = settings_lib.from_json(meta["settings"]), metadata.restore_spec(meta)
-    network = registry.build(run, classes.num_classes, axis_name=None).generator
+    method = methods.get(run.method.name)
+    network = method.networks(run, classes.num_classes, axis_name=None).generator
     label = jnp.zeros((1, run.data.height, run.data.width), jnp.int32)
     z = jnp.zeros((1, run.generator.z_dim))
     template = jax.eval_shape(network.init, jax.random.key(0), label, z)

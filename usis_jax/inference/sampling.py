@@ -1,20 +1,21 @@
 """Painting photos from label maps with a trained generator: one class, one command's work."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.checkpoint import manager, metadata
+from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.images import decode
+from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import sharded_map
 from usis_jax.inference import generator_file
 from usis_jax.inference import photo_array as photos_lib
 from usis_jax.layers import spectral
-from usis_jax.models import registry
-from usis_jax.ops import latents
+from usis_jax.models import generation
+from usis_jax.ops import pixel_range
 from usis_jax.storage import paths
 from usis_jax.workdir import layout
 
@@ -35,7 +36,7 @@ class Generator:
     def __init__(self, network, variables, settings, spec, step=0):
         self.network, self.settings, self.spec, self.step = network, settings, spec, step
         self.variables = jax.tree.map(jnp.asarray, variables)
-        self.painter = painter(network, settings)
+        self.painter = painter(network, settings.generator)
         self._folded, self._folded_from = None, []
 
     @classmethod
@@ -65,7 +66,8 @@ class Generator:
         """Generator of its variables and of what a checkpoint says about itself."""
         settings = settings_lib.from_json(meta["settings"])
         spec = metadata.restore_spec(meta)
-        network = registry.build(settings, spec.num_classes, axis_name=None).generator
+        method = methods.get(settings.method.name)
+        network = method.networks(settings, spec.num_classes, axis_name=None).generator
         return cls(network, variables, settings, spec, meta["step"])
 
     def __call__(self, label, seed=0, num_samples=1, first=0):
@@ -169,12 +171,12 @@ def read(workdir, best=False, step=None):
         return checkpoints.restore_generator(step, best)
 
 
-def painter(network, settings):
+def painter(network, options: schema.Generator):
     """Makes the compiled function that paints a batch.
 
     Args:
         network: generator module.
-        settings: Settings with the kind of noise.
+        options: the run's generator section, which says what noise it takes.
     Returns:
         paint(variables, label int32 [B, H, W], seed, sample, first=0) -> uint8 [B, H, W, 3];
         compiled once for each shape, on CPUs once for each size of photos.
@@ -182,8 +184,8 @@ def painter(network, settings):
 
     @jax.jit
     def run(variables, label, key, first):
-        z = map_noise(settings, key, label.shape, first)
-        return to_uint8(network.apply(variables, label, z, train=False))
+        z = map_noise(options, key, label.shape, first)
+        return pixel_range.to_uint8(generation.generate(network, variables, label, z))
 
     def paint(variables, label, seed, sample, first=0):
         key = jax.random.fold_in(jax.random.key(seed), sample)
@@ -201,17 +203,18 @@ class Painter:
 
     Args:
         network: generator module.
-        settings: Settings with the kind of noise.
+        options: the run's generator section, which says what noise it takes.
         size: most label maps a device at once.
         devices: of this host; default all.
     """
 
-    def __init__(self, network, settings, size=8, devices=None):
+    def __init__(self, network, options: schema.Generator, size=8, devices=None):
         def paint(given, label, sample, number):
-            key = jax.random.wrap_key_data(given["key"])
-            keys = jax.vmap(functools.partial(jax.random.fold_in, key))(sample)
-            z = draw_noise(settings, jax.vmap(jax.random.fold_in)(keys, number), label.shape[1:])
-            return to_uint8(network.apply(given["variables"], label, z, train=False))
+            keys = keys_lib.of_numbers(jax.random.wrap_key_data(given["key"]), sample)
+            keys = jax.vmap(jax.random.fold_in)(keys, number)
+            z = generation.draw_noise(options, keys, *label.shape[1:])
+            image = generation.generate(network, given["variables"], label, z)
+            return pixel_range.to_uint8(image)
 
         self._spread = sharded_map.Spread(paint, size, devices)
 
@@ -242,34 +245,16 @@ class Painter:
         return painted.reshape(times, *labels.shape, 3)
 
 
-def map_noise(settings, key, shape, first=0):
+def map_noise(options: schema.Generator, key, shape, first=0):
     """Draws noise so that a map's noise does not depend on how many maps the batch has.
 
     Args:
-        settings: Settings with the kind of noise.
+        options: the run's generator section, which says what noise it takes.
         key: random key.
         shape: (B, H, W).
         first: number of the batch's first map.
     Returns:
         float32 [B, Z] or [B, H, W, Z], standard normal.
     """
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + jnp.arange(shape[0]))
-    return draw_noise(settings, keys, shape[1:])
-
-
-def draw_noise(settings, keys, size):
-    """Draws the noise of label maps by their keys.
-
-    Args:
-        settings: Settings with the kind of noise.
-        keys: [B] random keys.
-        size: (H, W).
-    Returns:
-        float32 [B, Z] or [B, H, W, Z], standard normal.
-    """
-    return latents.draw(keys, *size, settings.generator.z_dim, settings.generator.noise)
-
-
-def to_uint8(photo):
-    """Turns float [-1, 1] into uint8 [0, 255], rounding."""
-    return jnp.clip(jnp.round((photo.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)
+    keys = keys_lib.of_numbers(key, first + jnp.arange(shape[0]))
+    return generation.draw_noise(options, keys, *shape[1:])

@@ -9,6 +9,9 @@ from usis_jax.layers.spectral import xavier_small
 from usis_jax.ops import resample
 from usis_jax.ops.kernels import REFERENCE, Kernels
 
+MOMENTUM = 0.9
+"""Share of the running statistics that an update keeps (PyTorch calls the rest momentum)."""
+
 
 class ConvParams(nn.Module):
     """Kernel [k, k, in, out] and bias [out] of a convolution that its owner applies.
@@ -119,7 +122,7 @@ class Spade(nn.Module):
           float [B, h, w, C].
         """
         normalised = nn.BatchNorm(
-            use_running_average=not train, momentum=0.9, epsilon=1e-5, use_bias=False,
+            use_running_average=not train, momentum=MOMENTUM, epsilon=1e-5, use_bias=False,
             use_scale=False, axis_name=self.axis_name, dtype=self.dtype, name="norm")(x)
         gamma, beta = Modulation(
             x.shape[-1], self.num_classes, self.hidden, self.kernel_size, self.dtype,

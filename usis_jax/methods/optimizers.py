@@ -6,24 +6,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from usis_jax.config.settings import Settings
+from usis_jax.config.schema import Optimizer
 
 
-def optimisers(settings: Settings) -> dict[str, optax.GradientTransformation]:
+def optimisers(rates: Optimizer) -> dict[str, optax.GradientTransformation]:
     """Adam for each player; the decoder's parameters are the discriminator player's.
 
     With beta1 0 the first moment is the gradient itself and is not kept.
 
     Args:
-      settings: the run's settings (`optimizer` section).
+      rates: the run's optimizer section.
 
     Returns:
       {"generator", "segmenter", "discriminator"} -> optax transformation.
 
     Source: paper §5.1 (beta1 0, beta2 0.999, rate 1e-4).
     """
-    rates = settings.optimizer
-
     def adam(rate: float) -> optax.GradientTransformation:
         if rates.beta1:
             return optax.adam(rate, b1=rates.beta1, b2=rates.beta2, eps=1e-8)

@@ -158,7 +158,7 @@ def _rest(settings: Settings) -> Callable:
     """
     def make(params, collections):
         opt_state = {name: optimiser.init(players(params, name))
-                     for name, optimiser in optimizers.optimisers(settings).items()}
+                     for name, optimiser in optimizers.optimisers(settings.optimizer).items()}
         return opt_state, _copy(params["generator"]), _copy(collections)
 
     return jax.jit(make)

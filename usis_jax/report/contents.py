@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from usis_jax import __version__
+from usis_jax import __version__, methods
 from usis_jax.checkpoint import metadata
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
@@ -52,6 +52,7 @@ def collect(workdir):
         "best": _best(series, best, better),
         "signs": [vars(sign) for sign in rules.judge(series, newest, best, better)],
         "signs_step": newest["step"] if newest else None,
+        "charts": _charts(settings.method.name),
         "series": {wandb_writer.grouped(name): _thinned(*pair) for name, pair in series.items()},
         "evaluations": [_short(one) for one in found[-30:]],
         "config": _config(settings),
@@ -69,15 +70,14 @@ def _series(workdir):
         return {}, [f"No curves: {error}"]
     lines = "1 line" if damaged == 1 else f"{damaged} lines"
     notes = [f"{lines} of {loss_plot.METRICS_FILE} cannot be read and left out."] if damaged else []
-    merged = {}
-    for name, (steps, values) in series.items():
-        # Runs of earlier versions logged this measure under another name.
-        former = re.fullmatch(r"swd(?:/(\d+))?", name)
-        level = f"_{former[1]}" if former and former[1] else ""
-        own = f"evaluation/SWD{level}" if former else name
-        before = merged.get(own, ([], []))
-        merged[own] = before[0] + steps, before[1] + values
-    return merged, notes
+    return series, notes
+
+
+def _charts(name):
+    """The charts of a method's losses, with the names that its numbers have in "series"."""
+    return [{"title": chart.title, "y": chart.y,
+             "curves": [[wandb_writer.grouped(metric), text] for metric, text in chart.curves]}
+            for chart in methods.get(name).charts]  # fmt: skip
 
 
 def _thinned(steps, values):
@@ -98,8 +98,8 @@ def _short(one):
     """An evaluation without what no chart shows."""
     kept = ("iou", "iou_of_real", "recall", "shares", "spectra", "bands", "low", "middle", "high",
             "high_of_training")  # fmt: skip
-    rows = [{**{name: row.get(name) for name in ("measure", "value", "real", "better", "protocol",
-                                                "warning", "controls")},
+    shown = ("id", "measure", "value", "real", "better", "protocol", "warning", "controls")
+    rows = [{**{name: row.get(name) for name in shown},
              "details": {k: v for k, v in row["details"].items() if k in kept}}
             for row in one["rows"]]  # fmt: skip
     names = ("command", "step", "time", "label_maps", "signs", "left_out", "classes")
@@ -108,8 +108,7 @@ def _short(one):
 
 def _best(series, best, better):
     """Step and value of the best measurement during training, or None."""
-    pair = next((pair for name, pair in series.items() if name.lower() == f"evaluation/{best}"),
-                None)  # fmt: skip
+    pair = series.get(f"evaluation/{best}")
     if pair is None:
         return None
     choose = min if better == "lower" else max

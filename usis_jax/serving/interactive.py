@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from usis_jax.inference import sampling
+from usis_jax.models import generation
+from usis_jax.ops import pixel_range
 
 MOST_REGIONS = 15
 MOST_PIXELS = 2**21
@@ -106,7 +108,7 @@ class Painter:
 
         def draw(number):
             key = jax.random.fold_in(jax.random.key(seeds[number]), sample)
-            return sampling.map_noise(self.generator.settings, key, shape)
+            return sampling.map_noise(self.generator.settings.generator, key, shape)
 
         z = jax.lax.cond(
             weights[1] == 0,
@@ -124,8 +126,8 @@ class Painter:
                 return jnp.where(inside, over(draw(number + 1)), z)
 
             z = jax.lax.fori_loop(1, count + 1, region, over(z))
-        photo = self.generator.network.apply(variables, label[None], z, train=False)
-        return sampling.to_uint8(photo)[0]
+        photo = generation.generate(self.generator.network, variables, label[None], z)
+        return pixel_range.to_uint8(photo)[0]
 
 
 def mix_weights(mix):

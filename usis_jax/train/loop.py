@@ -13,7 +13,7 @@ import numpy as np
 from usis_jax.checkpoint import flat_trees
 from usis_jax.display import loss_plot
 from usis_jax.distributed import mesh
-from usis_jax.methods import usis
+from usis_jax.methods.method import Method
 from usis_jax.storage import atomic, disk_errors
 from usis_jax.train import periodic_eval
 from usis_jax.workdir import eval_records, layout, metric_writers, provenance
@@ -29,6 +29,7 @@ class Loop:
 
     Attributes:
         settings: Settings.
+        method: what is trained.
         workdir: directory of the run.
         runner: parallel.Runner.
         spec: LabelSpec of the label maps.
@@ -44,6 +45,7 @@ class Loop:
     """
 
     settings: Any
+    method: Method
     workdir: Path
     runner: Any
     spec: Any
@@ -73,8 +75,7 @@ class Loop:
         self.stop.begin()
         while step < self.settings.steps:
             state, metrics = compiled(state, next(batches))
-            if not usis.takes_r1(self.settings, step):
-                metrics.pop("r1", None)
+            metrics = self.method.measured(self.settings, step, metrics)
             step += 1
             self.progress.advance()
             self.read_pending()

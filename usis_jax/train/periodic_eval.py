@@ -6,18 +6,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from usis_jax import methods
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.diagnostics import measurements
 from usis_jax.display import image_grid
+from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import sharded_map
 from usis_jax.evaluation import eval_inputs as materials
 from usis_jax.evaluation import suite
 from usis_jax.evaluation.evaluators import inception_features, pretrained_weights
 from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
 from usis_jax.evaluation.metrics import diversity, sliced_wasserstein, spectrum
-from usis_jax.inference import sampling
-from usis_jax.methods import usis
-from usis_jax.models import registry
+from usis_jax.inference import ema_statistics, sampling
+from usis_jax.models import generation
 from usis_jax.workdir import eval_records
 
 GRID_ROWS = 6
@@ -68,7 +69,8 @@ class Validation:
         self._measured = settings.evaluation.names if settings.eval_interval else ()
         _check_sizes(settings, self._measured)
         self._judge, self._inception = _networks(settings, spec, self._measured)
-        networks = registry.build(settings, spec.num_classes, axis_name=None)
+        self._method = methods.get(settings.method.name)
+        networks = self._method.networks(settings, spec.num_classes, axis_name=None)
         self._networks = networks
         examples = input_pipeline.validation(settings, settings.evaluation.photos)
         if len(examples.photos) < 2 and {"fid", "kid", "judge"} & set(self._measured):
@@ -82,11 +84,12 @@ class Validation:
         # Neighbours by name are often the same place, so the grid shows maps from all over.
         self._shown = self._spread_out(self._rows)
         self._paint = sampling.Painter(
-            networks.generator, settings, -(-self._rows // jax.device_count())
+            networks.generator, settings.generator, -(-self._rows // jax.device_count())
         )
         self._statistics = None
         self._of_real_photos = {}
-        self._estimate = runner.compile(_estimation(settings, spec.num_classes), donate=False)
+        mapped = self._method.networks(settings, spec.num_classes).generator
+        self._estimate = runner.compile(_estimation(mapped, settings.generator), donate=False)
 
     def _spread_out(self, number):
         return np.linspace(0, len(self._labels) - 1, number).astype(int)
@@ -98,8 +101,10 @@ class Validation:
             state: TrainState of NumPy arrays.
         Returns:
             its collections, NumPy arrays; the state itself is left as it is, so that looking at
-            a run does not change it.
+            a run does not change it. Without batch statistics they are the live ones.
         """
+        if "batch_stats" not in state.collections["generator"]:
+            return state.collections["generator"]
         if self._statistics is None:
             self._statistics = _first_batches(self._settings, self._runner)
         params = self._runner.place(state.ema_params)
@@ -167,8 +172,8 @@ class Validation:
             labels=self._labels, painted=painted, real=self._photos, paired=self._paired,
             other=self._training_photos(),
             samples=self._paint(ema, self._labels[maps], 0, samples, advance),
-            segmenter=self._player(state, "segmenter"), sizes=materials.Sizes(),
-            kept=self._of_real_photos, discriminator=self._player(state, "discriminator"),
+            segmenter=self._player(state, self._method.segmenter), sizes=materials.Sizes(),
+            kept=self._of_real_photos, discriminator=self._player(state, self._method.discriminator),
         )  # fmt: skip
         rows, _ = suite.rows_of(
             found, self._judge, self._inception, measures=self._measured, begin=begin
@@ -192,7 +197,9 @@ class Validation:
         )  # fmt: skip
 
     def _player(self, state, name):
-        """A network and its variables in a state."""
+        """A network and its variables in a state; None without a name."""
+        if name is None:
+            return None
         variables = {"params": state.params[name], **state.collections.get(name, {})}
         return getattr(self._networks, name), variables
 
@@ -215,11 +222,11 @@ def scalars(rows):
     Args:
         rows: list of protocol.Row.
     Returns:
-        dict of floats: "evaluation/FID", and "evaluation/FID_real" where real photos have one.
+        dict of floats: "evaluation/fid", and "evaluation/fid_real" where real photos have one.
     """
     found = {}
     for row in rows:
-        name = f"{_GROUP}/{row.measure.replace(' ', '_')}"
+        name = f"{_GROUP}/{row.id}"
         found[name] = row.value
         if row.real is not None:
             found[f"{name}_real"] = row.real
@@ -230,7 +237,7 @@ def scalars(rows):
 
 def values(rows):
     """Values of rows by their names in the settings and in checkpoints, such as "fd_judge"."""
-    return {suite.value_name(row): row.value for row in rows}
+    return {row.id: row.value for row in rows}
 
 
 def text(rows):
@@ -267,15 +274,13 @@ def _check_sizes(settings, measured):
             )
 
 
-def _estimation(settings, num_classes):
-    """The step that estimates statistics, as `parallel.Runner` maps it."""
-    network = registry.build(settings, num_classes).generator
-
+def _estimation(network, options):
+    """The step that estimates statistics, as `mesh.Runner` maps it."""
     def estimate(given, batch):
         key, label = jax.random.wrap_key_data(given["key"]), batch["label"]
-        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(batch["number"])
-        z = sampling.draw_noise(settings, keys, label.shape[1:])
-        found = usis.estimate_statistics(
+        keys = keys_lib.of_numbers(key, batch["number"])
+        z = generation.draw_noise(options, keys, *label.shape[1:])
+        found = ema_statistics.estimate_statistics(
             network, given["params"], given["collections"], label, z
         )
         return found, {}

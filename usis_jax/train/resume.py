@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from usis_jax import methods
 from usis_jax.checkpoint import manager
-from usis_jax.methods import train_state as state_lib
 from usis_jax.storage import disk_errors
 
 
@@ -51,17 +51,17 @@ def find(settings, workdir, num_classes):
             f"every checkpoint in {workdir} is damaged (the newest: {damaged[max(damaged)]}): put "
             "back a copy of one, or choose another --workdir to begin anew"
         )
-    return Start(state_lib.create(settings, num_classes))
+    return Start(methods.get(settings.method.name).create(settings, num_classes))
 
 
 def _from(checkpoints, step, settings, num_classes, damaged):
     """The start at one checkpoint."""
-    meta = checkpoints.meta(step)
+    method, meta = methods.get(settings.method.name), checkpoints.meta(step)
     if "imported" not in meta:
-        state = checkpoints.restore(state_lib.shapes(settings, num_classes), step)
+        state = checkpoints.restore(method.shapes(settings, num_classes), step)
         return Start(state, step, meta.get("progress", {}), damaged=damaged)
     variables, meta = checkpoints.restore_generator(step)
     file = meta["imported"]["file"]
-    fresh = state_lib.create(settings, num_classes)
-    state = state_lib.with_generator(fresh, variables, f"the generator of {file}")
+    fresh = method.create(settings, num_classes)
+    state = method.with_generator(fresh, variables, f"the generator of {file}")
     return Start(state, imported=file, damaged=damaged)

@@ -5,12 +5,11 @@ import dataclasses
 import functools
 import itertools
 
+from usis_jax import methods
 from usis_jax.checkpoint import manager
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.distributed import liveness, mesh, preemption
-from usis_jax.methods import usis
-from usis_jax.models import registry
 from usis_jax.report import reporting
 from usis_jax.runtime import compilation_cache, host_memory, trace_cache
 from usis_jax.storage import disk_errors, lock, paths
@@ -63,7 +62,7 @@ def train(settings, workdir, accept_config_change=False, progress=True):
 def _train(settings, workdir, runner, stop, progress, rollbacks):
     """`train`, when it is known that the run may be there, after so many roll-backs of its own."""
     spec = input_pipeline.spec(settings)
-    networks = registry.build(settings, spec.num_classes)
+    method = methods.get(settings.method.name)
     start = resume.find(settings, workdir, spec.num_classes)
     hosts = (runner.process_index, runner.process_count)
     order = start.progress.get("order", 0) + rollbacks
@@ -89,6 +88,7 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
     ):
         run = loop.Loop(
             settings=settings,
+            method=method,
             workdir=workdir,
             runner=runner,
             spec=spec,
@@ -96,13 +96,14 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             validation=watch,
             writer=metric_writers.create_writer(workdir, start.step, settings) if main else None,
             progress=metric_writers.Progress(
-                start.step, settings.steps, settings.batch_size, progress and main
+                start.step, settings.steps, settings.batch_size, progress and main,
+                lines={metric.name: metric.line for metric in method.metrics},
             ),
             report=reporting.Background(workdir) if main else None,
             means=metric_writers.Means(start.progress.get("means")),
             stop=stop,
             order=order,
-            step_function=_step_function(settings, networks, spec, runner),
+            step_function=_step_function(settings, method, spec, runner),
         )
         try:
             run.announce(start, rollbacks)
@@ -115,10 +116,11 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             run.close()
 
 
-def _step_function(settings, networks, spec, runner):
+def _step_function(settings, method, spec, runner):
     """The mapped step, or what was kept of tracing it."""
     step = functools.partial(
-        usis.train_step, settings=settings, networks=networks, void=spec.void)
+        method.step, settings=settings, void=spec.void,
+        networks=method.networks(settings, spec.num_classes))
     return trace_cache.of(step, settings, spec, runner)
 
 

@@ -26,10 +26,10 @@ def record(command, step, spec, label_maps, rows, signs, left_out=None, **more):
         label_maps: int, how many were painted.
         rows: list of evaluation.protocol.Row.
         signs: dict of floats, from evaluation.health.measure.
-        left_out: dict of measure -> why it was not taken.
+        left_out: dict of id -> why it was not taken.
         more: other JSON values.
     Returns:
-        dict of JSON values.
+        dict of JSON values; "measures" is {id: {"generated": value, "real": value or None}}.
     """
     return {
         "command": command,
@@ -38,6 +38,7 @@ def record(command, step, spec, label_maps, rows, signs, left_out=None, **more):
         "version": __version__,
         "label_maps": label_maps,
         **more,
+        "measures": {row.id: {"generated": row.value, "real": row.real} for row in rows},
         "rows": [dataclasses.asdict(row) for row in rows],
         "signs": signs,
         "left_out": left_out or {},
@@ -64,7 +65,7 @@ def keep(workdir, found):
     kind = TRAINING
     if found["command"] != TRAINING:
         # What was compared with what, so that different ways to measure stand beside each other.
-        protocols = sorted(f"{row['measure']}: {row['protocol']}" for row in found["rows"])
+        protocols = sorted(f"{row['id']}: {row['protocol']}" for row in found["rows"])
         kind = hashlib.sha256("\n".join(protocols).encode()).hexdigest()[:8]
     path = folder / f"step_{found['step']:06d}_{kind}.json"
     atomic.write_text(path, json.dumps(_finite(found), indent=1, allow_nan=False) + "\n")
@@ -111,7 +112,7 @@ def _checked(value):
             continue
         named = isinstance(row.get("measure"), str) and _is_number(row.get("value"))
         if named and (row.get("real") is None or _is_number(row["real"])):
-            texts = {name: str(row.get(name, "")) for name in ("better", "protocol")}
+            texts = {name: str(row.get(name, "")) for name in ("id", "better", "protocol")}
             good.append({**row, **texts, "details": _dict(row, "details"),
                          "controls": _dict(row, "controls")})
     classes = value.get("classes")

@@ -15,11 +15,7 @@ from usis_jax.display import loss_plot
 from usis_jax.storage import atomic
 from usis_jax.workdir import tensorboard_files, wandb_writer
 
-_LOSSES = ("generator", "segmentation", "real", "fake", "reconstruction", "judge")
 _SHOWN = {
-    "class_accuracy": "S reads {:.0%} of a class",
-    "right_real": "D right on {:.0%} of real",
-    "right_fake": "{:.0%} of painted",
     "speed/images_per_second": "{:.3g} photos/s",
     "speed/memory_gib": "{:.1f} GiB",
     "speed/device_memory_gib": "{:.1f} GiB of the device",
@@ -175,10 +171,13 @@ class Progress:
         batch_size: int, photos a step, for the rate.
         shown: False shows nothing.
         terminal: whether there is one, for bars; None asks the system.
+        lines: name of a number -> how the line shows it, a format string, in their
+            order; empty where it does not.
     """
 
-    def __init__(self, start, steps, batch_size, shown=True, terminal=None):
+    def __init__(self, start, steps, batch_size, shown=True, terminal=None, lines=None):
         self._batch_size, self._end, self._shown = batch_size, steps, shown
+        self._lines = {name: line for name, line in (lines or {}).items() if line} | _SHOWN
         terminal = sys.stderr.isatty() if terminal is None else terminal
         self._bar = tqdm.tqdm(
             total=steps,
@@ -257,10 +256,11 @@ class Progress:
             step: int.
             values: dict of floats: means over the interval, rates and memory.
         """
-        losses = [f"{name} {values[f'loss_{name}']:.3g}" for name in _LOSSES
-                  if f"loss_{name}" in values]  # fmt: skip
+        shown = {name: line.format(values[name])
+                 for name, line in self._lines.items() if name in values}  # fmt: skip
+        losses = [text for name, text in shown.items() if name.startswith("loss_")]
         texts = [f"step {step:,}/{self._end:,}", ", ".join(losses)]
-        texts += [text.format(values[name]) for name, text in _SHOWN.items() if name in values]
+        texts += [text for name, text in shown.items() if not name.startswith("loss_")]
         left = self.left(step)
         if left is not None:
             texts.append(f"{tqdm.tqdm.format_interval(left)} left")

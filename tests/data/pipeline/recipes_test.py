@@ -16,7 +16,7 @@ from usis_jax.config import loading, settings
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import prepare
 from usis_jax.data.specs import label_spec
-from usis_jax.methods import usis
+from usis_jax.ops import pixel_range
 
 RECIPES = {
     "cityscapes": {"stored": (256, 512), "seen": (256, 512), "files": (300, 600)},
@@ -130,5 +130,5 @@ def test_networks_see_photos_in_the_published_range():
     values = np.arange(256, dtype=np.uint8)
     published = (values.astype(np.float32) / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
     # Compiled, a division may become a product with the reciprocal: one rounding's difference.
-    np.testing.assert_allclose(usis.to_photo(np.asarray(values)), published, rtol=0, atol=1.2e-7)
+    np.testing.assert_allclose(pixel_range.to_float(np.asarray(values)), published, rtol=0, atol=1.2e-7)
     assert published[[0, 255]].tolist() == [-1, 1]

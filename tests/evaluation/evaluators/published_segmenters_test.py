@@ -81,15 +81,15 @@ def test_rows_have_the_judges_name_and_void_does_not_count(found):  # noqa: F811
     road, car = (SCORED.classes.index(name) for name in ("road", "car"))
     answer = np.where(right == SCORED.void, car, right)
     rows, left_out = suite.rows_of(found, judge_that_reads(answer))
-    row = by_name(rows)["drn-d-105 mIoU"]
+    row = by_name(rows)["drn_d_105_miou"]
     assert row.value == row.real == 1 and row.details["num_classes"] == 3
     assert row.details["pixels"] == (found.labels > 0).sum()
     for part in ("drn-d-105 (1a2b3c4d), photos read at their own size", "of 16x16", "cityscapes19"):
         assert part in row.protocol
-    assert "mIoU" not in by_name(rows) and "gives no features" in left_out["FD-judge"]
+    assert "miou" not in by_name(rows) and "gives no features" in left_out["fd_judge"]
     rows, _ = suite.rows_of(found, judge_that_reads(np.full_like(answer, road)))
     is_road, counts = found.labels == tiny_run.SPEC.classes.index("road"), found.labels > 0
-    accuracy = by_name(rows)["drn-d-105 pixel accuracy"].value
+    accuracy = by_name(rows)["drn_d_105_pixel_accuracy"].value
     assert accuracy == pytest.approx(is_road.sum() / counts.sum())
 
 
@@ -97,8 +97,8 @@ def test_command_measures_with_a_published_judge(weights, workdir, tmp_path, mon
     tiny_run.install(monkeypatch)
     assert main.main(["evaluate", f"--workdir={workdir}", "--num_samples=2", "--judge=drn-d-105",
                      f"--judge_weights={weights}", f"--json={tmp_path / 'e.json'}"]) == 0
-    rows = {row["measure"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
-    row = rows["drn-d-105 mIoU"]
+    rows = {row["id"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
+    row = rows["drn_d_105_miou"]
     assert 0 <= row["value"] <= 1 and 0 <= row["real"] <= 1 and len(row["details"]["iou"]) == 20
     assert "3 painted photos of 16x16" in row["protocol"]
 
@@ -106,7 +106,7 @@ def test_command_measures_with_a_published_judge(weights, workdir, tmp_path, mon
 def test_no_bound_without_label_maps_of_the_real_photos(found):  # noqa: F811
     unpaired = type(found)(**{**vars(found), "paired": False})
     rows, _ = suite.rows_of(unpaired, judge_that_reads(np.zeros((4, 16, 16), np.int32)))
-    assert by_name(rows)["drn-d-105 mIoU"].real is None
+    assert by_name(rows)["drn_d_105_miou"].real is None
 
 
 def test_classes_without_a_counterpart_and_sizes_that_do_not_fit_are_refused():

@@ -21,8 +21,7 @@ from usis_jax.checkpoint import flat_trees
 from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.distributed import sharded_map
 from usis_jax.interop import files
-from usis_jax.methods import usis
-from usis_jax.ops import haar, resample
+from usis_jax.ops import haar, pixel_range, resample
 from usis_jax.storage import atomic, paths
 
 FORMAT_VERSION = 1
@@ -121,9 +120,9 @@ class Judge:
         self.variables = flat_trees.unflatten(shapes, flat, "judge")
         self.sha256 = _digest(flat)
         self._labels = sharded_map.Spread(lambda variables, photo: self.network.apply(
-            variables, usis.to_photo(photo)).argmax(-1).astype(jnp.int32), BATCH)
+            variables, pixel_range.to_float(photo)).argmax(-1).astype(jnp.int32), BATCH)
         self._features = sharded_map.Spread(lambda variables, photo: self.network.apply(
-            variables, usis.to_photo(photo), method="features"), BATCH)
+            variables, pixel_range.to_float(photo), method="features"), BATCH)
 
     @classmethod
     def load(cls, directory) -> "Judge":

@@ -36,7 +36,8 @@ from usis_jax.evaluation.evaluators.segmentation_evaluator import (
     check_free,
 )
 from usis_jax.evaluation.metrics import segmentation
-from usis_jax.methods import losses, usis
+from usis_jax.methods import losses
+from usis_jax.ops import pixel_range
 from usis_jax.workdir import metric_writers
 
 _SHOWN = 8
@@ -131,7 +132,9 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
     state = runner.place((variables, optimiser.init(variables["params"])))
     step_function = runner.compile(
         functools.partial(_step, network=network, optimiser=optimiser))
-    bar = metric_writers.Progress(0, training.steps, training.batch_size, progress and mesh.is_first())
+    bar = metric_writers.Progress(
+        0, training.steps, training.batch_size, progress and mesh.is_first(),
+        lines={"loss_judge": "judge {:.3g}"})
     means, interval = metric_writers.Means(), max(1, training.steps // 20)
     batches = mesh.prefetch(pairs_lib.training(
         pairs, training.batch_size, size, flip, training.seed, runner.process_index,
@@ -207,7 +210,7 @@ def loss_of(logits: Array, label: Array, void: int | None, axis_name: str | None
 def _step(state, batch, *, network, optimiser):
     """One update on each device: (variables, optimiser's state), a batch -> the same, the loss."""
     variables, opt_state = state
-    photo, label = usis.to_photo(batch["photo"]), batch["label"]
+    photo, label = pixel_range.to_float(batch["photo"]), batch["label"]
 
     def cost(params):
         logits, updates = network.apply(

@@ -21,7 +21,7 @@ from usis_jax.distributed import padding
 from usis_jax.evaluation.evaluators import pretrained_weights
 from usis_jax.evaluation.networks import perceptual as networks
 from usis_jax.evaluation.networks import perceptual_keys
-from usis_jax.methods import usis
+from usis_jax.ops import pixel_range
 
 BATCH = 4
 
@@ -63,6 +63,11 @@ class Perceptual:
     variables: Any
     heads: Sequence[np.ndarray]
     sha256: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """By which results are stored, such as "st_lpips_vgg16"."""
+        return f"{'st_' if self.tolerant else ''}lpips_{self.trunk}"
 
     @property
     def name(self) -> str:
@@ -134,7 +139,7 @@ def in_cache() -> list[str]:
 @functools.cache
 def _describe(trunk, tolerant):
     network = networks.Perceptual(trunk, tolerant)
-    return jax.jit(lambda variables, photos: network.apply(variables, usis.to_photo(photos)))
+    return jax.jit(lambda variables, photos: network.apply(variables, pixel_range.to_float(photos)))
 
 
 _distances = jax.jit(networks.distances)

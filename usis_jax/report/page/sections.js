@@ -4,7 +4,7 @@ const curve = (name, title, more = {}) => {
 };
 const empty = (id, text) => { if (!at(id).childNodes.length) at(id).append(make("p", {}, text)); };
 const newest = (test) => [...data.evaluations].reverse().find(test);
-const row = (one, measure) => one.rows.find((r) => r.measure === measure);
+const row = (one, id) => one.rows.find((r) => r.id === id);
 
 function header() {
   document.title = `${data.name} · usis report`;
@@ -81,7 +81,7 @@ function samples() {
 function measures() {
   const found = new Map();
   for (const one of data.evaluations) for (const r of one.rows)
-    found.set(`${r.measure}: ${r.protocol}`, {...r, step: one.step});
+    found.set(`${r.id}: ${r.protocol}`, {...r, step: one.step});
   const rows = [...found.values()];
   const names = [...new Set(rows.flatMap((r) => Object.keys(r.controls || {})))];
   if (rows.length) at("table").append(table(
@@ -92,13 +92,13 @@ function measures() {
     [1, 2, 3, ...names.map((_, i) => 4 + i)]));
   const logged = Object.keys(data.series).filter((name) => name.startsWith("evaluation/") &&
     !name.endsWith("_real") && !/_\d+$/.test(name));
-  const key = (measure) => `evaluation/${measure.replaceAll(" ", "_")}`;
-  const all = new Set([...logged, ...rows.map((r) => key(r.measure))]);
+  const key = (r) => `evaluation/${r.id}`;
+  const all = new Set([...logged, ...rows.map(key)]);
   for (const name of all) {
-    const title = name.split("/")[1].replaceAll("_", " "), same = rows.find((r) =>
-      key(r.measure) === name);
+    const same = rows.find((r) => key(r) === name);
+    const title = same ? same.measure : name.split("/")[1].replaceAll("_", " ");
     const later = data.evaluations.filter((one) => one.command === "evaluate")
-      .flatMap((one) => one.rows.filter((r) => key(r.measure) === name)
+      .flatMap((one) => one.rows.filter((r) => key(r) === name)
         .map((r) => ({...r, step: one.step})));
     const [painted, real] = [{colour: COLOURS[0]}, {colour: COLOURS[1]}];
     const curves = [curve(name, "painted", painted),
@@ -117,11 +117,11 @@ function measures() {
 }
 
 function classes() {
-  for (const [measure, who] of [["consistency mIoU", "S, the run's own segmenter"],
-    ["mIoU", "the judge, trained on real photos"]]) {
-    const one = newest((e) => e.classes.length && (row(e, measure)?.details.iou || []).length);
+  for (const [id, who] of [["consistency_miou", "S, the run's own segmenter"],
+    ["miou", "the judge, trained on real photos"]]) {
+    const one = newest((e) => e.classes.length && (row(e, id)?.details.iou || []).length);
     if (!one) continue;
-    const {iou, iou_of_real: real, recall = [], shares = []} = row(one, measure).details;
+    const {iou, iou_of_real: real, recall = [], shares = []} = row(one, id).details;
     const bounds = Array.isArray(real) ? real : [];
     at("bars").append(make("h3", {}, `IoU of each class by ${who}, step ${short(one.step)}`));
     if (bounds.length) at("bars").append(make("p", {}, "The dark mark is the same on real photos."));
@@ -150,9 +150,9 @@ function classes() {
 }
 
 function spectra() {
-  const one = newest((e) => row(e, "spectral distance")?.details.spectra);
+  const one = newest((e) => row(e, "spectral_distance")?.details.spectra);
   if (!one) return empty("spectrum-charts", "No evaluation with spectra yet.");
-  const details = row(one, "spectral distance").details, own = details.spectra;
+  const details = row(one, "spectral_distance").details, own = details.spectra;
   const titles = {painted: "painted", validation: "real, held out", training: "real, training"};
   chart(at("spectrum-charts"), Object.keys(titles).filter((k) => own[k]).map((k) =>
     ({name: titles[k], x: own.frequencies, y: own[k], dashed: k !== "painted"})),
@@ -174,15 +174,9 @@ function spectra() {
 
 function curves() {
   const losses = at("loss-charts");
-  chart(losses, [curve("losses/generator", "adversarial"),
-    curve("losses/segmentation", "segmentation")], {title: "Generator (and S)", x: "step",
-    y: "loss", zero: true, smooth: true});
-  chart(losses, [curve("losses/real", "real photos"), curve("losses/fake", "painted photos")],
-    {title: "Discriminator (guessing is 0.69)", x: "step", y: "loss", zero: true, smooth: true});
-  chart(losses, [curve("losses/reconstruction", "L1 of real photos")],
-    {title: "Reconstruction by the decoder", x: "step", y: "loss", zero: true, smooth: true});
-  chart(losses, [curve("losses/r1", "R1")], {title: "Gradient penalty", x: "step",
-    y: "squared slope", zero: true, smooth: true});
+  for (const one of data.charts)
+    chart(losses, one.curves.map(([name, title]) => curve(name, title)),
+      {title: one.title, x: "step", y: one.y, zero: true, smooth: true});
   empty("loss-charts", "Nothing was logged yet.");
   chart(at("speed-charts"), [curve("speed/images_per_second", "photos a second")],
     {title: "Throughput", x: "step", y: "photos a second", zero: true});

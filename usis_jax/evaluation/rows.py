@@ -1,0 +1,34 @@
+"""Results of measures."""
+
+import dataclasses
+
+LOWER, HIGHER = "lower", "higher"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One result.
+
+    Args:
+        id: by which it is stored and found again, such as "fid"; unique among the rows of one
+            evaluation. It never changes.
+        measure: its name for people; one name always means one protocol but for sizes and numbers
+            of images.
+        value: of the painted photos.
+        real: the same of real photos: the bound, or the floor of a distance; None if there is none.
+        better: "lower" or "higher".
+        protocol: what was compared with what, at which size, with which network.
+        warning: why not to compare it with published numbers, or None.
+        details: more numbers of the measure, as JSON values.
+        controls: the same of each of `controls.NAMES`, None where it has none; {} if not measured.
+    """
+
+    id: str
+    measure: str
+    value: float
+    real: float | None
+    better: str
+    protocol: str
+    warning: str | None = None
+    details: dict = dataclasses.field(default_factory=dict)
+    controls: dict = dataclasses.field(default_factory=dict)
