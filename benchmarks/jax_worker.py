@@ -19,7 +19,7 @@ from usis_jax.methods import losses, optimizers, train_state, usis
 from usis_jax.methods.train_state import players
 from usis_jax.models import registry
 from usis_jax.ops import latents
-from usis_jax.runtime import trace_cache
+from usis_jax.runtime import compilation, trace_cache
 
 
 class Training:
@@ -45,7 +45,7 @@ class Training:
         step = functools.partial(
             usis.train_step, settings=self.settings, networks=self.networks, void=void)
         spec = types.SimpleNamespace(num_classes=classes, void=void)
-        self.compiled = self.runner.compile_ahead(
+        self.compiled = compilation.compile_ahead(
             trace_cache.of(step, self.settings, spec, self.runner), self.state, self.batch)
         compiled = time.time()
         self.step(penalise=True)

@@ -15,9 +15,9 @@ import time
 
 import numpy as np
 import pytest
-from tests.serving.interactive_test import make
 from PIL import Image
 
+from tests.serving.interactive_test import make
 from usis_jax.inference import sampling
 from usis_jax.serving import examples, interactive, server
 

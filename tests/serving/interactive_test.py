@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import tiny_run
 from usis_jax.config import settings
+from usis_jax.data.specs import lookup
 from usis_jax.inference import sampling
 from usis_jax.models import registry
 from usis_jax.serving import examples, interactive
@@ -153,14 +154,13 @@ def test_maps_to_begin_with_fit_the_generator(monkeypatch):
 
 
 def test_street_scenes_are_drawn_where_no_data_is(monkeypatch):
-    from usis_jax.data.specs import label_spec
 
     def missing(*_):
         raise FileNotFoundError("not prepared")
 
     monkeypatch.setattr(examples.streams, "validation", missing)
     generator = make(size=(32, 64))
-    generator.spec = label_spec.get("scenes")
+    generator.spec = lookup.get("scenes")
     found = examples.label_maps(generator, 3)
     assert len(found) == 3
     for _, drawn in found:

@@ -11,9 +11,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tests.serving.interactive_test import make
 from PIL import Image
 
+from tests.serving.interactive_test import make
 from tests.support import tiny_run
 from usis_jax.serving import interactive, limits, server
 

@@ -22,6 +22,24 @@ from usis_jax.config.schema import (
     Segmenter,
 )
 
+# Fields that a resumed run may change: none of them touches what the state means.
+FREE_FIELDS = (
+    "steps",
+    "log_interval",
+    "sample_interval",
+    "checkpoint_interval",
+    "eval_interval",
+    "keep_checkpoints",
+    "rollbacks",
+    "mapping",
+    "compilation_cache",
+    "data.threads",
+    "data.prepared_dir",
+    "evaluation.measures",
+    "evaluation.inception",
+    "wandb.project",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Wandb(Section):

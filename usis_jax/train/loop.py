@@ -12,11 +12,13 @@ import numpy as np
 
 from usis_jax.checkpoint import flat_trees
 from usis_jax.display import loss_plot
+from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import mesh
 from usis_jax.methods import usis
+from usis_jax.runtime import compilation
 from usis_jax.storage import atomic, disk_errors
 from usis_jax.train import periodic_eval
-from usis_jax.workdir import eval_records, layout, metric_writers, provenance
+from usis_jax.workdir import eval_records, layout, provenance
 
 
 class NotFiniteError(FloatingPointError):
@@ -35,12 +37,12 @@ class Loop:
         checkpoints: checkpoint.Checkpoints.
         validation: validation.Validation, None for no grids and measurements.
         writer: a clu MetricWriter, None in all processes but the first.
-        progress: logs.Progress.
+        progress: display.progress.Progress.
         stop: signals.StopSignals.
         order: number of the data's order, see `settings.rollbacks`.
         step_function: the mapped step, or a kept_step.KeptStep.
         report: reporting.Background, None in all processes but the first.
-        means: logs.Means of the logging interval so far.
+        means: display.progress.Means of the logging interval so far.
     """
 
     settings: Any
@@ -57,7 +59,7 @@ class Loop:
     report: Any = None
     pending: Any = None
     last_means: dict = dataclasses.field(default_factory=dict)
-    means: Any = dataclasses.field(default_factory=metric_writers.Means)
+    means: Any = dataclasses.field(default_factory=progress_lib.Means)
     evaluation: dict = dataclasses.field(default_factory=dict)
 
     def run(self, state, stream, start):
@@ -67,7 +69,7 @@ class Loop:
             return self.summary(start, step, None, 0.0)
         batches = mesh.prefetch(stream, self.runner)
         first = next(batches)
-        compiled = self.runner.compile_ahead(self.step_function, state, first)
+        compiled = compilation.compile_ahead(self.step_function, state, first)
         self.progress.restart(start)  # the bar's rate is that of steps
         batches = itertools.chain([first], batches)
         self.stop.begin()

@@ -12,12 +12,13 @@ from usis_jax.display import image_grid
 from usis_jax.distributed import sharded_map
 from usis_jax.evaluation import eval_inputs as materials
 from usis_jax.evaluation import suite
-from usis_jax.evaluation.evaluators import inception_features, pretrained_weights
+from usis_jax.evaluation.evaluators import inception_features
 from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
 from usis_jax.evaluation.metrics import diversity, sliced_wasserstein, spectrum
 from usis_jax.inference import sampling
 from usis_jax.methods import usis
 from usis_jax.models import registry
+from usis_jax.storage import cache_dir
 from usis_jax.workdir import eval_records
 
 GRID_ROWS = 6
@@ -250,7 +251,7 @@ def _networks(settings, spec, measured):
         judges.check_fits(judge, size, spec, settings.data.validation, "evaluation.judge")
     if {"fid", "kid"} & set(measured):
         network = inception_features.inception(own.inception or None)
-        extractor = inception_features.Extractor(network, own.preset, cache=pretrained_weights.directory() / "features")
+        extractor = inception_features.Extractor(network, own.preset, cache=cache_dir.directory() / "features")
     return judge, extractor
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from usis_jax.checkpoint import manager
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.pipeline import input_pipeline
+from usis_jax.diagnostics import meanings
+from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import liveness, mesh, preemption
 from usis_jax.methods import usis
 from usis_jax.models import registry
@@ -95,12 +97,12 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             spec=spec,
             checkpoints=checkpoints,
             validation=watch,
-            writer=metric_writers.create_writer(workdir, start.step, settings) if main else None,
-            progress=metric_writers.Progress(
+            writer=_writer(workdir, start.step, settings) if main else None,
+            progress=progress_lib.Progress(
                 start.step, settings.steps, settings.batch_size, progress and main
             ),
             report=reporting.Background(workdir) if main else None,
-            means=metric_writers.Means(start.progress.get("means")),
+            means=progress_lib.Means(start.progress.get("means")),
             stop=stop,
             order=order,
             step_function=_step_function(settings, networks, spec, runner),
@@ -114,6 +116,11 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             return run.run(state, stream, step)
         finally:
             run.close()
+
+
+def _writer(workdir, start_step, settings):
+    """The writer of a run's numbers, with what they mean."""
+    return metric_writers.create_writer(workdir, start_step, settings, meanings.markdown())
 
 
 def _step_function(settings, networks, spec, runner):

@@ -9,25 +9,6 @@ from usis_jax.storage import atomic
 CONFIG_FILE = "config.json"
 DAMAGED_FOLDER = "damaged"
 
-# Fields that a resumed run may change: none of them touches what the state means.
-FREE_FIELDS = (
-    "steps",
-    "log_interval",
-    "sample_interval",
-    "checkpoint_interval",
-    "eval_interval",
-    "keep_checkpoints",
-    "rollbacks",
-    "mapping",
-    "compilation_cache",
-    "data.threads",
-    "data.prepared_dir",
-    "evaluation.measures",
-    "evaluation.inception",
-    "wandb.project",
-)
-
-
 def check(settings, workdir, accept_config_change=False):
     """Checks that a directory is free, or holds a run of this config.
 
@@ -41,7 +22,7 @@ def check(settings, workdir, accept_config_change=False):
     changes = [
         change
         for change in settings_lib.differences(old, settings)
-        if change.split(":")[0] not in FREE_FIELDS
+        if change.split(":")[0] not in settings_lib.FREE_FIELDS
     ]
     if changes and not accept_config_change:
         raise ValueError(
