@@ -81,7 +81,7 @@ class Settings(Section):
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     wandb: Wandb = dataclasses.field(default_factory=Wandb)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _check_sizes(self)
         _check_decoder(self)
@@ -97,7 +97,7 @@ class Settings(Section):
         return max((n for n in range(1, 32) if _fits(self.data, 2 ** (n + 1))), default=1)
 
 
-def load(config) -> Settings:
+def load(config: Any) -> Settings:
     """Frozen, checked settings of a configuration.
 
     Args:
