@@ -69,15 +69,7 @@ def _series(workdir):
         return {}, [f"No curves: {error}"]
     lines = "1 line" if damaged == 1 else f"{damaged} lines"
     notes = [f"{lines} of {loss_plot.METRICS_FILE} cannot be read and left out."] if damaged else []
-    merged = {}
-    for name, (steps, values) in series.items():
-        # Runs of earlier versions logged this measure under another name.
-        former = re.fullmatch(r"swd(?:/(\d+))?", name)
-        level = f"_{former[1]}" if former and former[1] else ""
-        own = f"evaluation/SWD{level}" if former else name
-        before = merged.get(own, ([], []))
-        merged[own] = before[0] + steps, before[1] + values
-    return merged, notes
+    return series, notes
 
 
 def _thinned(steps, values):
