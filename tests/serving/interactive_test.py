@@ -148,7 +148,7 @@ def test_maps_to_begin_with_fit_the_generator(monkeypatch):
     def missing(*_):
         raise FileNotFoundError("not prepared")
 
-    monkeypatch.setattr(examples.streams, "validation", missing)
+    monkeypatch.setattr(examples.input_pipeline, "validation", missing)
     [(_, drawn)] = examples.label_maps(generator)
     assert drawn.shape == (16, 16) and set(np.unique(drawn)) == {1, 2}
 
@@ -158,7 +158,7 @@ def test_street_scenes_are_drawn_where_no_data_is(monkeypatch):
     def missing(*_):
         raise FileNotFoundError("not prepared")
 
-    monkeypatch.setattr(examples.streams, "validation", missing)
+    monkeypatch.setattr(examples.input_pipeline, "validation", missing)
     generator = make(size=(32, 64))
     generator.spec = lookup.get("scenes")
     found = examples.label_maps(generator, 3)
