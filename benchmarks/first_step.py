@@ -20,7 +20,7 @@ import tempfile
 import time
 import types
 
-from usis_jax.runtime import huge_pages
+from usis_jax.runtime import compilation, huge_pages
 
 CLASSES = 35
 
@@ -65,7 +65,7 @@ def measure(workdir, update):
         "label": random.integers(0, CLASSES, (4, 64, 128), dtype=np.int32)})
     step = functools.partial(method.step, settings=chosen, networks=networks, void=0)
     spec = types.SimpleNamespace(num_classes=CLASSES, void=0)
-    step = runner.compile_ahead(trace_cache.of(step, chosen, spec, runner), now, batch)
+    step = compilation.compile_ahead(trace_cache.of(step, chosen, spec, runner), now, batch)
     done("step compiled")
     for number in ("first", "second"):
         now, metrics = step(now, batch)

@@ -20,7 +20,7 @@ from usis_jax.methods import losses, optimizers, train_state
 from usis_jax.methods.train_state import players
 from usis_jax.models import generation
 from usis_jax.ops import pixel_range
-from usis_jax.runtime import trace_cache
+from usis_jax.runtime import compilation, trace_cache
 
 
 class Training:
@@ -47,7 +47,7 @@ class Training:
         step = functools.partial(
             self.method.step, settings=self.settings, networks=self.networks, void=void)
         spec = types.SimpleNamespace(num_classes=classes, void=void)
-        self.compiled = self.runner.compile_ahead(
+        self.compiled = compilation.compile_ahead(
             trace_cache.of(step, self.settings, spec, self.runner), self.state, self.batch)
         compiled = time.time()
         self.step(penalise=True)

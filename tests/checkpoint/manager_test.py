@@ -1,6 +1,7 @@
 """Checkpoints: what is kept, what comes back, what is refused."""
 
 import errno
+import re
 import shutil
 
 import flax
@@ -8,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
-import optax
 import pytest
 
 from tests.support import tiny_run
 from usis_jax.checkpoint import flat_trees, manager, metadata
 from usis_jax.config import settings as settings_lib
-from usis_jax.methods import optimizers
+from usis_jax.errors import UserError
 from usis_jax.storage import disk_errors
 from usis_jax.workdir import layout
 
@@ -61,21 +61,6 @@ def test_state_comes_back_bit_exact(tmp_path):
     with manager.Checkpoints(tmp_path) as checkpoints:
         restored = checkpoints.restore(jax.eval_shape(lambda: _state(0)))
     assert _equal(restored, _state(5))
-
-
-def test_first_moments_of_a_former_version_are_left_out(tmp_path):
-    params = {"generator": {"w": jnp.arange(3.0)}}
-    former = optax.adam(0.1, b1=0.0, b2=0.9)
-    _, moved = former.update(params, former.init(params))
-    with manager.Checkpoints(tmp_path) as checkpoints:
-        state = _state(5).replace(opt_state={"generator": moved})
-        checkpoints.save(5, state, tiny_run.settings(), tiny_run.SPEC)
-    optimiser = optimizers.optimisers(tiny_run.settings().optimizer)["generator"]
-    template = _state(0).replace(opt_state={"generator": optimiser.init(params)})
-    with manager.Checkpoints(tmp_path) as checkpoints:
-        (memory, _) = checkpoints.restore(template).opt_state["generator"]
-    assert memory.count == 1
-    np.testing.assert_array_equal(memory.nu["generator"]["w"], moved[0].nu["generator"]["w"])
 
 
 def test_generator_comes_back_with_its_own_statistics_config_and_label_spec(tmp_path):
@@ -255,9 +240,17 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
-def test_format_of_a_newer_version_is_refused():
-    with pytest.raises(ValueError, match="has format 99"):
-        metadata.check_version({"format_version": 99}, "run")
+@pytest.mark.parametrize("version, words", [
+    (1, "has format 1, this version reads 2: usis_jax 0.1.0 wrote it; use usis_jax 0.1.0"),
+    (99, "has format 99, this version reads 2: a newer usis_jax wrote it; install that one"),
+    (None, "has format None"),
+])
+def test_format_of_another_version_is_refused_in_a_line_that_says_what_to_do(
+        monkeypatch, version, words):
+    monkeypatch.setattr(metadata, "FORMAT_VERSION", 2)
+    metadata.check_version({"format_version": 2}, "run")
+    with pytest.raises(UserError, match=re.escape(words)):
+        metadata.check_version({"format_version": version}, "run")
 
 
 def test_config_file_restores_settings(tmp_path):

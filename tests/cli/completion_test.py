@@ -20,7 +20,7 @@ FIELDS = {f"--config.{name}" for name in settings.flatten(settings.Settings())}
 def scripts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("completion")
     for shell in completion.SHELLS:
-        (folder / shell).write_text(completion.script(shell), encoding="utf-8")
+        (folder / shell).write_text(completion.script(main.parser(), shell), encoding="utf-8")
     return folder
 
 
@@ -119,4 +119,4 @@ def test_zsh_offers_commands_fields_and_values(scripts):
 
 def test_script_goes_to_standard_output(capsys):
     assert main.main(["completion", "bash"]) == 0
-    assert capsys.readouterr().out == completion.script("bash")
+    assert capsys.readouterr().out == completion.script(main.parser(), "bash")

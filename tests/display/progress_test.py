@@ -5,19 +5,19 @@ import types
 import pytest
 
 from usis_jax import methods
-from usis_jax.workdir import metric_writers
+from usis_jax.display import progress as progress_lib
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that moves only when it is told to."""
     now = types.SimpleNamespace(time=100.0)
-    monkeypatch.setattr(metric_writers.time, "perf_counter", lambda: now.time)
+    monkeypatch.setattr(progress_lib.time, "perf_counter", lambda: now.time)
     return now
 
 
 def test_time_of_an_evaluation_is_not_counted_in_the_rate(clock):
-    progress = metric_writers.Progress(0, 10, 4, shown=False)
+    progress = progress_lib.Progress(0, 10, 4, shown=False)
     clock.time += 2
     with progress.aside(), progress.inner(5, "evaluate") as bar:
         bar.update(5)
@@ -28,7 +28,7 @@ def test_time_of_an_evaluation_is_not_counted_in_the_rate(clock):
 
 
 def test_bar_of_an_evaluation_counts_photos_and_vanishes(capsys):
-    progress = metric_writers.Progress(0, 10, 4, terminal=True)
+    progress = progress_lib.Progress(0, 10, 4, terminal=True)
     with progress.inner(20, "evaluate") as bar:
         bar.delay = 0
         bar.update(15)
@@ -40,7 +40,7 @@ def test_bar_of_an_evaluation_counts_photos_and_vanishes(capsys):
 
 
 def test_hidden_progress_shows_no_bar_of_an_evaluation(capsys):
-    progress = metric_writers.Progress(0, 10, 4, shown=False)
+    progress = progress_lib.Progress(0, 10, 4, shown=False)
     with progress.inner(20, "evaluate") as bar:
         bar.delay = 0
         bar.update(15)
@@ -49,7 +49,7 @@ def test_hidden_progress_shows_no_bar_of_an_evaluation(capsys):
 
 def test_a_line_an_interval_tells_losses_signs_rate_time_left_and_memory(clock, capsys):
     lines = {metric.name: metric.line for metric in methods.get("usis").metrics}
-    progress = metric_writers.Progress(100, 1000, 4, terminal=False, lines=lines)
+    progress = progress_lib.Progress(100, 1000, 4, terminal=False, lines=lines)
     clock.time += 50
     progress.show(200, {
         "loss_fake": 0.25, "loss_generator": 1.5, "class_accuracy": 0.5, "right_real": 0.75,
@@ -60,7 +60,7 @@ def test_a_line_an_interval_tells_losses_signs_rate_time_left_and_memory(clock, 
 
 
 def test_without_a_terminal_there_is_no_bar(capsys):
-    progress = metric_writers.Progress(0, 10, 4, terminal=False)
+    progress = progress_lib.Progress(0, 10, 4, terminal=False)
     progress.advance()
     progress.say("done")
     progress.close()

@@ -17,7 +17,7 @@ from usis_jax.data.datasets import archives
 from usis_jax.data.images import decode
 from usis_jax.data.inspection import label_files, photo_files
 from usis_jax.data.pipeline import class_frequency
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 from usis_jax.display import loss_plot
 from usis_jax.interop import files, torchscript
 from usis_jax.workdir import layout
@@ -97,7 +97,7 @@ def _read_archive(folder):
 def archives_error(text):
     """A ValueError as the package raises it."""
     try:
-        label_spec.get(text)
+        lookup.get(text)
     except ValueError as error:
         return error
 

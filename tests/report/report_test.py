@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support import tiny_run
+from usis_jax.checkpoint import checksums
 from usis_jax.cli import main
 from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.evaluation import suite
@@ -58,8 +59,9 @@ def workdir(tmp_path):
             "train", step, tiny_run.SPEC, 3, rows(step), signs))
     provenance.note_start(folder, 0)
     (folder / "checkpoints/10/meta").mkdir(parents=True)
+    meta = {"best": {"measure": "swd"}, "metrics": {"swd": 40.0, "swd_16": 50.0}}
     (folder / "checkpoints/10/meta/metadata").write_text(json.dumps(
-        {"best": {"measure": "swd"}, "metrics": {"swd": 40.0, "swd_16": 50.0}}))
+        meta | {"checksum": checksums.of_json(meta)}))
     return folder
 
 

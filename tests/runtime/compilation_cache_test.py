@@ -10,6 +10,7 @@ import pytest
 from jax import monitoring
 
 from tests.support import tiny_run
+from usis_jax.cli.commands import arguments
 from usis_jax.runtime import compilation_cache
 from usis_jax.workdir import layout
 
@@ -123,6 +124,6 @@ def test_oldest_files_go_first(tmp_path):
 @pytest.mark.parametrize("on", [True, False])
 def test_reading_a_run_follows_its_setting(tmp_path, on):
     layout.save_settings(tmp_path, tiny_run.settings(compilation_cache=on))
-    compilation_cache.use_of_run(tmp_path)
+    arguments.use_of_run(tmp_path)
     compiled(6.2345)
     assert bool(files(tmp_path)) == on

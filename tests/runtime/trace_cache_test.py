@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.support import tiny_run, tiny_step
+from usis_jax.config import settings as settings_lib
 from usis_jax.distributed import mesh
 from usis_jax.methods import usis
 from usis_jax.models import registry
-from usis_jax.runtime import compilation_cache, trace_cache
-from usis_jax.workdir import layout
+from usis_jax.runtime import compilation, compilation_cache, trace_cache
 
 SPEC = types.SimpleNamespace(num_classes=tiny_step.CLASSES, void=tiny_step.VOID)
 
@@ -51,7 +51,7 @@ def arguments(runner=RUNNER):
 
 def compiled(step, settings=None, spec=SPEC, runner=RUNNER):
     kept = trace_cache.of(step, settings or tiny_run.settings(), spec, runner)
-    return runner.compile_ahead(kept, *arguments(runner))
+    return compilation.compile_ahead(kept, *arguments(runner))
 
 
 def kept_files(folder):
@@ -129,7 +129,7 @@ def test_no_step_reads_what_a_run_may_change_on_its_way():
     runner = mesh.Runner(devices=jax.devices()[:1])
     runner.compile(step).trace(tiny_step.created(given), tiny_step.batch(0))
     assert {"update", "r1_interval", "ema_decay"} <= read
-    assert not read & {field.split(".")[0] for field in layout.FREE_FIELDS} - {"data"}
+    assert not read & {field.split(".")[0] for field in settings_lib.FREE_FIELDS} - {"data"}
 
 
 def test_where_nothing_is_kept_the_step_is_traced(tmp_path, monkeypatch):
@@ -190,7 +190,7 @@ def test_training_step_from_its_kept_form_moves_the_state_alike(folder):
     batch = runner.put(tiny_step.batch(0))
     trace_cache.of(step, settings, SPEC, runner).lower(state, batch)
     assert len(kept_files(folder)) == 1
-    program = runner.compile_ahead(trace_cache.of(step, settings, SPEC, runner), state, batch)
+    program = compilation.compile_ahead(trace_cache.of(step, settings, SPEC, runner), state, batch)
     after, metrics = program(state, batch)
     expected, (values,) = tiny_step.run(settings, 1, 1)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), runner.fetch(after),

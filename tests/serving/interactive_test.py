@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import tiny_run
 from usis_jax.config import settings
+from usis_jax.data.specs import lookup
 from usis_jax.inference import sampling
 from usis_jax.models import registry
 from usis_jax.serving import examples, interactive
@@ -147,20 +148,19 @@ def test_maps_to_begin_with_fit_the_generator(monkeypatch):
     def missing(*_):
         raise FileNotFoundError("not prepared")
 
-    monkeypatch.setattr(examples.streams, "validation", missing)
+    monkeypatch.setattr(examples.input_pipeline, "validation", missing)
     [(_, drawn)] = examples.label_maps(generator)
     assert drawn.shape == (16, 16) and set(np.unique(drawn)) == {1, 2}
 
 
 def test_street_scenes_are_drawn_where_no_data_is(monkeypatch):
-    from usis_jax.data.specs import label_spec
 
     def missing(*_):
         raise FileNotFoundError("not prepared")
 
-    monkeypatch.setattr(examples.streams, "validation", missing)
+    monkeypatch.setattr(examples.input_pipeline, "validation", missing)
     generator = make(size=(32, 64))
-    generator.spec = label_spec.get("scenes")
+    generator.spec = lookup.get("scenes")
     found = examples.label_maps(generator, 3)
     assert len(found) == 3
     for _, drawn in found:

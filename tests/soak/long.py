@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from tests.support import tiny_run
+from usis_jax.display import progress as progress_lib
 from usis_jax.train import run
-from usis_jax.workdir import metric_writers
 
 
 def resident():
@@ -43,7 +43,7 @@ def main():
         lambda name, *_, **__: compiled.__setitem__(0, compiled[0] + ("backend_compile" in name))
     )
     tiny_run.install(pytest.MonkeyPatch())
-    advance = metric_writers.Progress.advance
+    advance = progress_lib.Progress.advance
 
     def counting(self):
         advance(self)
@@ -61,7 +61,7 @@ def main():
             samples.append((step[0], resident()))
             time.sleep(0.1)
 
-    metric_writers.Progress.advance = counting
+    progress_lib.Progress.advance = counting
     threading.Thread(target=sampling, daemon=True).start()
     settings = tiny_run.settings(
         steps=values.steps, log_interval=10, checkpoint_interval=50, sample_interval=100,

@@ -10,10 +10,10 @@ import pytest
 
 from tests.support import tiny_run
 from usis_jax.checkpoint import flat_trees, manager
-from usis_jax.distributed import mesh
+from usis_jax.display import progress as progress_lib
 from usis_jax.methods import train_state, usis
+from usis_jax.runtime import compilation
 from usis_jax.train import run
-from usis_jax.workdir import metric_writers
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def compile_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "_step_function", cached)
-        patch.setattr(mesh.Runner, "compile_ahead", lambda self, step, *_: step)
+        patch.setattr(compilation, "compile_ahead", lambda step, *_: step)
         patch.setattr(usis, "METHOD", dataclasses.replace(
             usis.METHOD, create=lambda settings, k: jax.tree.map(
                 jnp.copy, create(tiny_run.settings(), k))))
@@ -69,11 +69,11 @@ def rows(workdir):
 
 def at_step(step, act, monkeypatch):
     """Has something happen when the metrics of a step are read."""
-    add = metric_writers.Means.add
+    add = progress_lib.Means.add
 
     def acting(self, number, metrics):
         add(self, number, metrics)
         if number == step:
             act()
 
-    monkeypatch.setattr(metric_writers.Means, "add", acting)
+    monkeypatch.setattr(progress_lib.Means, "add", acting)

@@ -84,11 +84,11 @@ def main():
     from tests.support import tiny_run
     from usis_jax.cli import main
     from usis_jax.data.pipeline import input_pipeline
-    from usis_jax.workdir import metric_writers
+    from usis_jax.display import progress as progress_lib
 
     tiny_run.install(pytest.MonkeyPatch())
     training = input_pipeline.training
-    add = metric_writers.Means.add
+    add = progress_lib.Means.add
 
     def send(variable, process_index, step):
         process, number, name = os.environ.get(variable, "-1:-1:SIGKILL").split(":")
@@ -106,7 +106,7 @@ def main():
         add(self, step, metrics)
         send("AFTER", jax.process_index(), step)
 
-    input_pipeline.training, metric_writers.Means.add = sending, adding
+    input_pipeline.training, progress_lib.Means.add = sending, adding
     return main.main()
 
 

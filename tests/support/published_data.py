@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import lookup
 
 # Files in the tree and the zip file of each kind and split. {} stands for the image's name; the zip
 # file has the part of the path that follows "//".
@@ -103,7 +103,7 @@ def _photo(name: str, random, number: int, size) -> Image.Image:
 
 def _label(name: str, random, number: int, size) -> Image.Image:
     """A random label map; GTA-V's have a palette, the second one here is in colours."""
-    spec = label_spec.get(name)
+    spec = lookup.get(name)
     ids = np.array([i for i, _ in spec.file_ids if i >= 0 and (i < 255 or name == "coco_stuff")])
     label = random.choice(ids, size).astype(np.uint8)
     if name != "gta5":

@@ -13,6 +13,7 @@ from tests.support import tiny_run
 from tests.support.compiled_run import at_step, final_state, rows
 from usis_jax.checkpoint import manager
 from usis_jax.data.pipeline import input_pipeline
+from usis_jax.display import progress as progress_lib
 from usis_jax.train import run
 from usis_jax.workdir import metric_writers
 
@@ -89,7 +90,7 @@ def test_clock_that_jumps_changes_nothing(straight, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("rollbacks", [0, 1])
 def test_run_that_is_not_finite_goes_back_as_often_as_allowed(tmp_path, monkeypatch, rollbacks):
-    add, seeds = metric_writers.Means.add, []
+    add, seeds = progress_lib.Means.add, []
     training = input_pipeline.training
 
     def spoiling(self, number, metrics):
@@ -99,7 +100,7 @@ def test_run_that_is_not_finite_goes_back_as_often_as_allowed(tmp_path, monkeypa
         seeds.append((settings.seed, start))
         return training(settings, start, *hosts)
 
-    monkeypatch.setattr(metric_writers.Means, "add", spoiling)
+    monkeypatch.setattr(progress_lib.Means, "add", spoiling)
     monkeypatch.setattr(input_pipeline, "training", noting)
     settings = tiny_run.settings(checkpoint_interval=2, rollbacks=rollbacks)
     with pytest.raises(FloatingPointError, match="step 5: loss_real = nan; the checkpoint of step"):
@@ -112,13 +113,13 @@ def test_run_that_is_not_finite_goes_back_as_often_as_allowed(tmp_path, monkeypa
 
 
 def test_order_of_the_data_after_going_back_travels_in_the_checkpoint(tmp_path, monkeypatch):
-    add, failures = metric_writers.Means.add, iter([True])
+    add, failures = progress_lib.Means.add, iter([True])
 
     def spoiling_once(self, number, metrics):
         bad = number == 4 and next(failures, False)
         add(self, number, metrics | ({"loss_real": float("nan")} if bad else {}))
 
-    monkeypatch.setattr(metric_writers.Means, "add", spoiling_once)
+    monkeypatch.setattr(progress_lib.Means, "add", spoiling_once)
     settings = tiny_run.settings(checkpoint_interval=2, rollbacks=1)
     assert run.train(settings, tmp_path / "run", progress=False)["step"] == 6
     with manager.Checkpoints(tmp_path / "run", read_only=True) as checkpoints:

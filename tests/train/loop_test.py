@@ -12,7 +12,9 @@ import pytest
 
 from tests.support import tiny_run
 from usis_jax import methods
+from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import mesh, preemption
+from usis_jax.runtime import compilation
 from usis_jax.train import loop as loop_lib
 from usis_jax.workdir import layout, metric_writers
 
@@ -20,7 +22,7 @@ from usis_jax.workdir import layout, metric_writers
 @pytest.fixture(autouse=True)
 def not_compiled(monkeypatch):
     """Step functions of a few lines run as they are."""
-    monkeypatch.setattr(mesh.Runner, "compile_ahead", lambda self, step, *_: step)
+    monkeypatch.setattr(compilation, "compile_ahead", lambda step, *_: step)
 
 
 def _poisoned(at, what):
@@ -70,7 +72,7 @@ def _loop(tmp_path, step_function, steps=8, **changes):
         checkpoints=store,
         validation=None,
         writer=metric_writers.JsonLines(tmp_path / "metrics.jsonl"),
-        progress=metric_writers.Progress(0, steps, 4, shown=False),
+        progress=progress_lib.Progress(0, steps, 4, shown=False),
         stop=preemption.StopSignals(),
         order=0,
         step_function=step_function,
@@ -192,13 +194,13 @@ def test_mean_of_the_penalty_is_that_of_the_steps_that_have_it(tmp_path):
 
 
 def test_means_go_on_from_a_saved_state():
-    whole, first = metric_writers.Means(), metric_writers.Means()
+    whole, first = progress_lib.Means(), progress_lib.Means()
     values = [0.1, 0.7, 1e-9, 3.3, 5.0]
     for number, value in enumerate(values):
         whole.add(number, {"a": value})
     for number, value in enumerate(values[:2]):
         first.add(number, {"a": value})
-    second = metric_writers.Means(json.loads(json.dumps(first.get_state())))
+    second = progress_lib.Means(json.loads(json.dumps(first.get_state())))
     for number, value in enumerate(values[2:]):
         second.add(number, {"a": value})
     assert second.take() == whole.take() == {"a": pytest.approx(9.100000001 / 5)}

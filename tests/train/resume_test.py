@@ -10,10 +10,11 @@ import pytest
 from tests.support import tiny_run
 from tests.support.compiled_run import final_state, rows
 from usis_jax.checkpoint import flat_trees, manager
+from usis_jax.display import progress as progress_lib
 from usis_jax.methods import train_state
 from usis_jax.storage import lock
 from usis_jax.train import run
-from usis_jax.workdir import layout, metric_writers
+from usis_jax.workdir import layout
 
 pytest_plugins = ("tests.support.compiled_run",)
 pytestmark = pytest.mark.usefixtures("compile_once", "tiny_streams")
@@ -57,7 +58,7 @@ class _Killed(BaseException):
 
 def _killed_at(settings, workdir, step, monkeypatch):
     """Trains until a step's metrics are read, and leaves the directory as kill -9 would."""
-    add = metric_writers.Means.add
+    add = progress_lib.Means.add
 
     def killing(self, number, metrics):
         add(self, number, metrics)
@@ -65,7 +66,7 @@ def _killed_at(settings, workdir, step, monkeypatch):
             raise _Killed
 
     with monkeypatch.context() as patch, pytest.raises(_Killed):
-        patch.setattr(metric_writers.Means, "add", killing)
+        patch.setattr(progress_lib.Means, "add", killing)
         run.train(settings, workdir, progress=False)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.support import tiny_run
-from usis_jax.diagnostics import rules
-from usis_jax.workdir import layout, metric_writers, wandb_writer
+from usis_jax.config import settings as settings_lib
+from usis_jax.diagnostics import meanings, rules
+from usis_jax.workdir import metric_writers, wandb_writer
 
 
 @pytest.mark.parametrize(("name", "shown"), [
@@ -61,7 +62,7 @@ SETTINGS = tiny_run.settings(wandb={"project": "streets"})
 
 def test_numbers_and_pictures_reach_the_run_that_a_resumed_run_goes_on_with(tmp_path, wandb):
     for _ in range(2):
-        writer = metric_writers.create_writer(tmp_path, 0, SETTINGS)
+        writer = metric_writers.create_writer(tmp_path, 0, SETTINGS, meanings.markdown())
         writer.write_scalars(3, {"loss_real": 0.5, "score_fake": -1})
         writer.write_images(3, {"samples": np.zeros((1, 4, 6, 3), np.uint8)})
         writer.close()
@@ -102,4 +103,4 @@ def test_missing_package_is_said_before_anything_is_made(monkeypatch):
     with pytest.raises(ValueError, match="is not installed: pip install wandb"):
         wandb_writer.check_wandb(SETTINGS)
     wandb_writer.check_wandb(tiny_run.settings())
-    assert "wandb.project" in layout.FREE_FIELDS
+    assert "wandb.project" in settings_lib.FREE_FIELDS

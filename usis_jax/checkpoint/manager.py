@@ -8,7 +8,6 @@ restored on one. `meta` has the checksums of all arrays and its own: a damaged c
 when it is read.
 """
 
-import re
 from pathlib import Path
 
 import jax
@@ -20,8 +19,6 @@ from usis_jax.config import schema
 from usis_jax.storage import disk_errors
 
 _EMA_FIELDS = ("ema_params",)
-# Once kept with beta1 0 too, where they are the last step's gradients, which no step reads.
-_FIRST_MOMENT = re.compile(r"opt_state/\w+/0/mu/")
 
 
 class Checkpoints:
@@ -160,9 +157,6 @@ class Checkpoints:
         for name, value in generator.items():
             if name.startswith("params/"):
                 flat[f"ema_{name}"] = value
-        needed = flat_trees.flat_names(template)
-        flat = {name: value for name, value in flat.items()
-                if name in needed or not _FIRST_MOMENT.match(name)}
         return flat_trees.unflatten(template, flat, f"checkpoint {step} of {self.workdir}")
 
     def restore_arrays(self, step=None, best=False):
@@ -211,13 +205,12 @@ class Checkpoints:
 
     def _read(self, step, *names):
         """Items of a checkpoint, {flat name: NumPy array} each, held against their checksums."""
-        expected = self.meta(step).get("checksums")
+        expected = self.meta(step)["checksums"]
         arrays = {name: ocp.args.StandardRestore() for name in names}
         with disk_errors.finding_damage(self.workdir, step):
             items = self._manager.restore(step, args=ocp.args.Composite(**arrays))
             items = [dict(items[name]) for name in names]
-        # Checkpoints written before there were checksums have none.
-        for name, flat in zip(names, items, strict=True) if expected else ():
+        for name, flat in zip(names, items, strict=True):
             if reason := checksums.damaged(flat, expected[name]):
                 raise disk_errors.DamagedError(self.workdir, step, f"{reason} in {name}")
         return items

@@ -5,11 +5,12 @@ import orbax.checkpoint as ocp
 from usis_jax.checkpoint import checksums
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import label_spec
+from usis_jax.errors import UserError
 
 FORMAT_VERSION = 1
 ITEM = "meta"
-# What decided the best checkpoint before the config said it.
-FORMER_MEASURE = "swd"
+# The usis_jax that wrote each format.
+_WRITTEN_BY = {1: "0.1.0"}
 
 
 def described(step, settings, spec, metrics):
@@ -45,25 +46,29 @@ def read(folder):
     meta = ocp.JsonCheckpointHandler().restore(folder / ITEM)
     if not isinstance(meta, dict):
         raise ValueError(f"{ITEM} is no JSON object")
-    # Checkpoints written before there were checksums have none.
     rest = {name: value for name, value in meta.items() if name != "checksum"}
-    if "checksum" in meta and checksums.of_json(rest) != meta["checksum"]:
+    if checksums.of_json(rest) != meta.get("checksum"):
         raise ValueError(f"{ITEM} has another checksum")
     return meta
 
 
 def measure(meta):
-    """Name of the value that decides, by a checkpoint's `meta`, which checkpoint is best."""
-    return meta.get("best", {}).get("measure", FORMER_MEASURE)
+    """Name of the value by which a checkpoint with this `meta` may be best; None if imported."""
+    return meta.get("best", {}).get("measure")
 
 
 def check_version(meta, workdir):
-    """Raises ValueError when a newer usis_jax wrote the checkpoint that says `meta`."""
+    """Raises UserError when another usis_jax, older or newer, wrote what says `meta`."""
     version = meta.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}"
-        )
+    if version == FORMAT_VERSION:
+        return
+    writer = _WRITTEN_BY.get(version)
+    who = f"usis_jax {writer} wrote it" if writer else "a newer usis_jax wrote it"
+    what = f"use usis_jax {writer} for it, or train anew" if writer else "install that one"
+    raise UserError(
+        f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}: "
+        f"{who}; {what}"
+    )
 
 
 def restore_spec(meta):

@@ -5,16 +5,18 @@ import math
 from usis_jax.checkpoint import metadata
 from usis_jax.config import schema
 
+_DEFAULT = schema.Evaluation().best
+
 
 class Ranking:
     """Orders checkpoints by one measured value; a policy of what Orbax preserves.
 
     Args:
         read: function of a step that returns its meta, or raises ValueError if it is damaged.
-        measure: name of the value, of `sections.BETTER`.
+        measure: name of the value, of `schema.BETTER`.
     """
 
-    def __init__(self, read, measure=metadata.FORMER_MEASURE):
+    def __init__(self, read, measure=_DEFAULT):
         self._read = read
         self._metrics = {}
         self.measure = measure

@@ -184,6 +184,7 @@ def parser() -> argparse.ArgumentParser:
     commands.required = True
     for module in COMMANDS:
         module.add(commands)
+    top.set_defaults(parser=top)  # for the command that writes completions of all of it
     return top
 
 

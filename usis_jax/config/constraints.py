@@ -5,10 +5,21 @@ import difflib
 import math
 import numbers
 import typing
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+S = TypeVar("S", bound="Section")
 
 
-def limited(default, *, at_least=None, at_most=None, below=None, choices=None, path=None):
+def limited(
+    default: Any,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: tuple | None = None,
+    path: str | None = None,
+) -> Any:
     """A dataclass field with the range that its value, or each number of a tuple, must lie in.
 
     Args:
@@ -27,12 +38,13 @@ def limited(default, *, at_least=None, at_most=None, below=None, choices=None, p
     return dataclasses.field(default=default, metadata=limits)
 
 
+@dataclasses.dataclass(frozen=True)
 class Section:
     """Base of the frozen dataclasses of settings; lists become tuples, integers become floats."""
 
     prefix: ClassVar[str] = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         types = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
             name, value = self.prefix + field.name, getattr(self, field.name)
@@ -41,7 +53,7 @@ class Section:
             object.__setattr__(self, field.name, value)
 
 
-def from_dict(cls, values: dict[str, Any]):
+def from_dict(cls: type[S], values: dict[str, Any]) -> S:
     """A section of a nested dict.
 
     Args:
@@ -106,7 +118,7 @@ def unknown_field(name: str, known: list[str]) -> str:
     return f"there is no field {name}; {hint}"
 
 
-def _typed(name, value, kind):
+def _typed(name: str, value: Any, kind: type) -> Any:
     """The value as `kind`, or a ValueError that says what it must be."""
     if typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
@@ -124,12 +136,12 @@ def _typed(name, value, kind):
     return value
 
 
-def _describe(kind):
+def _describe(kind: type) -> str:
     words = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}
     return words.get(kind, f"a {kind.__name__}")
 
 
-def _check_limits(name, value, limits):
+def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     for part in value if isinstance(value, tuple) else (value,):
         choices = limits.get("choices")
         if choices and part not in choices:

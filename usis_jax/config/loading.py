@@ -61,7 +61,7 @@ def load_config(name: str) -> ml_collections.ConfigDict:
     path = find_config(name)
     _make_importable(bundled_configs())
     spec = importlib.util.spec_from_file_location("_usis_config", path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise ValueError(f"configuration {path} is no Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     try:
@@ -97,7 +97,7 @@ def apply(config: ml_collections.ConfigDict, overrides: list[tuple[str, str]]) -
         config.update_from_flattened_dict({name: parse(name, text, flat[name])})
 
 
-def parse(name: str, text: str, current) -> object:
+def parse(name: str, text: str, current: object) -> object:
     """A text as a value of the type of the current one.
 
     Args:
@@ -129,7 +129,7 @@ def parse(name: str, text: str, current) -> object:
     return text
 
 
-def _whole(name, text):
+def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
@@ -139,7 +139,7 @@ def _whole(name, text):
     raise ValueError(f"{name} is {text!r}; it must be a whole number")
 
 
-def _tuple(name, text):
+def _tuple(name: str, text: str) -> tuple:
     try:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError):
@@ -150,7 +150,7 @@ def _tuple(name, text):
     return tuple(value)
 
 
-def _make_importable(folder):
+def _make_importable(folder: pathlib.Path) -> None:
     """Makes `configs` the folder's package, whatever else of that name is on the path."""
     loaded = sys.modules.get("configs")
     if loaded and pathlib.Path(loaded.__file__ or "").parent == folder:
@@ -160,5 +160,6 @@ def _make_importable(folder):
     spec = importlib.util.spec_from_file_location(
         "configs", folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
+    assert spec is not None and spec.loader is not None  # a folder's __init__.py has both
     sys.modules["configs"] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

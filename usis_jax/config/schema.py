@@ -59,7 +59,7 @@ class Data(Section):
     num_scenes: int = limited(1500, at_least=1)
     num_validation: int = limited(200, at_least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name, parse in (
             ("photos", parse_sources),
@@ -102,7 +102,7 @@ class Generator(Section):
     spade_width: int = limited(128, at_least=1)
     spade_kernel: int = limited(3, at_least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.multipliers) < 2:
             raise ValueError(
@@ -125,7 +125,7 @@ class Segmenter(Section):
     down: tuple[int, ...] = limited((128, 128, 256, 256, 512, 512), at_least=1)
     up: tuple[int, ...] = limited((512, 256, 256, 128, 128, 64), at_least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not self.down:
             raise ValueError("segmenter.down is (); it must have 1 number or more")
@@ -156,7 +156,7 @@ class Discriminator(Section):
     levels: int = limited(0, at_least=0)
     augment: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for word in self.augmentations:
             if word not in _AUGMENTATIONS:
@@ -193,7 +193,7 @@ class Decoder(Section):
     weight: float = limited(1.0, at_least=0)
     width_max: int = limited(512, at_least=4)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.width_max % 4:
             raise ValueError(
@@ -237,7 +237,7 @@ class Evaluation(Section):
     inception: str = limited("", path="path")
     preset: str = limited("fid-published", choices=("fid-published", "fid-clean"))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for word in self.names:
             if word not in MEASURES or self.names.count(word) > 1:

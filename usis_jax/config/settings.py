@@ -23,6 +23,24 @@ from usis_jax.config.schema import (
     Segmenter,
 )
 
+# Fields that a resumed run may change: none of them touches what the state means.
+FREE_FIELDS = (
+    "steps",
+    "log_interval",
+    "sample_interval",
+    "checkpoint_interval",
+    "eval_interval",
+    "keep_checkpoints",
+    "rollbacks",
+    "mapping",
+    "compilation_cache",
+    "data.threads",
+    "data.prepared_dir",
+    "evaluation.measures",
+    "evaluation.inception",
+    "wandb.project",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Wandb(Section):
@@ -64,7 +82,7 @@ class Settings(Section):
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     wandb: Wandb = dataclasses.field(default_factory=Wandb)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _check_sizes(self)
         _check_decoder(self)
@@ -84,7 +102,7 @@ PATHS = constraints.paths_of(Settings)
 """Fields that name files or folders -> "folder", "file" or "path", as `paths.of` takes it."""
 
 
-def load(config) -> Settings:
+def load(config: Any) -> Settings:
     """Frozen, checked settings of a configuration.
 
     Args:

@@ -1,7 +1,6 @@
 """Devices and hosts: where the state lives, how a step is mapped, how batches get there."""
 
 import collections
-import concurrent.futures
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -13,7 +12,6 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from usis_jax.distributed import liveness
-from usis_jax.runtime import host_memory
 
 AXIS = "batch"
 
@@ -187,38 +185,6 @@ class Runner:
         options = options if self.devices[0].platform == "cpu" else {}
         return jax.jit(mapped, donate_argnums=(0,) if donate else (), compiler_options=options)
 
-    def compile_ahead(self, step: Any, state: Any, batch: Any) -> Callable:
-        """Compile a mapped step before it is called.
-
-        It is done beside this thread, which waits: so signals are heard meanwhile.
-
-        Args:
-          step: function from `compile`, or a kept_step.KeptStep.
-          state, batch: what it will be called with; left as they are.
-
-        Returns:
-          Compiled step; several processes wait for each other.
-
-        Raises:
-          What tracing or compiling raised.
-        """
-        state, batch = jax.tree.map(_abstract, (state, batch))
-
-        def compiled():
-            try:
-                with host_memory.collected_later():
-                    lowered = step.lower(state, batch)
-                return lowered.compile()
-            finally:
-                host_memory.give_back()
-
-        pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compile")
-        made = pool.submit(compiled)
-        pool.shutdown(wait=False)
-        program = made.result()
-        liveness.meet()
-        return program
-
     def place(self, tree: Any) -> Any:
         """Copy a host pytree to every device, as one replicated pytree.
 
@@ -260,11 +226,6 @@ class Runner:
     def fetch(self, tree: Any) -> Any:
         """Copy a replicated pytree to NumPy."""
         return jax.tree.map(np.asarray, jax.device_get(tree))
-
-
-def _abstract(x: jax.Array | np.ndarray) -> jax.ShapeDtypeStruct:
-    """An array's shape, dtype and sharding: the array itself may be donated meanwhile."""
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
 
 
 def prefetch(batches: Iterable, runner: Runner, depth: int = 2) -> Iterator:

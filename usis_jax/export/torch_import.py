@@ -87,11 +87,6 @@ def check_free(out) -> None:
         raise NotADirectoryError(f"--out {out} is a file; it must be a new folder")
 
 
-def generic_spec(num_classes: int) -> LabelSpec:
-    """Classes without names, ids of files being train ids: for networks of unknown data."""
-    return LabelSpec("imported", tuple(f"class_{number}" for number in range(num_classes)))
-
-
 def _sizes(arrays, kind, path) -> tuple[int, int]:
     """Width and number of input channels (noise and classes) of a generator."""
     shape = arrays["fc.weight"].shape if "fc.weight" in arrays else ()

@@ -12,7 +12,7 @@ from usis_jax import methods
 from usis_jax.checkpoint import flat_trees, metadata
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import lookup
 from usis_jax.inference import pretrained
 from usis_jax.interop import safetensors
 from usis_jax.interop.pickles import BadFile
@@ -81,7 +81,7 @@ def read(path=None, best: bool = False, step: int | None = None) -> tuple[dict, 
 def described(meta: dict) -> dict:
     """What a checkpoint says of its generator, without places on the machine that trained."""
     run = settings_lib.from_json(meta["settings"])
-    named = label_spec.is_file(run.data.label_spec)
+    named = lookup.is_file(run.data.label_spec)
     data = dataclasses.replace(
         run.data, prepared_dir="", label_spec="" if named else run.data.label_spec)
     judging = dataclasses.replace(run.evaluation, inception="")

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
-from usis_jax.evaluation.evaluators import pretrained_weights
+from usis_jax.storage import cache_dir
 
 FOLDER = "compilation_cache"
 SECRET = "compilation_secret"
@@ -57,7 +57,7 @@ def own_name():
     The secret is made at first use, readable by its owner only, in $USIS_CACHE or the user's
     folder of caches.
     """
-    path = pretrained_weights.directory() / SECRET
+    path = cache_dir.directory() / SECRET
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,22 +69,6 @@ def own_name():
     except OSError:
         return None
     return hashlib.sha256(b"compiled programs " + secret).hexdigest()[:32] if secret else None
-
-
-def use_of_run(workdir):
-    """As `use`, if the run in a work directory has it switched on and this user may write there.
-
-    For a generator in a file, or the one that comes with the package, they lie in the user's
-    folder of caches.
-    """
-    from usis_jax.inference.generator_file import is_file
-    from usis_jax.workdir import layout
-
-    if is_file(workdir):
-        use(pretrained_weights.directory())
-        return
-    if os.access(workdir, os.W_OK):
-        use(workdir, layout.load_settings(workdir).compilation_cache)
 
 
 def shrink(folder, most_bytes):

@@ -24,7 +24,6 @@ from jax import export
 from usis_jax.config import settings as settings_lib
 from usis_jax.distributed import mesh
 from usis_jax.storage import atomic
-from usis_jax.workdir import layout
 
 PREFIX = "traced-"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes")
@@ -35,15 +34,15 @@ def of(step: Callable, settings, spec, runner: mesh.Runner) -> Any:
     """A step to be compiled ahead, from what was kept if there is something.
 
     Args:
-      step: per-device function that follows from `settings`, without its workdirs.FREE_FIELDS, from
+      step: per-device function that follows from `settings`, without its FREE_FIELDS, from
         `spec` and from this package.
       settings: Settings of the run.
       spec: LabelSpec of its label maps.
       runner: maps the step.
 
     Returns:
-      What `runner.compile_ahead` takes: the mapped step; or, on CPUs, where compiled programs are
-      kept (see `compilation_cache`) and the mapping is shard_map, a KeptStep.
+      What `compilation.compile_ahead` takes: the mapped step; or, on CPUs, where compiled programs
+      are kept (see `compilation_cache`) and the mapping is shard_map, a KeptStep.
 
     Source: ours; jax.export.
     """
@@ -127,7 +126,7 @@ class KeptStep:
 def _fixed(settings) -> dict:
     """The settings without those that a run may change on its way, which no step reads."""
     values = settings_lib.to_dict(settings)
-    for field in layout.FREE_FIELDS:
+    for field in settings_lib.FREE_FIELDS:
         *sections, name = field.split(".")
         del functools.reduce(dict.__getitem__, sections, values)[name]
     return values

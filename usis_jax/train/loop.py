@@ -4,19 +4,28 @@ import dataclasses
 import itertools
 import resource
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from usis_jax.checkpoint import flat_trees
+from usis_jax.checkpoint import flat_trees, manager
+from usis_jax.config import settings as settings_lib
+from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.display import loss_plot
-from usis_jax.distributed import mesh
+from usis_jax.display import progress as progress_lib
+from usis_jax.distributed import mesh, preemption
 from usis_jax.methods.method import Method
+from usis_jax.methods.train_state import TrainState
+from usis_jax.report import reporting
+from usis_jax.runtime import compilation
 from usis_jax.storage import atomic, disk_errors
-from usis_jax.train import periodic_eval
-from usis_jax.workdir import eval_records, layout, metric_writers, provenance
+from usis_jax.train import periodic_eval, resume
+from usis_jax.workdir import eval_records, layout, provenance
+
+Metrics = dict[str, jax.Array]
 
 
 class NotFiniteError(FloatingPointError):
@@ -31,45 +40,45 @@ class Loop:
         settings: Settings.
         method: what is trained.
         workdir: directory of the run.
-        runner: parallel.Runner.
+        runner: mesh.Runner.
         spec: LabelSpec of the label maps.
-        checkpoints: checkpoint.Checkpoints.
-        validation: validation.Validation, None for no grids and measurements.
+        checkpoints: manager.Checkpoints.
+        validation: periodic_eval.Validation, None for no grids and measurements.
         writer: a clu MetricWriter, None in all processes but the first.
-        progress: logs.Progress.
-        stop: signals.StopSignals.
+        progress: display.progress.Progress.
+        stop: preemption.StopSignals.
         order: number of the data's order, see `settings.rollbacks`.
-        step_function: the mapped step, or a kept_step.KeptStep.
+        step_function: the mapped step, or a trace_cache.KeptStep.
         report: reporting.Background, None in all processes but the first.
-        means: logs.Means of the logging interval so far.
+        means: display.progress.Means of the logging interval so far.
     """
 
-    settings: Any
+    settings: settings_lib.Settings
     method: Method
     workdir: Path
-    runner: Any
-    spec: Any
-    checkpoints: Any
-    validation: Any
+    runner: mesh.Runner
+    spec: LabelSpec
+    checkpoints: manager.Checkpoints
+    validation: periodic_eval.Validation | None
     writer: Any
-    progress: Any
-    stop: Any
+    progress: progress_lib.Progress
+    stop: preemption.StopSignals
     order: int
     step_function: Any
-    report: Any = None
-    pending: Any = None
-    last_means: dict = dataclasses.field(default_factory=dict)
-    means: Any = dataclasses.field(default_factory=metric_writers.Means)
-    evaluation: dict = dataclasses.field(default_factory=dict)
+    report: reporting.Background | None = None
+    pending: tuple[int, Metrics] | None = None
+    last_means: dict[str, float] = dataclasses.field(default_factory=dict)
+    means: progress_lib.Means = dataclasses.field(default_factory=progress_lib.Means)
+    evaluation: dict[str, float] = dataclasses.field(default_factory=dict)
 
-    def run(self, state, stream, start):
+    def run(self, state: TrainState, stream: Iterable, start: int) -> dict[str, Any]:
         """Steps until `settings.steps` or a signal; returns the summary."""
         began, step = time.perf_counter(), start
         if start >= self.settings.steps:
             return self.summary(start, step, None, 0.0)
         batches = mesh.prefetch(stream, self.runner)
         first = next(batches)
-        compiled = self.runner.compile_ahead(self.step_function, state, first)
+        compiled = compilation.compile_ahead(self.step_function, state, first)
         self.progress.restart(start)  # the bar's rate is that of steps
         batches = itertools.chain([first], batches)
         self.stop.begin()
@@ -90,14 +99,14 @@ class Loop:
             self.progress.say(f"{interrupted}: saved step {step}; the same command goes on there")
         return self.summary(start, step, interrupted, time.perf_counter() - began)
 
-    def stop_asked(self, step):
+    def stop_asked(self, step: int) -> bool:
         """Whether to stop after a step; several hosts agree on one through JAX's service."""
         if self.checkpoints.reached_preemption(step):
             self.stop.second_leaves()
             return True
         return self.runner.process_count == 1 and self.stop.name is not None
 
-    def read_pending(self):
+    def read_pending(self) -> None:
         """Reads the metrics of the step before, which by now is done or nearly so."""
         if self.pending is None:
             return
@@ -110,7 +119,7 @@ class Loop:
         if step % self.settings.log_interval == 0:
             self.log(step)
 
-    def log(self, step):
+    def log(self, step: int) -> None:
         """Writes the means since the last log and the rate."""
         means = self.means.take()
         self.last_means = means or self.last_means
@@ -120,7 +129,7 @@ class Loop:
         if self.writer:
             self.writer.write_scalars(step, values)
 
-    def attend(self, state, step, stopping):
+    def attend(self, state: TrainState, step: int, stopping: bool) -> None:
         """Does what is due at a step: sample grid, measurement, checkpoint."""
         settings = self.settings
         last = step == settings.steps
@@ -146,7 +155,9 @@ class Loop:
             if measure and self.report:
                 self.report.begin(self.progress.say)
 
-    def save(self, step, host, collections, metrics):
+    def save(
+        self, step: int, host: TrainState, collections: dict | None, metrics: dict[str, float]
+    ) -> None:
         """Starts a checkpoint, once the log files hold all that came before it."""
         if self.writer:
             disk_errors.check_present(self.workdir)
@@ -161,8 +172,9 @@ class Loop:
             {"means": self.means.get_state(), "order": self.order},
         )
 
-    def measure(self, step, host, collections):
+    def measure(self, step: int, host: TrainState, collections: dict) -> dict[str, float]:
         """Takes the measures, logs them, and returns them by name."""
+        assert self.validation is not None
         with self.progress.inner(self.validation.painted, "evaluate") as bar:
             found = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
         if self.writer:
@@ -171,7 +183,7 @@ class Loop:
         self.progress.say(f"step {step:,}: {periodic_eval.text(found.rows)}")
         return periodic_eval.values(found.rows)
 
-    def show(self, step, picture):
+    def show(self, step: int, picture: np.ndarray) -> None:
         """Writes a sample grid and the loss plot."""
         if not self.writer:
             return
@@ -180,18 +192,18 @@ class Loop:
         self.writer.flush()
         loss_plot.plot_losses(self.workdir)
 
-    def not_finite(self, what):
+    def not_finite(self, what: object) -> NotFiniteError:
         """The error that ends a run which has gone astray, or has it go back."""
         self.checkpoints.wait()
-        kept = self.checkpoints.latest_step()
-        kept = "there is no checkpoint" if kept is None else f"the checkpoint of step {kept} stays"
+        step = self.checkpoints.latest_step()
+        kept = "there is no checkpoint" if step is None else f"the checkpoint of step {step} stays"
         return NotFiniteError(
             f"training stopped, not finite at {what}; {kept} in {self.workdir}; lower the rates "
             "(--config.optimizer.*), use --config.compute_dtype=float32, or let it go back by "
             "itself with --config.rollbacks"
         )
 
-    def announce(self, start, rollbacks):
+    def announce(self, start: resume.Start, rollbacks: int) -> None:
         """Says what is about to run, and from which checkpoint or imported file, if any."""
         if rollbacks:
             self.progress.say(
@@ -216,7 +228,9 @@ class Loop:
             f"{jax.default_backend()} device(s); parameters: {counts}; results in {self.workdir}"
         )
 
-    def summary(self, start, step, interrupted, seconds):
+    def summary(
+        self, start: int, step: int, interrupted: str | None, seconds: float
+    ) -> dict[str, Any]:
         """What `train` returns."""
         return {
             "workdir": str(self.workdir),
@@ -232,7 +246,7 @@ class Loop:
             "best_step": self.checkpoints.best_step(),
         }
 
-    def close(self):
+    def close(self) -> None:
         """Writes what is left, draws the loss plot and writes the report."""
         self.progress.close()
         if self.writer:
@@ -242,12 +256,12 @@ class Loop:
             self.report.end(self.progress.say)
 
 
-def _due(step, interval, last):
+def _due(step: int, interval: int, last: bool) -> bool:
     """Whether something with an interval (0 = never) happens at a step."""
     return bool(interval) and (last or step % interval == 0)
 
 
-def _start_copy(metrics):
+def _start_copy(metrics: Metrics) -> Metrics:
     """Begins copying metrics to the host without waiting for them."""
     for value in metrics.values():
         value.copy_to_host_async()

@@ -1,24 +1,31 @@
 """What a run looks at while it trains: sample grids and measures beside real photos."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from usis_jax import methods
+from usis_jax.config import schema
+from usis_jax.config import settings as settings_lib
 from usis_jax.data.pipeline import input_pipeline
+from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.diagnostics import measurements
 from usis_jax.display import image_grid
 from usis_jax.distributed import keys as keys_lib
-from usis_jax.distributed import sharded_map
+from usis_jax.distributed import mesh, sharded_map
 from usis_jax.evaluation import eval_inputs as materials
 from usis_jax.evaluation import suite
-from usis_jax.evaluation.evaluators import inception_features, pretrained_weights
+from usis_jax.evaluation.evaluators import inception_features
 from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
 from usis_jax.evaluation.metrics import diversity, sliced_wasserstein, spectrum
 from usis_jax.inference import ema_statistics, sampling
+from usis_jax.methods.train_state import TrainState
 from usis_jax.models import generation
+from usis_jax.storage import cache_dir
 from usis_jax.workdir import eval_records
 
 GRID_ROWS = 6
@@ -32,20 +39,20 @@ _LEAST_SIDES = {"swd": sliced_wasserstein.PATCH, "spectrum": spectrum.SMALLEST_S
 class _Origin(NamedTuple):
     """What measures ask of the generator that painted."""
 
-    settings: Any
-    spec: Any
+    settings: settings_lib.Settings
+    spec: LabelSpec
 
 
 class Measured(NamedTuple):
     """What was measured at one step.
 
     Attributes:
-        rows: list of protocol.Row.
-        signs: dict of floats by name, from health.measure.
+        rows: list of suite.Row.
+        signs: dict of floats by name, from measurements.measure.
     """
 
-    rows: list
-    signs: dict
+    rows: list[suite.Row]
+    signs: dict[str, float]
 
 
 class Validation:
@@ -57,14 +64,16 @@ class Validation:
     Args:
         settings: Settings of the run.
         spec: LabelSpec of its label maps.
-        runner: parallel.Runner of the run.
+        runner: mesh.Runner of the run.
     Raises:
         FileNotFoundError: validation data or the judge is not there.
         ValueError: a measure cannot be taken: Inception's weights are missing, the judge is of
             another run, photos are too small or too few.
     """
 
-    def __init__(self, settings, spec, runner):
+    def __init__(
+        self, settings: settings_lib.Settings, spec: LabelSpec, runner: mesh.Runner
+    ) -> None:
         self._settings, self._spec, self._runner = settings, spec, runner
         self._measured = settings.evaluation.names if settings.eval_interval else ()
         _check_sizes(settings, self._measured)
@@ -86,15 +95,15 @@ class Validation:
         self._paint = sampling.Painter(
             networks.generator, settings.generator, -(-self._rows // jax.device_count())
         )
-        self._statistics = None
-        self._of_real_photos = {}
+        self._statistics: list[dict[str, np.ndarray]] | None = None
+        self._of_real_photos: dict[str, Any] = {}
         mapped = self._method.networks(settings, spec.num_classes).generator
         self._estimate = runner.compile(_estimation(mapped, settings.generator), donate=False)
 
-    def _spread_out(self, number):
+    def _spread_out(self, number: int) -> np.ndarray:
         return np.linspace(0, len(self._labels) - 1, number).astype(int)
 
-    def ema_collections(self, state):
+    def ema_collections(self, state: TrainState) -> dict[str, Any]:
         """Re-estimates the EMA generator's batch statistics on fixed training label maps.
 
         Args:
@@ -123,7 +132,7 @@ class Validation:
         mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *estimates)
         return {**self._runner.fetch(collections), "batch_stats": mean}
 
-    def grid(self, state, ema_collections):
+    def grid(self, state: TrainState, ema_collections: dict[str, Any]) -> np.ndarray:
         """Paints the sample grid.
 
         Args:
@@ -148,12 +157,18 @@ class Validation:
         return image_grid.grid(columns)
 
     @property
-    def painted(self):
+    def painted(self) -> int:
         """Photos that `measure` paints."""
         maps, samples = self._noise_maps()
         return len(self._labels) + len(maps) * len(samples)
 
-    def measure(self, state, ema_collections, advance=None, begin=None):
+    def measure(
+        self,
+        state: TrainState,
+        ema_collections: dict[str, Any],
+        advance: Callable[[int], Any] | None = None,
+        begin: Callable[[str], Any] | None = None,
+    ) -> Measured:
         """Takes the measures of `evaluation.measures` and the signs of health of EMA photos.
 
         Args:
@@ -167,8 +182,10 @@ class Validation:
         ema = self._paint.place({"params": state.ema_params, **ema_collections})
         maps, samples = self._noise_maps()
         (painted,) = self._paint(ema, self._labels, advance=advance)
+        # Measures ask no more of a generator than its settings and its classes.
+        origin = cast(sampling.Generator, _Origin(self._settings, self._spec))
         found = materials.Material(
-            name="", step=int(state.step), generator=_Origin(self._settings, self._spec),
+            name="", step=int(state.step), generator=origin,
             labels=self._labels, painted=painted, real=self._photos, paired=self._paired,
             other=self._training_photos(),
             samples=self._paint(ema, self._labels[maps], 0, samples, advance),
@@ -188,7 +205,7 @@ class Validation:
         ]
         return Measured(rows, signs)
 
-    def record(self, step, measured):
+    def record(self, step: int, measured: Measured) -> dict[str, Any]:
         """What is kept of a Measured in the work directory: a dict of `evaluations.record`."""
         real = {"number": len(self._photos), "hash": materials.digest(self._photos)}
         return eval_records.record(
@@ -196,31 +213,33 @@ class Validation:
             measured.signs, real_photos=real,
         )  # fmt: skip
 
-    def _player(self, state, name):
+    def _player(
+        self, state: TrainState, name: str | None
+    ) -> tuple[nn.Module, dict[str, Any]] | None:
         """A network and its variables in a state; None without a name."""
         if name is None:
             return None
         variables = {"params": state.params[name], **state.collections.get(name, {})}
         return getattr(self._networks, name), variables
 
-    def _noise_maps(self):
+    def _noise_maps(self) -> tuple[list[int], range]:
         """Label maps, and numbers of samples, of which several photos are painted."""
         number = self._settings.evaluation.samples if "ms_ssim" in self._measured else 2
         few = min(materials.Sizes().diversity_maps, len(self._labels))
         return self._spread_out(few).tolist(), range(1, number + 1)
 
-    def _training_photos(self):
+    def _training_photos(self) -> np.ndarray:
         if "training" not in self._of_real_photos:
             photos = input_pipeline.first_photos(self._settings, len(self._labels))
             self._of_real_photos["training"] = photos
         return self._of_real_photos["training"]
 
 
-def scalars(rows):
+def scalars(rows: list[suite.Row]) -> dict[str, float]:
     """Values of rows for the log.
 
     Args:
-        rows: list of protocol.Row.
+        rows: list of suite.Row.
     Returns:
         dict of floats: "evaluation/fid", and "evaluation/fid_real" where real photos have one.
     """
@@ -235,12 +254,12 @@ def scalars(rows):
     return found
 
 
-def values(rows):
+def values(rows: list[suite.Row]) -> dict[str, float]:
     """Values of rows by their names in the settings and in checkpoints, such as "fd_judge"."""
     return {row.id: row.value for row in rows}
 
 
-def text(rows):
+def text(rows: list[suite.Row]) -> str:
     """Values of rows in one line, those of real photos in brackets."""
     return ", ".join(
         f"{row.measure} {row.value:.4g}" + ("" if row.real is None else f" (real {row.real:.4g})")
@@ -248,7 +267,9 @@ def text(rows):
     )
 
 
-def _networks(settings, spec, measured):
+def _networks(
+    settings: settings_lib.Settings, spec: LabelSpec, measured: tuple[str, ...]
+) -> tuple[judges.Judge | None, inception_features.Extractor | None]:
     """The judge and the Inception that measures need, each None where none does."""
     own, judge, extractor = settings.evaluation, None, None
     if "judge" in measured:
@@ -257,11 +278,12 @@ def _networks(settings, spec, measured):
         judges.check_fits(judge, size, spec, settings.data.validation, "evaluation.judge")
     if {"fid", "kid"} & set(measured):
         network = inception_features.inception(own.inception or None)
-        extractor = inception_features.Extractor(network, own.preset, cache=pretrained_weights.directory() / "features")
+        extractor = inception_features.Extractor(
+            network, own.preset, cache=cache_dir.directory() / "features")
     return judge, extractor
 
 
-def _check_sizes(settings, measured):
+def _check_sizes(settings: settings_lib.Settings, measured: tuple[str, ...]) -> None:
     """Raises ValueError where photos are too small for a measure."""
     side = min(settings.data.height, settings.data.width)
     for name in measured:
@@ -274,9 +296,10 @@ def _check_sizes(settings, measured):
             )
 
 
-def _estimation(network, options):
+def _estimation(network: nn.Module, options: schema.Generator) -> Callable:
     """The step that estimates statistics, as `mesh.Runner` maps it."""
-    def estimate(given, batch):
+
+    def estimate(given: dict, batch: dict) -> tuple[dict, dict]:
         key, label = jax.random.wrap_key_data(given["key"]), batch["label"]
         keys = keys_lib.of_numbers(key, batch["number"])
         z = generation.draw_noise(options, keys, *label.shape[1:])
@@ -288,7 +311,9 @@ def _estimation(network, options):
     return estimate
 
 
-def _first_batches(settings, runner):
+def _first_batches(
+    settings: settings_lib.Settings, runner: mesh.Runner
+) -> list[dict[str, np.ndarray]]:
     """This host's part of the first training batches: label maps and their numbers."""
     stream = input_pipeline.training(settings, 0, runner.process_index, runner.process_count)
     found = []

@@ -1,10 +1,12 @@
 """Where a run begins: its newest good checkpoint, an imported generator, or fresh networks."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from usis_jax import methods
 from usis_jax.checkpoint import manager
+from usis_jax.config import settings as settings_lib
+from usis_jax.methods import train_state as state_lib
 from usis_jax.storage import disk_errors
 
 
@@ -19,14 +21,14 @@ class Start(NamedTuple):
         damaged: {step: what is wrong} of newer checkpoints that cannot be used.
     """
 
-    state: Any
+    state: state_lib.TrainState
     step: int = 0
     progress: dict = {}  # noqa: RUF012 (never changed)
     imported: str | None = None
     damaged: dict = {}  # noqa: RUF012
 
 
-def find(settings, workdir, num_classes):
+def find(settings: settings_lib.Settings, workdir: Path, num_classes: int) -> Start:
     """Finds the start of a run; nothing in the directory is changed.
 
     Args:
@@ -38,7 +40,7 @@ def find(settings, workdir, num_classes):
     Raises:
         ValueError: every checkpoint is damaged, or the newest does not fit the settings.
     """
-    damaged = {}
+    damaged: dict[int, str] = {}
     if (Path(workdir) / "checkpoints").is_dir():
         with manager.Checkpoints(workdir, read_only=True) as checkpoints:
             for step in reversed(checkpoints.all_steps()):
@@ -54,7 +56,13 @@ def find(settings, workdir, num_classes):
     return Start(methods.get(settings.method.name).create(settings, num_classes))
 
 
-def _from(checkpoints, step, settings, num_classes, damaged):
+def _from(
+    checkpoints: manager.Checkpoints,
+    step: int,
+    settings: settings_lib.Settings,
+    num_classes: int,
+    damaged: dict[int, str],
+) -> Start:
     """The start at one checkpoint."""
     method, meta = methods.get(settings.method.name), checkpoints.meta(step)
     if "imported" not in meta:

@@ -4,12 +4,19 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+from pathlib import Path
+from typing import Any
 
 from usis_jax import methods
 from usis_jax.checkpoint import manager
 from usis_jax.config import settings as settings_lib
+from usis_jax.config.settings import Settings
 from usis_jax.data.pipeline import input_pipeline
+from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.diagnostics import meanings
+from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import liveness, mesh, preemption
+from usis_jax.methods.method import Method
 from usis_jax.report import reporting
 from usis_jax.runtime import compilation_cache, host_memory, trace_cache
 from usis_jax.storage import disk_errors, lock, paths
@@ -17,7 +24,12 @@ from usis_jax.train import loop, periodic_eval, resume
 from usis_jax.workdir import eval_records, layout, metric_writers, provenance, wandb_writer
 
 
-def train(settings, workdir, accept_config_change=False, progress=True):
+def train(
+    settings: Settings,
+    workdir: str | Path,
+    accept_config_change: bool = False,
+    progress: bool = True,
+) -> dict[str, Any]:
     """Trains a run to `settings.steps`, from its latest checkpoint or from the start.
 
     The start is fresh networks, but for the generator if one was imported into `workdir`.
@@ -57,9 +69,17 @@ def train(settings, workdir, accept_config_change=False, progress=True):
                 except loop.NotFiniteError:
                     if rollbacks == settings.rollbacks:
                         raise
+    raise AssertionError("the loop above ends by returning or raising")
 
 
-def _train(settings, workdir, runner, stop, progress, rollbacks):
+def _train(
+    settings: Settings,
+    workdir: Path,
+    runner: mesh.Runner,
+    stop: preemption.StopSignals,
+    progress: bool,
+    rollbacks: int,
+) -> dict[str, Any]:
     """`train`, when it is known that the run may be there, after so many roll-backs of its own."""
     spec = input_pipeline.spec(settings)
     method = methods.get(settings.method.name)
@@ -94,13 +114,13 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             spec=spec,
             checkpoints=checkpoints,
             validation=watch,
-            writer=metric_writers.create_writer(workdir, start.step, settings) if main else None,
-            progress=metric_writers.Progress(
+            writer=_writer(workdir, start.step, settings) if main else None,
+            progress=progress_lib.Progress(
                 start.step, settings.steps, settings.batch_size, progress and main,
                 lines={metric.name: metric.line for metric in method.metrics},
             ),
             report=reporting.Background(workdir) if main else None,
-            means=metric_writers.Means(start.progress.get("means")),
+            means=progress_lib.Means(start.progress.get("means")),
             stop=stop,
             order=order,
             step_function=_step_function(settings, method, spec, runner),
@@ -116,7 +136,14 @@ def _train(settings, workdir, runner, stop, progress, rollbacks):
             run.close()
 
 
-def _step_function(settings, method, spec, runner):
+def _writer(workdir: Path, start_step: int, settings: Settings) -> Any:
+    """The writer of a run's numbers, with what they mean."""
+    return metric_writers.create_writer(workdir, start_step, settings, meanings.markdown())
+
+
+def _step_function(
+    settings: Settings, method: Method, spec: LabelSpec, runner: mesh.Runner
+) -> Any:
     """The mapped step, or what was kept of tracing it."""
     step = functools.partial(
         method.step, settings=settings, void=spec.void,
@@ -124,6 +151,6 @@ def _step_function(settings, method, spec, runner):
     return trace_cache.of(step, settings, spec, runner)
 
 
-def _in_order(settings, number):
+def _in_order(settings: Settings, number: int) -> Settings:
     """Settings by whose seed the data stream draws its order; number 0 is the run's own."""
     return dataclasses.replace(settings, seed=(settings.seed + 7919 * number) % 2**32)

@@ -15,25 +15,6 @@ OWN = (CONFIG_FILE, DAMAGED_FOLDER, "checkpoints", "samples", "evaluations", "te
        "compilation_cache", "environment.json", "metrics.jsonl", "losses.png", "lock",
        "wandb_id.txt")
 
-# Fields that a resumed run may change: none of them touches what the state means.
-FREE_FIELDS = (
-    "steps",
-    "log_interval",
-    "sample_interval",
-    "checkpoint_interval",
-    "eval_interval",
-    "keep_checkpoints",
-    "rollbacks",
-    "mapping",
-    "compilation_cache",
-    "data.threads",
-    "data.prepared_dir",
-    "evaluation.measures",
-    "evaluation.inception",
-    "wandb.project",
-)
-
-
 def check(settings, workdir, accept_config_change=False):
     """Checks that a directory is free, or holds a run of this config.
 
@@ -47,7 +28,7 @@ def check(settings, workdir, accept_config_change=False):
         old = load_settings(workdir)
     except FileNotFoundError:
         return
-    kept = FREE_FIELDS + tuple(name for name in settings_lib.PATHS if _same(old, settings, name))
+    kept = settings_lib.FREE_FIELDS + tuple(name for name in settings_lib.PATHS if _same(old, settings, name))
     changes = [
         change
         for change in settings_lib.differences(old, settings)

@@ -1,25 +1,14 @@
 """Where a run's numbers go: TensorBoard, a plain JSON-lines file and the progress bar."""
 
-import contextlib
 import json
 import logging
 import math
 import os
-import sys
-import time
 from pathlib import Path
-
-import tqdm
 
 from usis_jax.display import loss_plot
 from usis_jax.storage import atomic
 from usis_jax.workdir import tensorboard_files, wandb_writer
-
-_SHOWN = {
-    "speed/images_per_second": "{:.3g} photos/s",
-    "speed/memory_gib": "{:.1f} GiB",
-    "speed/device_memory_gib": "{:.1f} GiB of the device",
-}
 
 
 class JsonLines:
@@ -54,16 +43,17 @@ class JsonLines:
         self._file.close()
 
 
-def create_writer(workdir, start_step, settings=None):
+def create_writer(workdir, start_step, settings=None, meanings=""):
     """Creates the writer of a run: the JSON-lines file, TensorBoard, Weights & Biases if asked for.
 
     Lines and events later than `start_step`, which a resumed run writes again, are dropped. Boards
-    show the numbers under the names of `boards.grouped`.
+    show the numbers under the names of `wandb_writer.grouped`.
 
     Args:
         workdir: directory of the run.
         start_step: int, step at which training goes on.
         settings: Settings, for Weights & Biases; None without it.
+        meanings: Markdown on what the numbers mean, for TensorBoard's texts.
     Returns:
         a clu MetricWriter; without TensorFlow it writes the JSON lines only.
     Raises:
@@ -84,8 +74,8 @@ def create_writer(workdir, start_step, settings=None):
     folder = Path(workdir) / "tensorboard"
     tensorboard_files.cut(folder, start_step)
     board = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
-    if start_step == 0:
-        board.write_texts(0, {"signs/meanings": wandb_writer.meanings()})
+    if start_step == 0 and meanings:
+        board.write_texts(0, {"signs/meanings": meanings})
     return _All([*writers, wandb_writer.Grouped(board)])
 
 
@@ -122,155 +112,3 @@ def drop_lines_after(path, step):
         if row and row["step"] <= step:
             kept.append(line + "\n")
     atomic.write_text(path, "".join(kept))
-
-
-class Means:
-    """Means of step metrics over a logging interval; finds values that are not finite.
-
-    Args:
-        state: from `get_state`, to go on with an interval that was begun.
-    """
-
-    def __init__(self, state=None):
-        self._sums = {name: tuple(pair) for name, pair in (state or {}).items()}
-
-    def get_state(self):
-        """Returns {name: (sum, count)} of the interval so far."""
-        return dict(self._sums)
-
-    def add(self, step, metrics):
-        """Adds one step's metrics.
-
-        Args:
-            step: int, for the message.
-            metrics: dict of float scalars.
-        Raises:
-            FloatingPointError: naming step and metric, when a value is not finite.
-        """
-        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if bad:
-            values = ", ".join(f"{name} = {float(metrics[name])}" for name in sorted(bad))
-            raise FloatingPointError(f"step {step}: {values}")
-        for name, value in metrics.items():
-            total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = total + float(value), count + 1
-
-    def take(self):
-        """Returns the mean of each metric over the steps that had it, and starts anew."""
-        means = {name: total / count for name, (total, count) in self._sums.items()}
-        self._sums = {}
-        return means
-
-
-class Progress:
-    """What a person sees of a run: a line an interval, and on a terminal a bar below.
-
-    Args:
-        start: int, step at which the bar begins.
-        steps: int, step at which it ends.
-        batch_size: int, photos a step, for the rate.
-        shown: False shows nothing.
-        terminal: whether there is one, for bars; None asks the system.
-        lines: name of a number -> how the line shows it, a format string, in their
-            order; empty where it does not.
-    """
-
-    def __init__(self, start, steps, batch_size, shown=True, terminal=None, lines=None):
-        self._batch_size, self._end, self._shown = batch_size, steps, shown
-        self._lines = {name: line for name, line in (lines or {}).items() if line} | _SHOWN
-        terminal = sys.stderr.isatty() if terminal is None else terminal
-        self._bar = tqdm.tqdm(
-            total=steps,
-            initial=start,
-            disable=not (shown and terminal),
-            unit="step",
-            dynamic_ncols=True,
-            mininterval=0.5,
-        )
-        self._steps, self._seconds = 0, 0.0
-        self.restart(start)
-
-    def restart(self, step):
-        """Starts the clocks at a step, leaving out what came before."""
-        self._first = self._last = (step, time.perf_counter())
-
-    def advance(self):
-        """Moves the bar by one step."""
-        self._bar.update(1)
-
-    def rates(self, step):
-        """Returns {"speed/steps_per_second", "speed/images_per_second"} since the last call.
-
-        Empty when the clock was started at this step or later.
-        """
-        last, began = self._last
-        if step <= last:
-            return {}
-        self._last = (step, time.perf_counter())
-        self._steps += step - last
-        elapsed = self._last[1] - began
-        self._seconds += elapsed
-        rate = (step - last) / max(elapsed, 1e-9)
-        return {
-            "speed/steps_per_second": rate,
-            "speed/images_per_second": rate * self._batch_size,
-        }
-
-    @contextlib.contextmanager
-    def aside(self):
-        """Stops the clock of the rate, while grids are painted and states saved."""
-        begun = time.perf_counter()
-        yield
-        step, last = self._last
-        self._last = (step, last + time.perf_counter() - begun)
-
-    def inner(self, total, what):
-        """Returns a bar of its own for work between two steps, shown if it takes a while.
-
-        Args:
-            total: int, photos.
-            what: text before it.
-        """
-        return tqdm.tqdm(
-            total=total, desc=what, unit="photo", leave=False, delay=2, position=1,
-            disable=self._bar.disable, dynamic_ncols=True,
-        )  # fmt: skip
-
-    def overall(self):
-        """Returns {"steps_per_second", "images_per_second"} over all rates, or None for each."""
-        rate = self._steps / self._seconds if self._steps > 0 else None
-        photos = None if rate is None else rate * self._batch_size
-        return {"steps_per_second": rate, "images_per_second": photos}
-
-    def left(self, step):
-        """Seconds to the last step at the pace since the start, evaluations and all; or None."""
-        first, began = self._first
-        if step <= first:
-            return None
-        return (self._end - step) * (time.perf_counter() - began) / (step - first)
-
-    def show(self, step, values):
-        """Prints one line: losses, signs, rate, time left and memory.
-
-        Args:
-            step: int.
-            values: dict of floats: means over the interval, rates and memory.
-        """
-        shown = {name: line.format(values[name])
-                 for name, line in self._lines.items() if name in values}  # fmt: skip
-        losses = [text for name, text in shown.items() if name.startswith("loss_")]
-        texts = [f"step {step:,}/{self._end:,}", ", ".join(losses)]
-        texts += [text for name, text in shown.items() if not name.startswith("loss_")]
-        left = self.left(step)
-        if left is not None:
-            texts.append(f"{tqdm.tqdm.format_interval(left)} left")
-        self.say(" | ".join(filter(None, texts)))
-
-    def say(self, text):
-        """Prints one line, above the bar if there is one."""
-        if self._shown:
-            tqdm.tqdm.write(text, file=sys.stderr)
-
-    def close(self):
-        """Ends the bar."""
-        self._bar.close()

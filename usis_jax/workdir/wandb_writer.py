@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from usis_jax.config import settings as settings_lib
-from usis_jax.diagnostics import rules
 from usis_jax.storage import atomic
 
 _ID_FILE = "wandb_id.txt"
@@ -29,14 +28,6 @@ def grouped(name):
     if name.startswith(_SIGNS):
         return f"signs/{name}"
     return f"losses/{name.removeprefix('loss_')}"
-
-
-def meanings():
-    """Markdown with a sentence on what each sign of health means, for TensorBoard's texts."""
-    lines = [f"- **{sign.name}** ({', '.join(f'`{grouped(name)}`' for name in sign.series)}): "
-             f"{sign.meaning}" for sign in rules.judge({})]  # fmt: skip
-    return "\n".join([*lines, "", "Verdicts and thresholds are in `report.html` and in "
-                       "docs/training_curves.md."])  # fmt: skip
 
 
 class Grouped:

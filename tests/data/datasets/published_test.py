@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.support import published_data
 from usis_jax.data.datasets import base, published, registry
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import lookup
 
 
 class _BuilderTest(tfds.testing.DatasetBuilderTestCase):
@@ -35,7 +35,7 @@ class _BuilderTest(tfds.testing.DatasetBuilderTestCase):
 
 
 def _config(name: str, kind: str) -> base.DataConfig:
-    spec = label_spec.get(name) if kind == "labels" else None
+    spec = lookup.get(name) if kind == "labels" else None
     return base.DataConfig(kind=kind, height=8, width=16, spec=spec, allow_partial=True)
 
 
@@ -172,7 +172,7 @@ def test_bad_file_leaves_no_data_set_behind(tmp_path):
 
 def test_palette_and_colour_label_maps_of_gta_are_read_as_the_same_classes(tmp_path):
     published_data.write("gta5", tmp_path)
-    spec = label_spec.get("gta5")
+    spec = lookup.get("gta5")
     files = registry.find("gta5").find(tmp_path, "labels")["train"]
     modes = [Image.open(path).mode for path in files.values()]
     assert modes == ["P", "RGB", "P", "P", "P"]

@@ -11,7 +11,7 @@ from usis_jax.data.scenes import classes, workers
 from usis_jax.data.scenes.camera import Camera, draw_light
 from usis_jax.data.scenes.layout import plan
 from usis_jax.data.scenes.render import draw_label, draw_scene
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import lookup
 
 SIZE = (32, 64)
 
@@ -141,7 +141,7 @@ def test_builder_stores_unpaired_training_and_paired_validation(tmp_path):
     sources = {}
     for kind in ("photos", "labels"):
         config = base.DataConfig(
-            kind=kind, height=16, width=32, spec=label_spec.get("scenes"),
+            kind=kind, height=16, width=32, spec=lookup.get("scenes"),
             origin={"counts": {"train": 3, "validation": 2, "test": 1}})
         one = scenes.Scenes(data_dir=str(tmp_path), config=config)
         one.download_and_prepare(file_format="array_record")

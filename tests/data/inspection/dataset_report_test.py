@@ -11,7 +11,7 @@ from usis_jax.cli import main
 from usis_jax.data.inspection import dataset_report
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import prepare
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 from usis_jax.display import image_grid
 
 SPEC = label_spec.LabelSpec(
@@ -88,7 +88,7 @@ def test_what_a_judge_reads_in_photos_stands_beside_the_label_maps(out):
     text = "\n".join(dataset_report.lines(described))
     assert "in photos" in text and "as judge yard reads them" in text
     other = ReadsTopAsRoof()
-    other.spec = label_spec.get("camvid")
+    other.spec = lookup.get("camvid")
     with pytest.raises(ValueError, match="--judge knows the classes of 'camvid'"):
         dataset_report.describe(settings, progress=False, judge=other)
 

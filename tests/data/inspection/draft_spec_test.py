@@ -5,7 +5,7 @@ import pytest
 
 from tests.support import own_files
 from usis_jax.data.inspection import draft_spec, label_files
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 
 COLOURS = np.array([(70, 10, 180), (128, 64, 28), (220, 20, 60), (0, 0, 0)], np.uint8)
 
@@ -62,7 +62,7 @@ def _every_class(colours):
 
 @pytest.mark.parametrize("name", ["camvid", "faces", "ade20k"])
 def test_known_palette_brings_the_names(tmp_path, name):
-    built_in = label_spec.get(name)
+    built_in = lookup.get(name)
     draft = _draft(tmp_path, [_every_class(built_in.palette)])
     assert draft.like == name
     assert (draft.spec.classes, draft.spec.void) == (built_in.classes, built_in.void)
@@ -71,7 +71,7 @@ def test_known_palette_brings_the_names(tmp_path, name):
 
 
 def test_colours_of_street_scenes_are_known_though_classes_share_some(tmp_path):
-    built_in = label_spec.get("cityscapes")
+    built_in = lookup.get("cityscapes")
     array = _every_class(built_in.palette[7:])
     draft = _draft(tmp_path, [array])
     assert draft.spec.classes == built_in.classes
@@ -94,7 +94,7 @@ def test_palette_images_bring_their_colours_and_known_ones_their_names(tmp_path)
     draft = _draft(tmp_path / "a", [own_files.palette_image(ids, COLOURS)])
     assert draft.spec.palette == tuple(map(tuple, COLOURS.tolist()))
     assert draft.spec.classes == tuple(f"class_{k}" for k in range(4))
-    camvid = label_spec.get("camvid")
+    camvid = lookup.get("camvid")
     colours = [camvid.palette[k] for k in (8, 3, 0, 5, 11)]
     draft = _draft(tmp_path / "b", [own_files.palette_image(own_files.label(classes=5), colours)])
     assert draft.spec.classes == ("car", "road", "sky", "tree", "void")

@@ -15,7 +15,7 @@ from tests.support import published_data
 from usis_jax.config import loading, settings
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import prepare
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import lookup
 from usis_jax.ops import pixel_range
 
 RECIPES = {
@@ -40,7 +40,7 @@ def _expected(name, root, kind, split, size):
 
 def _ids(name, label):
     """Label map in train ids as ids of the files."""
-    back = {train: file_id for file_id, train in reversed(label_spec.get(name).file_ids)}
+    back = {train: file_id for file_id, train in reversed(lookup.get(name).file_ids)}
     return np.vectorize(lambda k: back[k] if back[k] >= 0 else 255)(label)
 
 

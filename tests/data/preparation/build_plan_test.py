@@ -12,7 +12,7 @@ from usis_jax.config import loading
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import build_plan, prepare
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 
 GTA_TO_CITYSCAPES = {
     "photos": "cityscapes:train",
@@ -135,7 +135,7 @@ def test_published_data_set_may_be_arranged_as_a_folder_instead(tmp_path):
         ("cityscapes", "photos", 8, 16): {"train": 5, "validation": 3},
         ("cityscapes", "labels", 8, 16): {"train": 5, "validation": 3},
     }
-    assert input_pipeline.spec(settings) == label_spec.get("cityscapes")
+    assert input_pipeline.spec(settings) == lookup.get("cityscapes")
 
 
 def test_label_maps_are_stored_in_the_classes_that_the_run_names(tmp_path):
@@ -146,7 +146,7 @@ def test_label_maps_are_stored_in_the_classes_that_the_run_names(tmp_path):
             tmp_path / name, **GTA_TO_CITYSCAPES | {"label_spec": name}, flip=False
         )
         _prepare(settings, source)
-        assert input_pipeline.spec(settings).classes == label_spec.get(name).classes
+        assert input_pipeline.spec(settings).classes == lookup.get(name).classes
         labels[name] = (next(input_pipeline.training(settings))["label"], input_pipeline.validation(settings)[1])
     table = np.full(35, 19)
     scored = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]

@@ -15,7 +15,7 @@ from PIL import Image
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import locations, prepare
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 
 SPEC = label_spec.LabelSpec("yard", ("grass", "path", "void"), void=2, file_ids={5: 0, 6: 1, 9: 2})
 
@@ -264,7 +264,7 @@ def test_photos_and_label_maps_of_two_data_sets_lie_in_two_folders(tmp_path):
 
 @pytest.mark.parametrize("name", ["camvid", "faces", "ade20k"])
 def test_known_data_set_brings_its_label_spec(tmp_path, name):
-    spec = label_spec.get(name)
+    spec = lookup.get(name)
     source = _write_folder(tmp_path / "source", spec=spec, train=2, val=1)
     (source / "label_spec.toml").unlink()
     settings = _settings(tmp_path / "out", name)

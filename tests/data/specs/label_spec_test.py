@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import lookup
 from usis_jax.data.specs.label_spec import LabelSpec
 
 STREETS = LabelSpec(
@@ -74,8 +74,8 @@ def test_two_classes_of_one_colour_need_colours_of_files():
 
 
 def test_flip_table_exchanges_left_and_right():
-    table = label_spec.get("faces").flip_table
-    names = np.array(label_spec.get("faces").classes)
+    table = lookup.get("faces").flip_table
+    names = np.array(lookup.get("faces").classes)
     for before, after in zip(names, names[table], strict=True):
         swapped = {"left": "right", "right": "left"}.get(before.split()[0])
         assert after == (f"{swapped} {before.split()[1]}" if swapped else before)
@@ -83,7 +83,7 @@ def test_flip_table_exchanges_left_and_right():
 
 @pytest.mark.parametrize("suffix", ["toml", "yaml", "json"])
 @pytest.mark.parametrize(
-    "spec", [STREETS, *(label_spec.get(name) for name in ("faces", "ade20k", "cityscapes19"))]
+    "spec", [STREETS, *(lookup.get(name) for name in ("faces", "ade20k", "cityscapes19"))]
 )
 def test_saved_spec_loads_unchanged(tmp_path, suffix, spec):
     spec.save(tmp_path / f"spec.{suffix}")
@@ -143,15 +143,15 @@ def test_built_in_specs_have_the_published_numbers_of_classes():
         "coco_stuff": (183, 0),
     }
     for name, (count, void) in expected.items():
-        spec = label_spec.get(name)
+        spec = lookup.get(name)
         assert (spec.num_classes, spec.void) == (count, void)
         assert len(set(spec.classes)) == count
-    assert label_spec.get("scenes").classes[label_spec.get("scenes").void] == "void"
+    assert lookup.get("scenes").classes[lookup.get("scenes").void] == "void"
 
 
 def test_published_ids_have_their_names():
     def name(spec, file_id):
-        return label_spec.get(spec).classes[dict(label_spec.get(spec).file_ids)[file_id]]
+        return lookup.get(spec).classes[dict(lookup.get(spec).file_ids)[file_id]]
 
     assert name("cityscapes", 7) == "road"
     assert name("cityscapes", 33) == "bicycle"
@@ -170,7 +170,7 @@ def test_published_ids_have_their_names():
 
 def test_published_colours_are_those_of_their_classes():
     def colour(spec, name):
-        return label_spec.get(spec).palette[label_spec.get(spec).classes.index(name)]
+        return lookup.get(spec).palette[lookup.get(spec).classes.index(name)]
 
     assert colour("cityscapes", "road") == colour("cityscapes19", "road") == (128, 64, 128)
     assert colour("cityscapes", "bicycle") == colour("gta5", "bicycle") == (119, 11, 32)
@@ -178,12 +178,12 @@ def test_published_colours_are_those_of_their_classes():
     assert colour("ade20k", "wall") == (120, 120, 120)
     assert colour("ade20k", "sky") == (6, 230, 230)
     assert colour("ade20k", "flag") == (92, 0, 255)
-    assert label_spec.get("ade20k").palette[0] == (0, 0, 0)
+    assert lookup.get("ade20k").palette[0] == (0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["cityscapes", "gta5"])
 def test_colour_files_of_street_scenes_are_read_though_some_classes_share_a_colour(name):
-    spec = label_spec.get(name)
+    spec = lookup.get(name)
     read = spec.to_train_ids(spec.colour(np.arange(35))[None], "a.png")[0]
     names = np.array(spec.classes)
     shared = {
@@ -195,9 +195,9 @@ def test_colour_files_of_street_scenes_are_read_though_some_classes_share_a_colo
 
 def test_unknown_name_lists_built_in_specs():
     with pytest.raises(ValueError, match=r"'kitti' is neither a file nor one of scenes, camvid"):
-        label_spec.find("kitti")
+        lookup.find("kitti")
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.toml does not exist"):
-        label_spec.find(str(tmp_path / "none.toml"))
+        lookup.find(str(tmp_path / "none.toml"))

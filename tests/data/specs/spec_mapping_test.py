@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from usis_jax.data.specs import label_spec, spec_mapping
+from usis_jax.data.specs import lookup, spec_mapping
 from usis_jax.data.specs.label_spec import LabelSpec
 
 # The benchmark's train ids of Cityscapes' ids 0 to 33, as its authors publish them; 255 is void.
@@ -15,7 +15,7 @@ PUBLISHED_TRAIN_IDS = (
 
 def _names(source, target, **options):
     """{class of source: class of target}."""
-    source, target = label_spec.get(source), label_spec.get(target)
+    source, target = lookup.get(source), lookup.get(target)
     table = spec_mapping.mapping(source, target, **options)
     assert table.dtype == np.uint8
     return {name: target.classes[k] for name, k in zip(source.classes, table, strict=True)}
@@ -32,11 +32,11 @@ def test_gta_classes_are_those_of_cityscapes():
 
 @pytest.mark.parametrize("name", ["cityscapes", "gta5"])
 def test_scored_classes_have_the_published_train_ids(name):
-    table = spec_mapping.mapping(label_spec.get(name), label_spec.get("cityscapes19"))
+    table = spec_mapping.mapping(lookup.get(name), lookup.get("cityscapes19"))
     expected = [19 if k == 255 else k for k in PUBLISHED_TRAIN_IDS]
     assert table.tolist() == [*expected, 19]
     ids = np.arange(34, dtype=np.uint8)[None]
-    read = label_spec.get("cityscapes19").to_train_ids(ids, "a.png")
+    read = lookup.get("cityscapes19").to_train_ids(ids, "a.png")
     assert read[0].tolist() == expected
 
 
@@ -47,7 +47,7 @@ def test_other_names_of_street_classes_are_understood(target):
     assert camvid["tree"] == scenes["tree"] == "vegetation"
     assert (camvid["pedestrian"], camvid["bicyclist"]) == ("person", "rider")
     assert scenes["grass"] == "terrain"
-    void = label_spec.get(target).classes[label_spec.get(target).void]
+    void = lookup.get(target).classes[lookup.get(target).void]
     assert camvid["void"] == scenes["void"] == void
 
 

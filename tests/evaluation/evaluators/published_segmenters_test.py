@@ -9,13 +9,13 @@ from tests.evaluation.suite_test import by_name, found, no_weights, workdir  # n
 from tests.support import tiny_run
 from tests.support.drawn_weights import drawn, stored
 from usis_jax.cli import main
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import lookup
 from usis_jax.evaluation import suite
 from usis_jax.evaluation.evaluators import published_segmenters
 from usis_jax.evaluation.networks import deeplab, drn, upernet
 from usis_jax.interop import files
 
-CITYSCAPES, SCORED = label_spec.get("cityscapes"), label_spec.get("cityscapes19")
+CITYSCAPES, SCORED = lookup.get("cityscapes"), lookup.get("cityscapes19")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_no_bound_without_label_maps_of_the_real_photos(found):  # noqa: F811
 
 def test_classes_without_a_counterpart_and_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="'cityscapes19' has no counterpart for 'background'"):
-        judge_that_reads(None).labels(np.zeros((1, 8, 8), int), label_spec.get("faces"))
+        judge_that_reads(None).labels(np.zeros((1, 8, 8), int), lookup.get("faces"))
     with pytest.raises(ValueError, match="multiples of 8 and at least 1, and these are 8x12"):
         judge_that_reads(None).predict(np.zeros((1, 8, 12, 3), np.uint8))
     with pytest.raises(ValueError, match="at least 16, and these are 8x16"):
@@ -157,7 +157,7 @@ def test_deeplab_is_loaded_and_its_outputs_begin_behind_void(tmp_path, monkeypat
     np.testing.assert_array_equal(judge.predict(photos), photos[..., 0] + 1)
     key = "base.aspp.c3.bias"
     np.testing.assert_array_equal(seen[0], drawn([f"{key} 182"])[key])
-    coco = label_spec.get("coco_stuff")
+    coco = lookup.get("coco_stuff")
     assert judge.spec.num_classes == 183 and judge.labels([[0, 182]], coco).tolist() == [[0, 182]]
     with pytest.raises(ValueError, match="at least 32"):
         judge.predict(photos[:, :31])

@@ -7,7 +7,7 @@ import re
 from usis_jax.config import constraints, settings
 from usis_jax.data.images import image_files
 from usis_jax.errors import UserError
-from usis_jax.storage import paths
+from usis_jax.storage import cache_dir, paths
 
 WORKDIR = ("folder that usis train wrote, or a .safetensors file of usis export (default: the "
            "small generator of street scenes that comes with usis)")
@@ -216,3 +216,20 @@ def _with_paths(config):
             # Absolute, as the run goes on with it from other folders, too.
             config.update_from_flattened_dict({name: os.path.abspath(path)})
     return config
+
+
+def use_of_run(workdir):
+    """Keeps compiled programs for a run, if it has that switched on and this user may write there.
+
+    For a generator in a file, or the one that comes with the package, they lie in the user's
+    folder of caches.
+    """
+    from usis_jax.inference.generator_file import is_file
+    from usis_jax.runtime import compilation_cache
+    from usis_jax.workdir import layout
+
+    if is_file(workdir):
+        compilation_cache.use(cache_dir.directory())
+        return
+    if os.access(workdir, os.W_OK):
+        compilation_cache.use(workdir, layout.load_settings(workdir).compilation_cache)

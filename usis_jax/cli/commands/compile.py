@@ -84,11 +84,10 @@ def _spec(settings, num_classes):
     """LabelSpec of a run's label maps: from K, the prepared data, or the built-in one."""
     from usis_jax.config import schema
     from usis_jax.data.pipeline import input_pipeline
-    from usis_jax.data.specs import builtin_specs
-    from usis_jax.export import torch_import
+    from usis_jax.data.specs import builtin_specs, lookup
 
     if num_classes:
-        return torch_import.generic_spec(num_classes)
+        return lookup.generic_spec(num_classes)
     name = settings.data.label_spec or schema.parse_data(settings.data.labels)[0]
     if name in builtin_specs.SPECS:
         return builtin_specs.SPECS[name]

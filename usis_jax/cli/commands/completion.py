@@ -52,15 +52,16 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Prints the script; returns what is written as JSON."""
-    text = script(values.shell)
+    text = script(values.parser, values.shell)
     sys.stdout.write(text)
     return {"command": "completion", "shell": values.shell, "lines": text.count("\n")}
 
 
-def script(shell: str) -> str:
+def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """What a shell must read to complete `usis`.
 
     Args:
+      parser: that of `usis` with all commands; it is changed on the way.
       shell: one of SHELLS.
 
     Returns:
@@ -68,9 +69,6 @@ def script(shell: str) -> str:
     """
     import shtab
 
-    from usis_jax.cli import main
-
-    parser = main.parser()
     for command in commands_of(parser).values():
         _say_kinds(command, shtab)
     text = shtab.complete(parser, shell)

@@ -31,10 +31,9 @@ def add(commands) -> None:
 def run(values) -> dict:
     """Serves the page until Ctrl-C; returns what is written as JSON."""
     from usis_jax.inference import sampling
-    from usis_jax.runtime import compilation_cache
     from usis_jax.serving import serve
 
-    compilation_cache.use_of_run(values.workdir)
+    arguments.use_of_run(values.workdir)
     generator = sampling.Generator.load(values.workdir, **arguments.checkpoint(values))
     served = serve.serve(
         generator, values.host, values.port, tuple(values.allow_host), values.open

@@ -1,10 +1,10 @@
 """`usis doctor`: what is there, and what is wrong with what to do about it."""
 
-import contextlib
 import pathlib
 
 from usis_jax.cli.commands import arguments
 from usis_jax.display import terminal
+from usis_jax.storage import cache_dir
 
 _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
@@ -90,11 +90,7 @@ def _devices():
 def _disks(values):
     from usis_jax.doctor import machine
 
-    folders = [("prepared data", _prepared_dir())]
-    with contextlib.suppress(ImportError):
-        from usis_jax.evaluation.evaluators import pretrained_weights
-
-        folders.append(("caches", pretrained_weights.directory()))
+    folders = [("prepared data", _prepared_dir()), ("caches", cache_dir.directory())]
     if values.workdir:
         folders.append(("work directory", values.workdir))
     return machine.disks(folders)
@@ -121,9 +117,8 @@ def _source(values):
 
 def _weights():
     from usis_jax.doctor import holdings
-    from usis_jax.evaluation.evaluators import pretrained_weights
 
-    return holdings.caches(pretrained_weights.directory())
+    return holdings.caches(cache_dir.directory())
 
 
 def _work_directory(values):

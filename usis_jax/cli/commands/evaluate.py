@@ -3,6 +3,7 @@
 import sys
 
 from usis_jax.cli.commands import arguments
+from usis_jax.storage import cache_dir
 
 _PRESETS = ("fid-published", "fid-clean")
 
@@ -79,12 +80,11 @@ def run(values) -> dict | None:
             raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
     from usis_jax.distributed import mesh
     from usis_jax.evaluation import tables
-    from usis_jax.runtime import compilation_cache
     from usis_jax.storage import atomic
 
     mesh.initialize()
     folders = values.compare or [values.workdir]
-    compilation_cache.use_of_run(folders[0])
+    arguments.use_of_run(folders[0])
     with _bar("Inception") as bar, _bar("judge") as judge_bar:
         inception = _inception(values, bar.update)
         chosen = _judge(values, judge_bar.update)
@@ -136,7 +136,7 @@ def _inception(values, advance):
         return None
     network = inception_features.inception(values.inception)
     return inception_features.Extractor(
-        network, values.preset, cache=pretrained_weights.directory() / "features", advance=advance)
+        network, values.preset, cache=cache_dir.directory() / "features", advance=advance)
 
 
 def _perceptual(values):

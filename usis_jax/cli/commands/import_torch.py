@@ -45,7 +45,7 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Imports; returns what is written as JSON."""
-    from usis_jax.data.specs import label_spec
+    from usis_jax.data.specs import label_spec, lookup
     from usis_jax.export import torch_import
 
     sizes = (values.height, values.width)
@@ -57,7 +57,7 @@ def run(values) -> dict:
     if values.spec:
         spec = label_spec.LabelSpec.load(values.spec)
     elif values.num_classes:
-        spec = torch_import.generic_spec(values.num_classes)
+        spec = lookup.generic_spec(values.num_classes)
     result = torch_import.import_checkpoint(
         values.file, values.arch, values.out, dataset=values.dataset, spec=spec,
         height=values.height, width=values.width,

@@ -131,9 +131,9 @@ def spec_of(settings):
     """LabelSpec of a configuration's label maps; data is needed only where no spec is built in."""
     from usis_jax.config import schema
     from usis_jax.data.pipeline import input_pipeline
-    from usis_jax.data.specs import builtin_specs, label_spec
+    from usis_jax.data.specs import builtin_specs, lookup
 
     name, _ = schema.parse_data(settings.data.labels)
     if settings.data.label_spec:
-        return label_spec.find(settings.data.label_spec)
+        return lookup.find(settings.data.label_spec)
     return builtin_specs.SPECS.get(name) or input_pipeline.spec(settings)

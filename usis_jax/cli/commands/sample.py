@@ -28,10 +28,9 @@ def add(commands) -> None:
 def run(values) -> dict:
     """Paints photos; returns what is written as JSON."""
     from usis_jax.inference import label_folders, sampling
-    from usis_jax.runtime import compilation_cache
     from usis_jax.serving import examples
 
-    compilation_cache.use_of_run(values.workdir)
+    arguments.use_of_run(values.workdir)
     generator = sampling.Generator.load(values.workdir, **arguments.checkpoint(values))
     labels = values.labels or examples.write(generator, values.out)
     result = label_folders.sample_folder(

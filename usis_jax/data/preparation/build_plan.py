@@ -5,7 +5,7 @@ import pathlib
 
 from usis_jax.config import schema
 from usis_jax.data.preparation import folder_layout, locations, sources
-from usis_jax.data.specs import label_spec, spec_mapping
+from usis_jax.data.specs import label_spec, lookup, spec_mapping
 from usis_jax.storage import paths
 
 
@@ -185,7 +185,7 @@ def _scenes(settings, kind: str, splits: set[str]) -> dict:
         "origin": {"counts": counts, "seed": 0},
         "available": available,
         "files": {},
-        "spec": label_spec.get("scenes"),
+        "spec": lookup.get("scenes"),
     }
 
 
@@ -200,13 +200,13 @@ def _spec(settings, name: str, source: pathlib.Path) -> label_spec.LabelSpec:
     from usis_jax.data.specs import builtin_specs
 
     own, value = builtin_specs.SPECS.get(name), settings.data.label_spec
-    if label_spec.is_file(value):
-        return label_spec.find(value)
+    if lookup.is_file(value):
+        return lookup.find(value)
     if any((source / file).is_file() for file in label_spec.FILE_NAMES):
         own = folder_layout.find_spec(source)
     if not value:
         return own or folder_layout.find_spec(source)
-    wanted = label_spec.find(value)
+    wanted = lookup.find(value)
     try:
         return spec_mapping.through(own, wanted) if own else wanted
     except ValueError as error:

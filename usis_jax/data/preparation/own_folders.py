@@ -10,7 +10,7 @@ import pathlib
 import re
 
 from usis_jax.data.preparation import folder_layout
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 from usis_jax.storage import paths
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -79,7 +79,7 @@ def find(name: str, photos, labels, spec: str = "") -> OwnFolders:
                 f"--{kind}={root} has only the splits {', '.join(files[kind])}; put {kind} to "
                 "train with into train/"
             )
-    found = label_spec.find(spec) if spec else _spec_beside(roots["labels"])
+    found = lookup.find(spec) if spec else _spec_beside(roots["labels"])
     return OwnFolders(name, files, found, hold_out(files), roots)
 
 

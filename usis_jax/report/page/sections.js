@@ -201,7 +201,7 @@ function setup() {
     make("h3", {}, "Starts"), table(["time", "at step", "devices"],
       data.starts.map((s) => [when(s.time), short(s.step), s.devices]), [1]));
   }
-  empty("environment", "Not recorded: the run was started by an earlier version.");
+  empty("environment", "Not recorded.");
   if (data.checkpoints.length) at("checkpoints").append(table(
     ["step", "written", "size", "measured"], data.checkpoints.map((c) => [short(c.step),
       when(c.time), `${(c.bytes / 2 ** 20).toFixed(1)} MiB`,
