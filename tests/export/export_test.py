@@ -14,6 +14,7 @@ import usis_jax
 from tests.support import places, tiny_run
 from usis_jax.checkpoint import flat_trees, manager
 from usis_jax.cli import main
+from usis_jax.config import loading
 from usis_jax.config import settings as settings_lib
 from usis_jax.export import export, model_card, onnx_model, programs, stablehlo
 from usis_jax.inference import generator_file, sampling
@@ -195,7 +196,7 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
 
 
 def test_card_names_the_preset_and_what_differs():
-    preset = settings_lib.load(model_card.overrides.load_config("quickstart"))
+    preset = settings_lib.load(loading.load_config("quickstart"))
     run = settings_lib.load(settings_lib.to_dict(preset) | {"steps": 9, "log_interval": 3})
     assert model_card.training_command(run) == (
         "usis train --config=configs/quickstart.py --workdir=DIR --config.steps=9")

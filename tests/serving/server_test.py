@@ -194,7 +194,9 @@ def test_field_that_does_not_fit_is_named(running, train_ids, query, words):
         ({"label": "%%"}, "label must be a PNG in base64"),
         ({"label": 3}, "label must be a PNG in base64"),
         ({"seed": True}, "seed is True"),
-        ({"seed": 1.0}, "seed is 1.0"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"seed": "3"}, "seed is 3"),
+        ({"regions": None}, "regions is null"),
         ({"regions": "AAAA"}, "regions: not a PNG"),
         ({"region_seeds": [1]}, "without regions"),
         ({"region_seeds": list(range(16))}, "at most 15"),
@@ -271,7 +273,8 @@ def test_page_loads_nothing_from_elsewhere(running):
         assert not found or (kind == "image/svg+xml" and found == ["http://"])
         for word in ('src="', 'href="'):
             targets = [part.split('"')[0] for part in text.split(word)[1:]]
-            assert all(target[0] in "/#" and target[:2] != "//" for target in targets)
+            # Relative, so that a proxy may serve the page in a folder.
+            assert all(":" not in target and target[0] != "/" for target in targets)
 
 
 def test_spec_describes_classes_and_sizes(running):
@@ -303,6 +306,73 @@ def test_schema_names_every_path_field_and_error(running):
 def test_wrong_method_names_the_right_one(running, method):
     answer = ask(running, method, "/api/paint")
     assert code(answer) == (405, "wrong_method") and answer[1]["Allow"] == "POST"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FOO", "get"])
+def test_method_that_no_path_has_is_named_before_its_body_is_looked_at(running, method):
+    for path, allow in (("/", "GET, HEAD"), ("/page.js", "GET, HEAD"), ("/api/label", "POST"),
+                        ("/api/spec", "GET, HEAD"), ("/api/status", "GET, HEAD")):
+        answer = ask(running, method, path)
+        assert code(answer) == (405, "wrong_method") and answer[1]["Allow"] == allow
+    chunked = ask(running, method, "/", b"0\r\n\r\n", {"Transfer-Encoding": "chunked"})
+    assert code(chunked) == (405, "wrong_method")
+    assert code(ask(running, method, "/nowhere")) == (404, "not_found")
+    assert ask(running, "HEAD", "/api/paint")[::2] == (405, b"")
+
+
+def test_fields_may_come_in_the_query_of_json_too(running, train_ids):
+    label = base64.b64encode(png(train_ids)).decode()
+    body = json.dumps({"label": label, "seed": 3.0})
+    alone = post(running, png(train_ids), "?seed=3&ids=train&mix=1e-1&samples=2")
+    both = post(running, body, "?seed=4&ids=train&mix=0.1&samples=2", kind="application/json")
+    assert (alone[0], both[0]) == (200, 200) and alone[2] == both[2]
+
+
+def test_status_says_what_is_compiling_while_other_sizes_are_painted(train_ids, monkeypatch):
+    painter, begun, go_on = interactive.Painter(make()), threading.Event(), threading.Event()
+    other = next(size for size in painter.sizes.values() if size != (16, 16))
+    compile_program = painter._compile
+
+    def slow(*program):
+        if program[:2] == other:
+            begun.set()
+            assert go_on.wait(60)
+        return compile_program(*program)
+
+    monkeypatch.setattr(painter, "_compile", slow)
+    run = start(painter)
+
+    def state(size):
+        found = json.loads(ask(run, "GET", "/api/status")[2])["programs"]
+        return {one["state"] for one in found if one["size"] == size and not one["regions"]}
+
+    try:
+        name = f"{other[0]}x{other[1]}"
+        assert state("16x16") == state(name) == {"not asked"}
+        assert post(run, png(train_ids), "?ids=train")[0] == 200
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            first = pool.submit(post, run, png(train_ids), f"?ids=train&size={name}")
+            assert begun.wait(60)
+            assert (state("16x16"), state(name)) == ({"ready"}, {"compiling"})
+            assert post(run, png(train_ids), "?ids=train")[0] == 200
+            go_on.set()
+            status, headers, _ = first.result()
+        assert status == 200 and float(headers["X-Compiling"]) >= 0 and state(name) == {"ready"}
+        again = post(run, png(train_ids), f"?ids=train&size={name}")
+        assert "X-Compiling" not in again[1]
+    finally:
+        go_on.set()
+        run.shutdown()
+        run.server_close()
+
+
+def test_host_of_the_sixth_version_may_have_brackets(painter):
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with server.Server(painter, [], host="[::1]") as found:
+        assert found.url.startswith("http://[::1]:")
+        with pytest.raises(ValueError, match=r"choose another --port, or --port=0"):
+            server.Server(painter, [], host="::1", port=found.server_address[1])
 
 
 def test_only_png_and_json_are_taken(running, train_ids):
@@ -514,6 +584,7 @@ def test_fault_of_the_program_is_a_documented_error_too(running, monkeypatch, tr
 
     monkeypatch.setattr(running.answers, "painter", broken)
     monkeypatch.setattr(broken, "sizes", {"one": (16, 16)}, raising=False)
+    monkeypatch.setattr(broken, "wait_for", lambda *_: 0.0, raising=False)
     assert code(post(running, png(FILE_IDS[train_ids]))) == (500, "internal")
     assert "ZeroDivisionError: here" in capfd.readouterr().err
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_measured_is_found_before_anything_is_made(tmp_path):
 
     refused(settings("fid"), "has no weights of inception; run usis get-weights")
     refused(settings("swd,kid", evaluation={"inception": str(tmp_path)}), "no weights of inception")
-    refused(settings("judge", evaluation={"judge": "nowhere"}), "run usis train-judge first",
+    refused(settings("judge", evaluation={"judge": "nowhere"}), "that usis train-judge wrote",
             FileNotFoundError)
     other = make_judge(tmp_path / "large", (32, 16))
     refused(settings("judge", evaluation={"judge": other}),

@@ -17,6 +17,7 @@ from orbax.checkpoint import checkpoint_managers
 from usis_jax.checkpoint import checksums, flat_trees, metadata, ranking
 from usis_jax.config import schema
 from usis_jax.storage import disk_errors
+from usis_jax.workdir import layout
 
 _EMA_FIELDS = ("ema_params",)
 
@@ -37,7 +38,7 @@ class Checkpoints:
         self.workdir = Path(workdir).absolute()
         directory = self.workdir / "checkpoints"
         if read_only and not directory.is_dir():
-            raise FileNotFoundError(f"no checkpoint in {workdir}: run usis train first")
+            raise FileNotFoundError(layout.no_checkpoint(workdir))
         self._ranking = ranking.Ranking(self.meta)
         policy = checkpoint_managers.AnyPreservationPolicy(
             [checkpoint_managers.LatestN(keep), self._ranking]
@@ -248,7 +249,7 @@ class Checkpoints:
                     f"no measured checkpoint in {self.workdir}, so none is best: take the latest"
                 )
             if step is None:
-                raise FileNotFoundError(f"no checkpoint in {self.workdir}: run usis train first")
+                raise FileNotFoundError(layout.no_checkpoint(self.workdir))
         elif step not in self._manager.all_steps():
             steps = ", ".join(map(str, sorted(self._manager.all_steps()))) or "none"
             raise FileNotFoundError(f"no checkpoint {step} in {self.workdir}: there are {steps}")

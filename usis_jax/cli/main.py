@@ -33,6 +33,7 @@ from usis_jax.cli.commands import (
     train,
     train_judge,
 )
+from usis_jax.config import suggestions
 from usis_jax.display import terminal
 from usis_jax.distributed import liveness, preemption
 from usis_jax.storage import atomic
@@ -75,13 +76,14 @@ def main(argv: list[str] | None = None) -> int:
         arguments = parser().parse_args(words)
         if overrides and not hasattr(arguments, "config"):
             raise ValueError(
-                f"--config.{overrides[0][0]} has no effect in usis {arguments.command}, which uses "
-                "the configuration in --workdir; leave it out"
+                f"--config.{overrides[0][0]} has no effect in usis {arguments.command}, which "
+                f"{_uses(arguments)}; leave it out"
             )
         arguments.overrides = overrides
         arguments_lib.check_texts(arguments)
         arguments_lib.check_apart(arguments)
-        result = arguments.run(arguments)
+        with suggestions.called_with(arguments):
+            result = arguments.run(arguments)
         # Of several processes that work on one command the first one writes.
         if result is not None:
             _write_json(arguments.json, result)
@@ -107,6 +109,8 @@ def main(argv: list[str] | None = None) -> int:
 def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Takes `--config.field=value` and `--config.field value` out of the arguments.
 
+    Of fields that are true or false also `--config.field` and `--noconfig.field`, as absl has it.
+
     Args:
       argv: arguments after the program's name.
 
@@ -117,17 +121,35 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
       ValueError: a field has no value.
     """
     words, overrides = [], []
-    rest = iter(argv)
-    for word in rest:
-        if not word.startswith("--config."):
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith(("--config.", "--noconfig.")):
             words.append(word)
             continue
-        name, equals, text = word.removeprefix("--config.").partition("=")
-        text = text if equals else next(rest, None)
-        if not name or text is None or (not equals and text.startswith("--")):
-            raise ValueError(f"{word} has no value; write --config.{name or 'field'}=value")
+        negated = word.startswith("--no")
+        name, equals, text = word.partition(".")[2].partition("=")
+        if negated and not equals and name:
+            text = "false"
+        elif not equals and name in _switches() and (not rest or rest[0].startswith("-")):
+            text = "true"
+        elif not equals:
+            text = rest.pop(0) if rest and not rest[0].startswith("--") else None
+        if not name or text is None or (negated and (equals or name not in _switches())):
+            name = name or "field"
+            raise ValueError(f"{word} has no value; write --config.{name}=value" if not negated else
+                             f"{word} is for fields that are true or false; write "
+                             f"--config.{name}=value")
         overrides.append((name, text))
     return words, overrides
+
+
+def _switches() -> set[str]:
+    """Fields that are true or false."""
+    from usis_jax.config import settings
+
+    fields = settings.flatten(settings.Settings())
+    return {name for name, value in fields.items() if isinstance(value, bool)}
 
 
 def is_bad_input(error: Exception) -> bool:
@@ -146,6 +168,13 @@ def is_bad_input(error: Exception) -> bool:
         files = re.findall(r'File "([^"]+)"', str(error.__cause__))[-1:]
     package = pathlib.Path(__file__).resolve().parents[1]
     return bool(files) and package in pathlib.Path(files[0]).resolve().parents
+
+
+def _uses(arguments) -> str:
+    """Where a command without --config has its configuration from."""
+    if hasattr(arguments, "workdir"):
+        return "uses the configuration in --workdir"
+    return "uses no configuration"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,9 +4,14 @@ import dataclasses
 import difflib
 import math
 import numbers
+import os
 import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from usis_jax.errors import UserError
 
 S = TypeVar("S", bound="Section")
 
@@ -73,6 +78,8 @@ def from_dict(cls: type[S], values: dict[str, Any]) -> S:
     for name, value in values.items():
         if name not in known:
             raise ValueError(unknown_field(cls.prefix + name, [cls.prefix + n for n in known]))
+        if value is None and types[name] is str and not getattr(cls, name, None):
+            continue  # None for an empty text, which is what "none" is written as here
         if dataclasses.is_dataclass(types[name]):
             if not isinstance(value, dict):
                 raise ValueError(
@@ -120,6 +127,12 @@ def unknown_field(name: str, known: list[str]) -> str:
 
 def _typed(name: str, value: Any, kind: type) -> Any:
     """The value as `kind`, or a ValueError that says what it must be."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str):
+        value = str(value)  # of np.str_ and of enumerations of texts, the text alone
     if typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
         if not isinstance(value, tuple | list):
@@ -131,6 +144,8 @@ def _typed(name: str, value: Any, kind: type) -> Any:
         if math.isfinite(value):
             return float(value)
         raise ValueError(f"{name} is {value!r}; it must be finite")
+    if value is None:
+        raise UserError(f"{name} is None; it must be {_describe(kind)}, or leave the field out")
     if kind in (int, float) or not isinstance(value, kind):
         raise ValueError(f"{name} is {value!r}; it must be {_describe(kind)}")
     return value

@@ -2,15 +2,20 @@
 
 import ast
 import importlib.util
+import inspect
 import pathlib
 import re
 import sys
 
 import ml_collections
 
-from usis_jax.config import constraints
+from usis_jax.config import config_dicts, constraints, settings
+from usis_jax.errors import UserError
 from usis_jax.storage import paths
 
+# As absl and YAML write them.
+_TRUE = ("true", "yes", "on", "t", "y", "1")
+_FALSE = ("false", "no", "off", "f", "n", "0")
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -50,15 +55,16 @@ def load_config(name: str) -> ml_collections.ConfigDict:
     """ConfigDict of a configuration file.
 
     Args:
-      name: as for `find_config`. The file may say `from configs import base` wherever it lies.
+      name: as for `find_config`; or FILE:ARG, whose `get_config` is called with the text ARG. The
+        file may say `from configs import base` wherever it lies.
 
     Returns:
-      What its `get_config()` returns, with field types still free to change.
+      What its `get_config()` returns; a copy where that is frozen.
 
     Raises:
       ValueError: there is no such file, or it has no `get_config` or no ConfigDict in it.
     """
-    path = find_config(name)
+    path, argument = _split_argument(name)
     _make_importable(bundled_configs())
     spec = importlib.util.spec_from_file_location("_usis_config", path)
     if spec is None or spec.loader is None:
@@ -66,14 +72,38 @@ def load_config(name: str) -> ml_collections.ConfigDict:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        config = module.get_config() if callable(getattr(module, "get_config", None)) else None
+        config = _called(path, getattr(module, "get_config", None), argument)
+    except UserError:
+        raise
     except Exception as error:
-        raise ValueError(f"configuration {path} fails: {type(error).__name__}: {error}") from error
+        raise UserError(f"configuration {path} fails: {type(error).__name__}: {error}") from error
     if not isinstance(config, ml_collections.ConfigDict):
-        raise ValueError(
+        raise UserError(
             f"configuration {path} must have get_config() that returns an ml_collections.ConfigDict"
         )
-    return config
+    return config_dicts.thawed(config)
+
+
+def _split_argument(name: str) -> tuple[pathlib.Path, str | None]:
+    """Path of a configuration, and what stands behind a colon, as ml_collections has it."""
+    file, colon, argument = name.rpartition(":")
+    if not colon or pathlib.Path(name).is_file():
+        return find_config(name), None
+    return find_config(file), argument
+
+
+def _called(path: pathlib.Path, get_config, argument: str | None):
+    """What a configuration's `get_config` returns; None where there is none to call."""
+    if not callable(get_config):
+        return None
+    given = () if argument is None else (argument,)
+    try:
+        inspect.signature(get_config).bind(*given)
+    except TypeError as error:
+        what = "takes no argument; leave out what follows the colon" if given else (
+            f"needs one; write --config={path}:VALUE")
+        raise UserError(f"get_config of configuration {path}: {error}; it {what}") from None
+    return get_config(*given)
 
 
 def apply(config: ml_collections.ConfigDict, overrides: list[tuple[str, str]]) -> None:
@@ -87,14 +117,15 @@ def apply(config: ml_collections.ConfigDict, overrides: list[tuple[str, str]]) -
     Raises:
       ValueError: a field does not exist, or its text cannot be read as the field's type.
     """
-    flat = constraints.flatten(config.to_dict())
+    defaults = settings.flatten(settings.Settings())
+    known = list(dict.fromkeys([*defaults, *config_dicts.names(config)]))
     for name, text in overrides:
-        if name not in flat:
-            inside = [known for known in flat if known.startswith(f"{name}.")]
+        if name not in known:
+            inside = [field for field in known if field.startswith(f"{name}.")]
             if inside:
-                raise ValueError(f"{name} is a group of fields; set one of {', '.join(inside)}")
-            raise ValueError(constraints.unknown_field(name, list(flat)))
-        config.update_from_flattened_dict({name: parse(name, text, flat[name])})
+                raise UserError(f"{name} is a group of fields; set one of {', '.join(inside)}")
+            raise UserError(constraints.unknown_field(name, known))
+        config_dicts.put(config, name, parse(name, text, defaults.get(name, "")))
 
 
 def parse(name: str, text: str, current: object) -> object:
@@ -102,8 +133,8 @@ def parse(name: str, text: str, current: object) -> object:
 
     Args:
       name: field name, for the error.
-      text: what was typed; a tuple is (1, 2, 3) or 1,2,3; a bool true, false, yes, no, 1 or 0; a
-        whole number may have underscores or an exponent, such as 1e5.
+      text: what was typed; a tuple is (1, 2, 3) or 1,2,3; a bool true, false, yes, no, on, off, t,
+        f, y, n, 1 or 0; a whole number may have underscores or an exponent, such as 1e5.
       current: value that the field has now.
 
     Returns:
@@ -113,9 +144,9 @@ def parse(name: str, text: str, current: object) -> object:
       ValueError: the text cannot be read as that type.
     """
     if isinstance(current, bool):
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.strip().lower() in words:
-            return words[text.strip().lower()]
+        word = text.strip().lower()
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
         raise ValueError(f"{name} is {text!r}; it must be true or false")
     if isinstance(current, int):
         return _whole(name, text)

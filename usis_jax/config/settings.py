@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any, ClassVar
 
-from usis_jax.config import constraints
+from usis_jax.config import config_dicts, constraints
 from usis_jax.config.constraints import Section, limited
 from usis_jax.config.schema import (
     Data,
@@ -22,6 +22,7 @@ from usis_jax.config.schema import (
     Optimizer,
     Segmenter,
 )
+from usis_jax.storage import texts
 
 # Fields that a resumed run may change: none of them touches what the state means.
 FREE_FIELDS = (
@@ -106,7 +107,8 @@ def load(config: Any) -> Settings:
     """Frozen, checked settings of a configuration.
 
     Args:
-      config: ml_collections ConfigDict or nested dict; a field it lacks has its default.
+      config: ml_collections ConfigDict or nested dict; a field it lacks, or a placeholder in it
+        that was not set, has its default.
 
     Returns:
       Settings.
@@ -114,8 +116,7 @@ def load(config: Any) -> Settings:
     Raises:
       ValueError: a field is unknown, or its value has the wrong type or is out of range.
     """
-    values = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    return constraints.from_dict(Settings, values)
+    return constraints.from_dict(Settings, config_dicts.plain(config))
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
@@ -134,10 +135,7 @@ def from_json(text: str) -> Settings:
     Raises:
       ValueError: the text is no JSON object, or a field cannot be used.
     """
-    try:
-        values = json.loads(text)
-    except RecursionError:
-        raise ValueError("settings are nested too deep") from None
+    values = texts.parse_json(text, "the text of settings")
     if not isinstance(values, dict):
         raise ValueError("settings must be a JSON object of fields")
     return load(values)

@@ -1,11 +1,11 @@
 """What is there already: prepared data sets, sources of data, weights, a run's work directory."""
 
 import fcntl
-import json
 import pathlib
 import re
 
-from usis_jax.data.preparation import folder_layout, locations
+from usis_jax.config import suggestions
+from usis_jax.data.preparation import advice, folder_layout, locations
 from usis_jax.doctor.finding import NOTE, OK, WRONG, Finding
 
 _SIZED = re.compile(r"(photos|labels)_[0-9]+x[0-9]+")
@@ -24,7 +24,8 @@ def data_sets(folder: pathlib.Path) -> list[Finding]:
                              "the next usis prepare removes it if it was"))
     if not found:
         found.append(Finding("data", "prepared", NOTE, f"none in {folder}",
-                             "usis prepare --config=configs/quickstart.py, or TFDS_DATA_DIR=DIR"))
+                             "usis prepare --config=configs/quickstart.py makes some; where others "
+                             "lie, TFDS_DATA_DIR says"))
     return found
 
 
@@ -85,32 +86,19 @@ def run(workdir: pathlib.Path) -> list[Finding]:
 
 def _data_set(place):
     name = f"{place.parent.parent.name}/{place.parent.name}"
-    again = "prepare it again, with usis prepare --overwrite"
+    with suggestions.called_with(None):  # not of the run that --workdir names
+        again = advice.again(place)
     if not locations.is_prepared(place):
         return Finding("data", name, WRONG, f"{place} is not finished", again)
     try:
         counts = locations.splits(place)
-        missing = _missing_shards(place)
+        missing = locations.missing_shards(place)
     except ValueError as error:
         return Finding("data", name, WRONG, str(error), again)
     if missing:
         return Finding("data", name, WRONG, f"{place} lacks {', '.join(missing)}", again)
     text = ", ".join(f"{count} {split}" for split, count in counts.items())
     return Finding("data", name, OK, f"{text}")
-
-
-def _missing_shards(place):
-    """Names of files that dataset_info.json promises and that are missing or empty."""
-    info = json.loads((place / "dataset_info.json").read_text(encoding="utf-8"))
-    missing = []
-    for split in info["splits"]:
-        shards = [int(length) for length in split["shardLengths"]]
-        for index, length in enumerate(shards):
-            file = place / (f"{place.parent.parent.name}-{split['name']}.array_record-"
-                            f"{index:05d}-of-{len(shards):05d}")
-            if length and not (file.is_file() and file.stat().st_size):
-                missing.append(file.name)
-    return missing
 
 
 def _published(folder):
@@ -130,7 +118,7 @@ def _published(folder):
             for split, there in files.items():
                 count = places[split].count
                 state = OK if len(there) == count else WRONG
-                advice = "" if state == OK else "complete it, or usis prepare --allow_partial"
+                advice = "" if state == OK else "complete it, or give usis prepare --allow_partial"
                 found.append(Finding("data", f"{name} {split}", state,
                                      f"{len(there)} of {count} {kind} in {root}", advice))
     return found
@@ -144,7 +132,8 @@ def _own(folder):
         except FileNotFoundError:
             continue
         except ValueError as error:
-            found.append(Finding("data", kind, WRONG, str(error), "usis inspect DIR says more"))
+            found.append(Finding("data", kind, WRONG, str(error),
+                                 f"{suggestions.command_line('inspect', folder)} says more"))
             continue
         text = ", ".join(f"{len(files)} {split}" for split, files in splits.items())
         found.append(Finding("data", kind, OK, f"{text} in {folder}"))
@@ -157,7 +146,7 @@ def _checkpoints(workdir):
     steps = sorted(int(name) for name in names if name.isdigit())
     if not steps:
         return Finding("run", "checkpoints", NOTE, "none yet: nothing to sample from",
-                       "usis train goes on with the run")
+                       f"{suggestions.train(workdir)} goes on with the run")
     return Finding("run", "checkpoints", OK, "steps " + ", ".join(map(str, steps)))
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+from usis_jax.config import suggestions
 from usis_jax.doctor.finding import NOTE, OK, WRONG, Finding
 from usis_jax.runtime import huge_pages
 
@@ -102,7 +103,7 @@ def _described(listed, chosen):
     for kind in accelerators_of_host() if on_cpu and not chosen else ():
         found.append(Finding("devices", kind, WRONG,
                              "the machine has one, and JAX does not use it",
-                             f"pip install -e '.[{kind}]' in the clone; or JAX_PLATFORMS=cpu"))
+                             f"{suggestions.install(kind)}; or set JAX_PLATFORMS=cpu"))
     if on_cpu:
         found.append(Finding("devices", "accelerator", NOTE,
                              "none: small presets only (quickstart, camvid, faces)", ""))

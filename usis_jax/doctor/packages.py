@@ -3,8 +3,10 @@
 import importlib.metadata
 import pathlib
 import platform
+import shlex
 import sys
 
+from usis_jax.config import suggestions
 from usis_jax.doctor.finding import NOTE, OK, WRONG, Finding
 
 _PYTHON = ((3, 11), (3, 13))
@@ -29,7 +31,7 @@ def look() -> list[Finding]:
     except importlib.metadata.PackageNotFoundError:
         folder = pathlib.Path(__file__).resolve().parents[2]
         return [*found, Finding("packages", "usis_jax", WRONG, f"runs from {folder}, not installed",
-                                f"pip install -e {folder}")]
+                                f"pip install -e {shlex.quote(str(folder))}")]
     needed, extras = _split(lines)
     found += [_package(requirement) for requirement in needed]
     return found + [_extra(name, extras[name]) for name in _EXTRAS if name in extras]
@@ -97,7 +99,7 @@ def _extra(name, requirements):
     if not missing:
         return Finding("extras", name, OK, f"installed: {_EXTRAS[name]}")
     return Finding("extras", name, NOTE, f"not installed ({', '.join(missing)}): {_EXTRAS[name]}",
-                   f"in the clone: pip install -e '.[{name}]'")
+                   suggestions.install(name))
 
 
 def _is_installed(name):

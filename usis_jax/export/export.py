@@ -12,7 +12,7 @@ import numpy as np
 from usis_jax.errors import UserError
 from usis_jax.export import model_card, onnx_model, programs, saved_model, stablehlo
 from usis_jax.inference import generator_file, sampling
-from usis_jax.storage import atomic, paths
+from usis_jax.storage import atomic, paths, texts
 from usis_jax.workdir import eval_records, layout
 
 FORMATS = ("stablehlo", "saved_model", "onnx", "safetensors")
@@ -126,8 +126,8 @@ def _size(generator, height, width):
 def _content(form, generator, size, given, values, about):
     """(bytes of the file, function that paints with them)."""
     if form == "onnx":
-        texts = {"usis_jax": json.dumps(about)}
-        content = onnx_model.model(generator, *size, texts).SerializeToString()
+        metadata = {"usis_jax": json.dumps(about)}
+        content = onnx_model.model(generator, *size, metadata).SerializeToString()
         return content, lambda arguments: onnx_model.run(content, values, arguments)
     content = stablehlo.serialised(generator, *size, given)
     return content, lambda arguments: stablehlo.run(content, arguments)
@@ -167,7 +167,7 @@ def _scores(file, step) -> dict:
     """What `usis evaluate --json` measured of one run, in the parts that a card shows."""
     path = paths.of(file, "--scores", paths.FILE)
     try:
-        result = _shown(json.loads(path.read_text(encoding="utf-8")))
+        result = _shown(texts.read_json(path))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"--scores is {file}, which is no result of usis evaluate --workdir "
                          f"--json ({type(error).__name__}: {error})") from None

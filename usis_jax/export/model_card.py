@@ -2,18 +2,16 @@
 
 import dataclasses
 import json
-import shlex
+import re
 
 from usis_jax import __version__
 from usis_jax.checkpoint import metadata
-from usis_jax.config import loading
 from usis_jax.config import settings as settings_lib
+from usis_jax.config import suggestions
 from usis_jax.evaluation import tables
 from usis_jax.export import programs
+from usis_jax.storage import texts
 
-# Fields that say nothing of the generator: where things lie and how often something is written.
-_LEFT = ("data.prepared_dir", "data.threads", "keep_checkpoints", "compilation_cache",
-         "log_interval", "sample_interval", "checkpoint_interval", "eval_interval", "rollbacks")
 _NOISE = {
     "image": "standard normal, one vector an image",
     "pixel": "standard normal at every pixel",
@@ -61,18 +59,9 @@ def training_command(settings) -> str:
     Returns:
       One line; fields that do not change what is trained are left out.
     """
-    own = settings_lib.flatten(settings)
-    best = None
-    folder = loading.bundled_configs()
-    for path in sorted(folder.rglob("[!_]*.py")):
-        name = path.relative_to(folder).as_posix()
-        preset = settings_lib.flatten(settings_lib.load(loading.load_config(name)))
-        changes = {k: v for k, v in own.items() if v != preset[k] and k not in _LEFT}
-        if best is None or len(changes) < len(best[1]):
-            best = name, changes
-    name, changes = best
-    words = [f"--config.{key}={_text(value)}" for key, value in changes.items()]
-    return shlex.join(["usis", "train", f"--config=configs/{name}", "--workdir=DIR", *words])
+    name, changes = suggestions.nearest_config(settings)
+    return suggestions.command_line(
+        "train", config=name, workdir="DIR", overrides=changes.items())
 
 
 def text(meta: dict, form: str, file, values, checked: float | None) -> str:
@@ -124,8 +113,14 @@ def _data(run, spec) -> str:
     for number, (name, colour) in enumerate(zip(spec.classes, spec.colours.tolist(), strict=True)):
         ids = ", ".join(str(a) for a, b in spec.file_ids if b == number) or "none"
         void = " (void)" if number == spec.void else ""
-        lines.append(f"| {number} | {name}{void} | {ids} | {tuple(colour)} |")
+        lines.append(f"| {number} | {_cell(name)}{void} | {ids} | {tuple(colour)} |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(name: str) -> str:
+    """A class name as text of a cell of a Markdown table."""
+    text = " ".join(name.split())
+    return re.sub(r"[|<>`*\[\]\\]", lambda found: f"\\{found[0]}", text)
 
 
 def _training(run, meta) -> str:
@@ -134,10 +129,14 @@ def _training(run, meta) -> str:
         lines.append(f"Imported from `{meta['imported'].get('file')}`, not trained by usis_jax.")
         return "\n".join(lines) + "\n"
     command = training_command(dataclasses.replace(run, steps=max(meta["step"], 1)))
-    config = command.split()[2]
+    config, changes = suggestions.data_config(run)
+    changes = {name: value for name, value in changes.items() if name != "data.prepared_dir"}
+    source = None if run.data.labels.startswith("scenes:") else "DIR"
+    prepare = suggestions.command_line(
+        "prepare", config=config, data_dir=source, overrides=changes.items())
     lines += [f"{meta['step']} steps of batch {run.batch_size}, rule `{run.update}`, seed "
               f"{run.seed}; the moving average of the generator, decay {run.ema_decay}.\n",
-              "```bash", f"usis prepare {config}", command, "```"]
+              "```bash", prepare, command, "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -171,15 +170,10 @@ def _shape(shape) -> str:
     return f"[{', '.join(map(str, shape))}]" if shape else "one number"
 
 
-def _text(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def is_description(file) -> bool:
     """Whether a file holds what `description` gave."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return {"format", "usis_jax", "label_spec"} <= set(content)
+        return {"format", "usis_jax", "label_spec"} <= set(texts.read_json(file))
     except (OSError, ValueError, TypeError, RecursionError):
         return False
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from usis_jax import methods
+from usis_jax.config import suggestions
 from usis_jax.inference import sampling
 from usis_jax.models import generation
 from usis_jax.ops.kernels import PUBLISHED, Kernels
@@ -115,4 +116,4 @@ def need(module: str, what: str, extra: str = "export") -> None:
     """Raises ValueError with the command that installs what is missing."""
     if importlib.util.find_spec(module) is None:
         raise ValueError(f"{what} needs the package {module}, which is not installed: "
-                         f"pip install 'usis_jax[{extra}]'")
+                         f"{suggestions.install(extra)}")

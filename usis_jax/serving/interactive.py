@@ -62,7 +62,7 @@ class Painter:
         # With one noise an image and no region, z is [1, Z], as `usis sample` has it, and faster.
         self.spread_always = generator.settings.generator.noise != "image"
         self._run = jax.jit(self._paint, static_argnames="spread")
-        self._compiled = {}
+        self._compiled, self._compiling = {}, set()
         self._locks = {key: threading.Lock() for key in self.programs()}
 
     def programs(self):
@@ -74,11 +74,44 @@ class Painter:
         """Compiles one of `programs`, unless it is compiled."""
         with self._locks[program]:
             if program not in self._compiled:
-                height, width, spread = program
-                arguments = _arguments(np.zeros((height, width), np.int32), Noise(), 0)
-                lowered = self._run.lower(self.generator.folded, *arguments, spread=spread)
-                self._compiled[program] = lowered.compile()
+                self._compiling.add(program)
+                try:
+                    self._compiled[program] = self._compile(*program)
+                finally:
+                    self._compiling.discard(program)
             return self._compiled[program]
+
+    def _compile(self, height, width, spread):
+        arguments = _arguments(np.zeros((height, width), np.int32), Noise(), 0)
+        return self._run.lower(self.generator.folded, *arguments, spread=spread).compile()
+
+    def program_of(self, size, noise):
+        """Which of `programs` paints a photo of a size (height, width) from a noise."""
+        return (*size, self.spread_always or bool(noise.region_seeds))
+
+    def wait_for(self, size, noise):
+        """Waits until what paints this is compiled; returns the seconds, 0.0 if it was before."""
+        program = self.program_of(size, noise)
+        if program in self._compiled:
+            return 0.0
+        start = time.perf_counter()
+        self.prepare(program)
+        return time.perf_counter() - start
+
+    def states(self):
+        """What there is to compile, for each size without regions of other noise and with them.
+
+        Returns:
+            list of {"size": "HxW", "regions": bool, "state": "ready", "compiling" or "not asked"}.
+        """
+        found = []
+        for size in self.sizes.values():
+            for regions in (False, True):
+                program = (*size, self.spread_always or regions)
+                state = "compiling" if program in self._compiling else "not asked"
+                state = "ready" if program in self._compiled else state
+                found.append({"size": f"{size[0]}x{size[1]}", "regions": regions, "state": state})
+        return found
 
     def __call__(self, label, noise, sample=0):
         """Paints a photo.
@@ -97,7 +130,7 @@ class Painter:
         """
         if label.shape not in self.sizes.values():
             raise ValueError(f"label map is {label.shape}; it must be one of {self.sizes}")
-        program = self.prepare((*label.shape, self.spread_always or bool(noise.region_seeds)))
+        program = self.prepare(self.program_of(label.shape, noise))
         start = time.perf_counter()
         photo = np.asarray(program(self.generator.folded, *_arguments(label, noise, sample)))
         return photo, time.perf_counter() - start

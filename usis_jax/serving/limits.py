@@ -12,7 +12,7 @@ CODES = {
     "bad_label": (400, "the label map cannot be read or does not fit the label spec"),
     "cross_site": (403, "a page of another site sent the request"),
     "not_found": (404, "there is nothing at this path"),
-    "wrong_method": (405, "the path exists, for the method named in Allow"),
+    "wrong_method": (405, "the path exists, for the methods named in Allow"),
     "too_slow": (408, "the request did not arrive in time"),
     "no_length": (411, "a body must come with Content-Length, not in chunks"),
     "too_large": (413, "the body or the picture is too large"),
@@ -22,7 +22,6 @@ CODES = {
     "too_many": (429, "this client asks too often; Retry-After says when to come again"),
     "long_headers": (431, "the headers are too long or too many"),
     "internal": (500, "a fault of the program; the server's own output has its traceback"),
-    "unknown_method": (501, "the method is not known"),
     "busy": (503, "too many wait to be painted; Retry-After says when to come again"),
     "wrong_version": (505, "the version of HTTP is not known"),
 }
@@ -86,6 +85,11 @@ class Turns:
         self.most_waiting, self.patience = most_waiting, patience
         self._line = collections.deque()
         self._moved = threading.Condition()
+
+    @property
+    def waiting(self):
+        """How many have the turn or wait for it."""
+        return len(self._line)
 
     @contextlib.contextmanager
     def turn(self):

@@ -7,9 +7,32 @@ from usis_jax.serving.limits import CODES
 
 _SEED = {"type": "integer", "minimum": 0, "maximum": request.MOST_SEED}
 _PNG = {"schema": {"type": "string", "format": "binary", "contentMediaType": "image/png"}}
-_BASE64 = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
+# The first bytes of every PNG, its signature and the name of its first part.
+_BASE64 = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png",
+           "pattern": "^iVBORw0KGgoAAAANSUhEUg[A-Za-z0-9+/]+={0,2}$"}
 _GET_CODES = ("bad_request", "bad_field", "not_found", "wrong_method", "long_path", "wrong_host",
-              "long_headers", "unknown_method", "busy", "wrong_version")  # fmt: skip
+              "long_headers", "too_slow", "busy", "wrong_version")  # fmt: skip
+
+
+_STATUS = {
+    "type": "object",
+    "required": ["programs", "waiting"],
+    "properties": {
+        "programs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["size", "regions", "state"],
+                "properties": {
+                    "size": {"type": "string"},
+                    "regions": {"type": "boolean"},
+                    "state": {"enum": ["ready", "compiling", "not asked"]},
+                },
+            },
+        },
+        "waiting": {"type": "integer", "minimum": 0},
+    },
+}
 
 
 def schema(painter):
@@ -35,6 +58,9 @@ def schema(painter):
             "/api/spec": {"get": _get("classes, colours, sizes and limits")},
             "/api/examples": {"get": _get("label maps to begin with, train ids in base64")},
             "/api/schema": {"get": _get("this document")},
+            "/api/status": {"get": _get(
+                "what is compiled: the first photo of a size waits until its program is",
+                _STATUS)},
         },
         "components": {
             "schemas": {
@@ -96,6 +122,7 @@ def _paint(sizes):
         "required": ["label"],
         "additionalProperties": False,
         "properties": every,
+        "dependentRequired": {"region_seeds": ["regions"]},
     }
     answer = {
         "type": "object",
@@ -108,6 +135,8 @@ def _paint(sizes):
     }
     return {
         "summary": "paints photos of a label map",
+        "description": "Fields come in the query or, with JSON, in the body, which counts where "
+        "both have one.",
         "parameters": [_in_query(name, every[name]) for name in request.PAINT_FIELDS],
         "requestBody": {
             "required": True,
@@ -116,7 +145,14 @@ def _paint(sizes):
         "responses": {
             "200": {
                 "description": "the photos; X-Seconds: time of painting one",
-                "headers": {"X-Seconds": {"schema": {"type": "number"}}},
+                "headers": {
+                    "X-Seconds": {"schema": {"type": "number"}},
+                    "X-Compiling": {
+                        "description": "seconds that this request waited for compiling; only if "
+                        "it did; /api/status tells while it waits",
+                        "schema": {"type": "number"},
+                    },
+                },
                 "content": {"image/png": _PNG, "application/json": {"schema": answer}},
             },
             **_errors(CODES),
@@ -137,8 +173,8 @@ def _label(sizes):
     }
 
 
-def _get(summary):
-    content = {"application/json": {"schema": {"type": "object"}}}
+def _get(summary, answer=None):
+    content = {"application/json": {"schema": answer or {"type": "object"}}}
     return {
         "summary": summary,
         "responses": {"200": {"description": summary, "content": content}, **_errors(_GET_CODES)},

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import dataclasses
 import io
 import json
@@ -56,6 +57,18 @@ def query_fields(query, allowed):
     return _known(pairs, allowed)
 
 
+def typed(texts):
+    """Fields of a query as JSON has them: numbers where the text is one of a number field."""
+    found = dict(texts)
+    for name in ("seed", "seed_to", "samples"):
+        if re.fullmatch(r"[0-9]{1,12}", found.get(name, ""), re.ASCII):
+            found[name] = int(found[name])
+    if re.fullmatch(r"[0-9.eE+-]{1,32}", found.get("mix", ""), re.ASCII):
+        with contextlib.suppress(ValueError):
+            found["mix"] = float(found["mix"])
+    return found
+
+
 def json_fields(body):
     """Fields of a JSON object.
 
@@ -75,7 +88,7 @@ def asked(fields, body, sizes, spec):
     """Checks what a request to paint asks.
 
     Args:
-        fields: dict of PAINT_FIELDS as text, or of JSON_FIELDS as JSON.
+        fields: dict of JSON_FIELDS as JSON has them.
         body: label map as PNG, or None where it is in `fields`.
         sizes: allowed (height, width) by name.
         spec: LabelSpec.
@@ -182,7 +195,7 @@ def _known(pairs, allowed):
 
 def _whole(fields, name, default, least, most):
     value = fields.get(name, default)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}", value, re.ASCII):
+    if type(value) is float and value.is_integer():  # 1.0 is a whole number in JSON
         value = int(value)
     if type(value) is not int or not least <= value <= most:
         shown, range_ = str(fields[name])[:40], f"{least} to {most}"
@@ -192,8 +205,6 @@ def _whole(fields, name, default, least, most):
 
 def _share(fields, name):
     value = fields.get(name, 0.0)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}(\.[0-9]{0,12})?", value, re.ASCII):
-        value = float(value)
     if type(value) not in (int, float) or not 0 <= value <= 1:
         shown = str(fields[name])[:40]
         raise Refusal("bad_field", f"{name} is {shown}; it must be a number, 0 to 1")
@@ -225,8 +236,9 @@ def _regions(fields, size):
     seeds, content = fields.get("region_seeds", []), _decoded(fields, "regions")
     if not isinstance(seeds, list) or len(seeds) > MOST_REGIONS:
         raise Refusal("bad_field", f"region_seeds must be a list of at most {MOST_REGIONS} seeds")
-    for seed in seeds:
-        _whole({"region_seeds": seed}, "region_seeds", 0, 0, MOST_SEED)
+    if "regions" in fields and content is None:
+        raise Refusal("bad_field", "regions is null; leave it out where there are none")
+    seeds = [_whole({"region_seeds": seed}, "region_seeds", 0, 0, MOST_SEED) for seed in seeds]
     if content is None:
         if seeds:
             raise Refusal("bad_field", "region_seeds come without regions")

@@ -35,6 +35,7 @@ class Answers:
             "/api/spec": ("GET", self._fixed(self._spec())),
             "/api/schema": ("GET", self._fixed(openapi.schema(painter))),
             "/api/examples": ("GET", self._fixed(_examples(examples))),
+            "/api/status": ("GET", self._status),
             "/api/paint": ("POST", self._paint),
             "/api/label": ("POST", self._label),
         }
@@ -53,12 +54,19 @@ class Answers:
         Raises:
             Refusal: with a code of `limits.CODES`.
         """
+        self.check(method, path)
+        return self._paths[path][1](query, body, kind, client)
+
+    def check(self, method, path):
+        """Whether there is something at a path for a method.
+
+        Raises:
+            Refusal: not_found or wrong_method, with the methods for `Allow` behind "is".
+        """
         if path not in self._paths:
             raise Refusal("not_found", "there is nothing at this path; /api/schema lists them")
-        known, answer = self._paths[path]
-        if method != known:
-            raise Refusal("wrong_method", f"the method for {path} is {known}")
-        return answer(query, body, kind, client)
+        if method != (known := self._paths[path][0]):
+            raise wrong_method(path, known)
 
     def _fixed(self, content):
         """An answer that is always the same."""
@@ -70,20 +78,29 @@ class Answers:
 
         return answer
 
+    def _status(self, query, *_):
+        """Which programs are compiled, are compiling, or will be when they are asked for."""
+        request.query_fields(query, ())
+        content = {"programs": self.painter.states(), "waiting": self.turns.waiting}
+        return _JSON, json.dumps(content).encode(), {}
+
     def _paint(self, query, body, kind, client):
-        if kind == _JSON:
-            request.query_fields(query, ())
-            found, body = request.json_fields(body), None
-        else:
+        if kind != _JSON:
             _check_png_type(kind, f"{_PNG} or {_JSON}")
-            found = request.query_fields(query, request.PAINT_FIELDS)
+        found = request.typed(request.query_fields(query, request.PAINT_FIELDS))
+        if kind == _JSON:
+            found, body = found | request.json_fields(body), None
         asked = self._asked(found, body, client)
+        # Not in turn: while one size is compiled, others are painted.
+        compiling = self.painter.wait_for(asked.label.shape, asked.noise)
         done = []
         for sample in range(asked.samples):
             with self.turns.turn():
                 done.append(self.painter(asked.label, asked.noise, sample))
         photos, seconds = [photo for photo, _ in done], [round(took, 4) for _, took in done]
         headers = {"X-Seconds": f"{sum(seconds) / len(seconds):.4f}"}
+        if compiling:
+            headers["X-Compiling"] = f"{compiling:.1f}"
         if asked.format == "png":
             return _PNG, _png(np.concatenate(photos, axis=1)), headers
         height, width = asked.label.shape
@@ -131,6 +148,11 @@ class Answers:
                 "side": request.MOST_SIDE,
             },
         }
+
+
+def wrong_method(path, known):
+    """The Refusal of a method that a path does not have; `known` is the one that it has."""
+    return Refusal("wrong_method", f"the method for {path} is {known}")
 
 
 def _check_png_type(kind, allowed):

@@ -40,10 +40,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 # Faults that Python's server finds by itself, by their HTTP status.
-_PROTOCOL = {
-    400: "bad_request", 408: "too_slow", 414: "long_path", 431: "long_headers",
-    501: "unknown_method", 505: "wrong_version",
-}  # fmt: skip
+_PROTOCOL = {400: "bad_request", 408: "too_slow", 414: "long_path", 431: "long_headers",
+             505: "wrong_version"}  # fmt: skip
 
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
@@ -74,6 +72,7 @@ class Server(http.server.ThreadingHTTPServer):
                  burst=40, most_waiting=16):  # fmt: skip
         self.answers = routes.Answers(painter, examples, Rate(rate, burst), Turns(most_waiting))
         self.page = _page()
+        host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         self.names = {"localhost", host.lower(), *(name.lower() for name in allowed_hosts)}
         self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -162,18 +161,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Answers label maps."""
         self._answer("POST")
 
-    def _other(self):
-        self._answer(self.command)
-
-    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = do_CONNECT = _other
+    def __getattr__(self, name):
+        """Every other method, known or not, is answered too: that the path does not have it."""
+        if name.startswith("do_"):
+            return lambda: self._answer(self.command)
+        raise AttributeError(name)
 
     def _answer(self, method):
         """Checks and answers one request; every fault becomes a documented error."""
         try:
             path, query = self._target()
             self._check_sender()
+            if path not in self.server.page:
+                self.server.answers.check(method, path)
+            elif method != "GET":
+                raise routes.wrong_method(path, "GET")
             body = self._body(method)
-            if method == "GET" and path in self.server.page:
+            if path in self.server.page:
                 self._send(200, *self.server.page[path])
                 return
             kind = self.headers.get_content_type()
@@ -261,7 +265,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if refusal.wait:
             headers["Retry-After"] = str(max(1, round(refusal.wait + 0.5)))
         if refusal.code == "wrong_method":
-            headers["Allow"] = refusal.message.rpartition(" ")[2]
+            known = refusal.message.rpartition(" ")[2]
+            headers["Allow"] = "GET, HEAD" if known == "GET" else known
         content = {"error": {"code": refusal.code, "message": refusal.message}}
         with contextlib.suppress(OSError):
             self._send(refusal.status, "application/json", json.dumps(content).encode(), headers)

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from usis_jax import __version__
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, texts
 
 FOLDER = "evaluations"
 TRAINING = "train"
@@ -85,7 +85,7 @@ def read(workdir):
     folder = Path(workdir) / FOLDER
     for path in sorted(folder.glob("step_*.json")) if folder.is_dir() else ():
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = texts.read_json(path)
             found.append(_checked(value))
         except (OSError, ValueError, RecursionError, TypeError, KeyError) as error:
             faults.append(f"{FOLDER}/{path.name} cannot be read ({type(error).__name__})")

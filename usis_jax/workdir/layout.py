@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 from usis_jax.config import settings as settings_lib
+from usis_jax.config import suggestions
 from usis_jax.errors import UserError
-from usis_jax.storage import atomic, paths
+from usis_jax.storage import atomic, paths, texts
 
 CONFIG_FILE = "config.json"
 DAMAGED_FOLDER = "damaged"
@@ -86,17 +87,30 @@ def load_settings(workdir):
         ValueError: the file is damaged, or of another version.
     """
     try:
-        text = (Path(workdir) / CONFIG_FILE).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
+        text = texts.read(Path(workdir) / CONFIG_FILE)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
-            f"{workdir} is not a work directory: it has no {CONFIG_FILE}; run usis train first"
+            f"{workdir} is not a work directory: it has no {CONFIG_FILE}; {_instead(workdir)}"
         ) from None
     try:
         return settings_lib.from_json(text)
     except ValueError as error:
         raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
+
+
+def _instead(workdir):
+    """What to give where a folder is no work directory: the runs that lie in it, if any do."""
+    inside = sorted(path.parent for path in Path(workdir).glob(f"*/{CONFIG_FILE}"))[:3]
+    if inside:
+        return f"the runs in it are {', '.join(map(str, inside))}"
+    return "give the folder that usis train wrote as --workdir"
+
+
+def no_checkpoint(workdir):
+    """What to say where a work directory has no checkpoint yet."""
+    if (Path(workdir) / CONFIG_FILE).is_file():
+        return f"no checkpoint in {workdir}; run: {suggestions.train(workdir)}"
+    return f"no checkpoint in {workdir}; {_instead(workdir)}"
 
 
 def save_settings(workdir, settings):

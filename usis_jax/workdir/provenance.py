@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 
 from usis_jax import __version__
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, texts
 
 FILE = "environment.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "tensorflow")
@@ -63,7 +63,7 @@ def read(workdir):
         list of dicts of `describe`, each with "step".
     """
     try:
-        starts = json.loads((Path(workdir) / FILE).read_text(encoding="utf-8"))["starts"]
+        starts = texts.read_json(Path(workdir) / FILE)["starts"]
         return [start for start in starts if isinstance(start, dict)]
     except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return []

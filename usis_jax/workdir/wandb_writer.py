@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from usis_jax.config import settings as settings_lib
-from usis_jax.storage import atomic
+from usis_jax.storage import atomic, texts
 
 _ID_FILE = "wandb_id.txt"
 _SIGNS = ("score_", "right_", "pixel_accuracy", "class_accuracy", "data_order")
@@ -131,9 +131,9 @@ def _run_id(workdir):
     """The id of this work directory's run, made at the first start."""
     path = workdir / _ID_FILE
     try:
-        if found := path.read_text(encoding="utf-8").strip():
+        if found := texts.read(path).strip():
             return found
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         pass
     found = secrets.token_hex(4)
     atomic.write_text(path, found + "\n")

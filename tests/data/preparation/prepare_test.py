@@ -232,9 +232,9 @@ def test_full_disk_while_writing_is_one_line(tmp_path, source, monkeypatch):
 def test_missing_data_dir_says_what_to_run(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         _prepare(_settings(tmp_path / "out", "camvid"), None)
-    assert str(error.value) == (
+    assert str(error.value).startswith(
         f"data set 'camvid' (photos, 8x16) is not prepared in {tmp_path / 'out'}; "
-        "run: usis prepare --config=configs/camvid.py --data_dir=YOUR_DIR"
+        "run: usis prepare --config=configs/camvid.py --data_dir=YOUR_DIR "
     )
     with pytest.raises(FileNotFoundError, match=r"--data_dir=.*none does not exist"):
         _prepare(_settings(tmp_path / "out"), tmp_path / "none")

@@ -221,7 +221,7 @@ def _newer(folder):
 @pytest.mark.parametrize(
     ("damage", "error", "words"),
     [
-        (lambda folder: (folder / "judge.json").unlink(), FileNotFoundError, "run usis train-j"),
+        (lambda folder: (folder / "judge.json").unlink(), FileNotFoundError, "give the folder"),
         (lambda folder: (folder / "judge.json").write_text("{"), ValueError, "is damaged"),
         (lambda folder: (folder / "judge.json").write_text("[]"), ValueError, "is damaged"),
         (lambda folder: (folder / "label_spec.json").unlink(), FileNotFoundError, "label_spec"),

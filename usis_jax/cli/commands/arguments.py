@@ -176,21 +176,21 @@ def at_least(least):
 
 
 def settings_of(values):
-    """Settings of --config, or those that --workdir already has, with the overrides."""
+    """Settings of --config, or of the run in --workdir, with the overrides."""
     import ml_collections
 
     from usis_jax.config import loading
 
     if values.config:
         config = loading.load_config(values.config)
-    elif values.command == "train" and os.path.isdir(values.workdir):
+    elif getattr(values, "workdir", None) and os.path.isdir(values.workdir):
         from usis_jax.workdir import layout
 
         config = ml_collections.ConfigDict(
             settings.to_dict(layout.load_settings(values.workdir))
         )
     else:
-        raise ValueError("--config is missing; for example --config=configs/quickstart.py")
+        raise UserError("--config is missing; for example --config=configs/quickstart.py")
     _check_empty(config, values.overrides)
     loading.apply(config, values.overrides)
     return settings.load(_with_paths(config))

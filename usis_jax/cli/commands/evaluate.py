@@ -78,6 +78,7 @@ def run(values) -> dict | None:
     for name in ("markdown", "plot", "controls"):
         if getattr(values, name) and values.compare:
             raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
+    from usis_jax.config import suggestions
     from usis_jax.distributed import mesh
     from usis_jax.evaluation import tables
     from usis_jax.storage import atomic
@@ -89,7 +90,10 @@ def run(values) -> dict | None:
         inception = _inception(values, bar.update)
         chosen = _judge(values, judge_bar.update)
         learned = _perceptual(values)
-        results = [_one(values, folder, chosen, inception, learned) for folder in folders]
+        results = []
+        for folder in folders:
+            with suggestions.of_run(folder):
+                results.append(_one(values, folder, chosen, inception, learned))
     if not mesh.is_first():
         return None
     if values.compare:

@@ -1,6 +1,7 @@
 """`usis import-torch`: makes a work directory of a published checkpoint."""
 
 from usis_jax.cli.commands import arguments
+from usis_jax.config import suggestions
 
 _ARCHITECTURES = ("usis", "usis-wavelet", "oasis")
 _DATASETS = ("cityscapes", "ade20k", "coco_stuff")
@@ -65,7 +66,8 @@ def run(values) -> dict:
     print(
         f"{result['arch']} generator with {result['parameters']:,} parameters, width "
         f"{result['channels_G']}, {result['num_classes']} classes, {result['z_dim']} noise "
-        f"channels, {result['height']}x{result['width']}; paint with: usis sample "
-        f"--workdir={values.out} --labels=DIR --out=DIR"
+        f"channels, {result['height']}x{result['width']}; paint with: "
+        + suggestions.command_line(
+            "sample", workdir=values.out, out=f"{str(values.out).rstrip('/')}/painted")
     )
     return {"command": "import-torch", **result}

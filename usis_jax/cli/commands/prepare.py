@@ -1,8 +1,10 @@
 """`usis prepare`: builds the data that a configuration names, or that lies in your own folders."""
 
-import shlex
+import os
 
 from usis_jax.cli.commands import arguments
+from usis_jax.config import suggestions
+from usis_jax.errors import UserError
 
 _OWN_CONFIG = "configs/folder.py"
 
@@ -14,6 +16,10 @@ def add(commands) -> None:
         arguments.fields_help(),
     )
     arguments.add_config(parser, f"; with --photos and --labels it may be left out: {_OWN_CONFIG}")
+    arguments.add_path(
+        parser, "--workdir", arguments.INPUT_FOLDER, metavar="DIR",
+        help="take the configuration of the run in this folder instead",
+    )
     arguments.add_path(
         parser, "--photos", arguments.INPUT_FOLDER, metavar="DIR",
         help="your photos, wherever they lie; they need no label maps",
@@ -50,6 +56,8 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Prepares data; returns what is written as JSON."""
+    if values.config and values.workdir:
+        raise UserError("--config and --workdir are two configurations; give one of them")
     own = _own(values)
     values.overrides = _overrides(values, own)
     settings = arguments.settings_of(values)
@@ -87,7 +95,8 @@ def _own(values):
 
     spec = values.spec or dict(values.overrides).get("data.label_spec", "")
     own = own_folders.find(values.name or "own", values.photos, values.labels, spec)
-    values.config = values.config or _OWN_CONFIG
+    if not values.workdir:
+        values.config = values.config or _OWN_CONFIG
     return own
 
 
@@ -114,9 +123,12 @@ def _say_next(values, own) -> dict:
     counts = {
         kind: {split: len(files) for split, files in own.files[kind].items()} for kind in own.files
     }
-    shown = [f"--config={values.config}", f"--workdir=runs/{own.name}"]
-    shown += [f"--config.{k}={v}" for k, v in values.overrides if k != "data.label_spec"]
-    command = shlex.join(["usis", "train", *shown])
+    command = suggestions.command_line(
+        "train",
+        config=values.config,
+        workdir=values.workdir or _free(f"runs/{own.name}"),
+        overrides=[pair for pair in values.overrides if pair[0] != "data.label_spec"],
+    )
     if own.held_out:
         what = " and ".join(
             f"{counts[kind]['validation']} {kind}" for kind in own.held_out
@@ -131,3 +143,11 @@ def _say_next(values, own) -> dict:
         )
     print(f"next: {command}")
     return {"counts": counts, "held_out": list(own.held_out), "pairs": own.pairs, "next": command}
+
+
+def _free(folder: str) -> str:
+    """A folder for a run, with a number where another run has that of the name already."""
+    free, number = folder, 2
+    while os.path.exists(free):
+        free, number = f"{folder}_{number}", number + 1
+    return free

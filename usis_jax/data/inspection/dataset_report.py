@@ -136,7 +136,7 @@ def _judged(settings, spec, judge) -> np.ndarray | None:
 def _sources(settings, kind: str, sources) -> list[dict]:
     """Counts of sources (name, split, weight) and how often training goes through each."""
     counts = [
-        len(record_source.open_split(record_source.folder(settings, name, kind), split))
+        len(record_source.open_split(record_source.folder(settings, name, kind), split, settings))
         for name, split, _ in sources
     ]
     weights = [weight or count for (*_, weight), count in zip(sources, counts, strict=True)]
@@ -156,7 +156,8 @@ def _validation(settings) -> dict:
     """Counts of the photos and label maps of data.validation."""
     name, split = schema.parse_data(settings.data.validation)
     counts = {
-        kind: len(record_source.open_split(record_source.folder(settings, name, kind, True), split))
+        kind: len(record_source.open_split(
+            record_source.folder(settings, name, kind, True), split, settings))
         for kind in FIELDS
     }
     return {"source": settings.data.validation, **counts}

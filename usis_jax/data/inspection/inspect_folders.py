@@ -3,11 +3,11 @@
 import dataclasses
 import os
 import pathlib
-import shlex
 import time
 
 import tqdm
 
+from usis_jax.config import suggestions
 from usis_jax.data.images import decode, image_files
 from usis_jax.data.inspection import (
     draft_spec,
@@ -212,5 +212,4 @@ def _of_layout(folders: Folders) -> list[findings_lib.Finding]:
 
 def _next_command(folders: Folders, spec: pathlib.Path) -> str:
     photos = str(folders.photos) if folders.photos else "DIR"
-    words = [f"--photos={photos}", f"--labels={folders.labels}", f"--spec={spec}"]
-    return shlex.join(["usis", "prepare", *words])
+    return suggestions.command_line("prepare", photos=photos, labels=folders.labels, spec=spec)

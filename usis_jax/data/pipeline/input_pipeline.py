@@ -136,7 +136,7 @@ def validation(settings, count: int = 0) -> Examples:
     """
     name, split = schema.parse_data(settings.data.validation)
     folders = {kind: record_source.folder(settings, name, kind, True) for kind in FIELDS}
-    sources = {kind: record_source.open_split(folders[kind], split) for kind in FIELDS}
+    sources = {kind: record_source.open_split(folders[kind], split, settings) for kind in FIELDS}
     rows = {
         kind: {source[i]["name"].decode(): i for i in range(len(source))}
         for kind, source in sources.items()

@@ -9,8 +9,10 @@ from PIL import Image
 from usis_jax.config import schema
 from usis_jax.data.datasets.base import FIELDS, SPEC_FILE
 from usis_jax.data.pipeline import record_source, samplers
+from usis_jax.data.preparation import advice as advice_lib
 from usis_jax.data.preparation import locations
 from usis_jax.data.specs import label_spec, spec_mapping
+from usis_jax.errors import UserError
 
 _THREADS = 2
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -36,8 +38,10 @@ class Pairs:
         self.source = source
         name, self._split = schema.parse_data(source)
         self._name = name
+        fields = [(f"data.{kind}", source) for kind in FIELDS]
         folders = {kind: _folder(settings, name, kind, self._split) for kind in FIELDS}
-        sources = {kind: record_source.open_split(folders[kind], self._split) for kind in FIELDS}
+        sources = {kind: record_source.open_split(folders[kind], self._split, settings, fields)
+                   for kind in FIELDS}
         rows = {
             kind: {every[i]["name"].decode(): i for i in range(len(every))}
             for kind, every in sources.items()
@@ -100,9 +104,13 @@ def default_source(settings) -> str:
             return Pairs(settings, f"{name}:{split}").source
         except ValueError:
             continue
-    raise ValueError(
+    advice = "give --pairs=NAME:SPLIT"
+    if name == "scenes" and "test" not in _bases(measured):
+        fields = [(f"data.{kind}", "scenes:test") for kind in FIELDS]
+        advice = f"run: {advice_lib.command(settings, name, fields=fields)}"
+    raise UserError(
         f"data set {name!r} has no pairs of photos and label maps besides "
-        f"{settings.data.validation}; give --pairs=NAME:SPLIT"
+        f"{settings.data.validation}; {advice}"
     )
 
 
@@ -191,7 +199,11 @@ def _folder(settings, name, kind, split):
         path = locations.location(settings, name, kind, validation)
         if locations.is_prepared(path) and _bases(split) <= locations.splits(path).keys():
             return path
-    return record_source.folder(settings, name, kind, validation=True)
+    path = locations.location(settings, name, kind, validation=True)
+    if not locations.is_prepared(path):
+        fields = [(f"data.{each}", f"{name}:{split}") for each in FIELDS]
+        raise FileNotFoundError(locations.missing_message(settings, name, kind, True, fields))
+    return path
 
 
 def _bases(split: str) -> set[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from usis_jax.data.datasets.base import FIELDS
 from usis_jax.data.images import raw_png
-from usis_jax.data.preparation import locations
+from usis_jax.data.preparation import advice, locations
 
 # Bytes of decoded images that a stream keeps in memory.
 MEMORY_LIMIT = 2**30
@@ -23,6 +23,11 @@ class Records:
     def __init__(self, source, path):
         self._source, self._path = source, path
 
+    @property
+    def path(self) -> pathlib.Path:
+        """Folder of the data set."""
+        return self._path
+
     def __len__(self) -> int:
         return len(self._source)
 
@@ -38,7 +43,7 @@ class Records:
         except Exception as error:  # ArrayRecord's reader raises RuntimeError and others
             raise ValueError(
                 f"{self._path}: record {index} cannot be read ({type(error).__name__}: {error}); "
-                "prepare the data set again with usis prepare --overwrite"
+                f"run: {advice.again(self._path)}"
             ) from error
 
 
@@ -64,9 +69,12 @@ class Encoded:
             return raw_png.decode(content)
         except OSError as error:
             raise ValueError(
-                f"record {index} of a prepared data set is no image ({error}); prepare it again "
-                "with usis prepare --overwrite"
+                f"record {index} of a prepared data set is no image ({error}); {self._advice()}"
             ) from error
+
+    def _advice(self) -> str:
+        path = getattr(self._source, "path", None)
+        return f"run: {advice.again(path)}" if path else "prepare the data set again"
 
 
 class Decoded:
@@ -127,7 +135,7 @@ def read(settings, kind: str, sources: list[tuple[str, str]]) -> list:
       ValueError: a split is empty or unknown.
     """
     encoded = [
-        Encoded(open_split(folder(settings, name, kind), split), FIELDS[kind])
+        Encoded(open_split(folder(settings, name, kind), split, settings), FIELDS[kind])
         for name, split in sources
     ]
     shape = (*locations.size(settings), 3 if kind == "photos" else 1)
@@ -148,12 +156,14 @@ def folder(settings, name: str, kind: str, validation: bool = False) -> pathlib.
     return path
 
 
-def open_split(path: pathlib.Path, split: str):
+def open_split(path: pathlib.Path, split: str, settings=None, fields=()):
     """Records that hold the name and the image as PNG.
 
     Args:
       path: folder of a prepared data set, from `folder`.
       split: such as "train[:50%]".
+      settings: Settings that name it, for the command in errors; or None.
+      fields: fields to change in that command, as of `suggestions.prepare`.
 
     Raises:
       ValueError: the split is empty or unknown; says which there are.
@@ -170,5 +180,6 @@ def open_split(path: pathlib.Path, split: str):
             f"data set {builder.name!r} has no split {split!r} of {kind}, or it is empty; there "
             "are "
             + ", ".join(f"{key} ({info.num_examples})" for key, info in builder.info.splits.items())
-            + "; usis prepare adds those that the configuration names"
+            + (f"; run: {advice.command(settings, builder.name, fields=fields)}"
+               if settings else "")
         ) from error

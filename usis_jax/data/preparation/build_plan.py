@@ -6,7 +6,7 @@ import pathlib
 from usis_jax.config import schema
 from usis_jax.data.preparation import folder_layout, locations, sources
 from usis_jax.data.specs import label_spec, lookup, spec_mapping
-from usis_jax.storage import paths
+from usis_jax.storage import paths, texts
 
 
 def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
@@ -43,7 +43,8 @@ def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) ->
       Dicts with `name`, `kind`, `height`, `width`, `path` (where it lies when prepared) and
       `origin` (what it is made of; None where data_dir is None and it is prepared already). Where
       `origin` is not None also `builder`, `spec`, `files` {split: {name: file}} and `available`
-      {split: its part of `origin`}, both of all splits that there are.
+      {split: its part of `origin`}, both of all splits that there are, and `from`, the options
+      that said where the files lie.
 
     Raises:
       FileNotFoundError: data_dir, or a folder in it, is missing.
@@ -63,6 +64,7 @@ def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) ->
             spec = own.spec if kind == "labels" else None
             states = folder_layout.fingerprint(own.files[kind])
             plan |= _files(name, kind, splits, own.files[kind], states, spec)
+            plan["from"] = own.given
         elif not where:
             _check_prepared(settings, plan, splits)
         else:
@@ -70,6 +72,7 @@ def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) ->
             found = where.find(name, kind, bases, allow_partial)
             spec = _spec(settings, name, found.folder) if kind == "labels" else None
             plan |= _files(name, kind, splits, found.files, found.states, spec)
+            plan["from"] = {"data_dir": str(pathlib.Path(data_dir).expanduser().absolute())}
         plans.append(plan)
     _check_classes(settings, plans)
     return plans
@@ -79,7 +82,7 @@ def _check_target(settings, data_dir, own) -> None:
     """UserError where prepared data would lie among the files that it is made of."""
     target, inputs = locations.directory(settings), []
     if own:
-        inputs += [(f"--{kind}", root) for kind, root in own.roots.items()]
+        inputs += [(f"--{kind}", pathlib.Path(own.given[kind])) for kind in ("photos", "labels")]
     if data_dir:
         data_dir = paths.of(data_dir, "--data_dir", paths.FOLDER)
         names = [data_dir, *(data_dir / name for name, _, _ in needed(settings))]
@@ -214,7 +217,7 @@ def _spec(settings, name: str, source: pathlib.Path) -> label_spec.LabelSpec:
 
 
 def must_build(plan: dict, overwrite: bool) -> bool:
-    """Whether a plan is not prepared yet, or without a split that it needs.
+    """Whether a plan is not prepared yet, lacks a split or a file, or must be built again.
 
     A plan that goes on from what is there gets the splits that were there before as well.
 
@@ -228,7 +231,13 @@ def must_build(plan: dict, overwrite: bool) -> bool:
     if plan["origin"] is None:
         return False
     try:
-        old = json.loads((plan["path"] / base.SOURCE_FILE).read_text())
+        if locations.missing_shards(plan["path"]):
+            return True
+    except (ValueError, LookupError, TypeError):  # its description is damaged
+        if overwrite:
+            return True
+    try:
+        old = texts.read_json(plan["path"] / base.SOURCE_FILE)
     except (OSError, ValueError):
         old = {}
     new = json.loads(json.dumps(plan["origin"]))

@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 
+from usis_jax.config import suggestions
 from usis_jax.data.images import image_files
 from usis_jax.data.specs import label_spec
 from usis_jax.errors import UserError
@@ -115,7 +116,8 @@ def find_spec(source) -> label_spec.LabelSpec:
         if path.is_file():
             return label_spec.LabelSpec.load(path)
     raise FileNotFoundError(
-        f"{source} has no label spec; write {label_spec.FILE_NAMES[0]} there, or give "
+        f"{source} has no label spec; write {label_spec.FILE_NAMES[0]} there, which "
+        f"{suggestions.command_line('inspect', source)} drafts, or give "
         "--config.data.label_spec=FILE"
     )
 

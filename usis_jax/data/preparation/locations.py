@@ -1,14 +1,10 @@
 """Where prepared data sets lie, and what to say where one is missing."""
 
-import json
 import pathlib
 import re
 
-from usis_jax.storage import paths
+from usis_jax.storage import paths, texts
 
-# Configurations for data sets that have none of their own name.
-_CONFIGS = {"scenes": "quickstart", "gta5": "gta5_to_cityscapes", "kitti": "gta5_to_cityscapes"}
-_WITH_CONFIG = ("camvid", "faces", "cityscapes", "ade20k", "coco_stuff")
 VERSION = "1.0.0"
 _SPLIT = re.compile(r"[A-Za-z0-9_]+")
 _FEATURES = tuple(
@@ -67,6 +63,23 @@ def splits(path: pathlib.Path) -> dict[str, int]:
     return found
 
 
+def missing_shards(path: pathlib.Path) -> list[str]:
+    """Names of files that dataset_info.json promises and that are missing or empty.
+
+    Raises:
+      ValueError: dataset_info.json is damaged.
+    """
+    missing = []
+    for split in _json(path / "dataset_info.json", "splits"):
+        shards = [int(length) for length in split["shardLengths"]]
+        for index, length in enumerate(shards):
+            file = path / (f"{path.parent.parent.name}-{split['name']}.array_record-"
+                           f"{index:05d}-of-{len(shards):05d}")
+            if length and not (file.is_file() and file.stat().st_size):
+                missing.append(file.name)
+    return missing
+
+
 def builder(path: pathlib.Path):
     """TFDS builder that reads a prepared data set in a folder of `location`.
 
@@ -99,27 +112,25 @@ def _json(file: pathlib.Path, key: str):
     try:
         if file.stat().st_size > _LARGEST:
             raise ValueError("too large")
-        return json.loads(file.read_text(encoding="utf-8"))[key]
+        return texts.read_json(file)[key]
     except (ValueError, TypeError, LookupError, RecursionError, FileNotFoundError):
         raise ValueError(_damaged(file)) from None
 
 
 def _damaged(path) -> str:
-    return f"{path} is damaged; prepare the data set again with usis prepare --overwrite"
+    from usis_jax.data.preparation import advice
+
+    return f"{path} is damaged; run: {advice.again(path)}"
 
 
-def missing_message(settings, name: str, kind: str, validation: bool = False) -> str:
-    """What to say where a prepared data set is missing."""
-    config = _CONFIGS | {known: known for known in _WITH_CONFIG}
-    source = "" if name == "scenes" else " --data_dir=YOUR_DIR"
+def missing_message(
+    settings, name: str, kind: str, validation: bool = False, fields=()
+) -> str:
+    """What to say where a prepared data set is missing; `fields` as of `suggestions.prepare`."""
+    from usis_jax.data.preparation import advice
+
     height, width = size(settings, validation)
-    command = f"usis prepare --config=configs/{config.get(name, 'folder')}.py{source}"
-    if name not in config and name != "folder":
-        command = (
-            f"usis prepare --name={name} --photos=DIR --labels=DIR, with the --config and fields "
-            "of training"
-        )
     return (
         f"data set {name!r} ({kind}, {height}x{width}) is not prepared in {directory(settings)}; "
-        f"run: {command}"
+        f"run: {advice.command(settings, name, fields=fields)}"
     )

@@ -9,6 +9,7 @@ import hashlib
 import pathlib
 import re
 
+from usis_jax.config import suggestions
 from usis_jax.data.preparation import folder_layout
 from usis_jax.data.specs import label_spec, lookup
 from usis_jax.storage import paths
@@ -28,14 +29,14 @@ class OwnFolders:
       files: {"photos" or "labels": {split: {name: path}}}, each with train and validation.
       spec: LabelSpec of the label maps.
       held_out: kinds whose validation files were taken from the training files.
-      roots: {"photos" or "labels": the folder given}.
+      given: "photos", "labels" and, where one was given, "spec": absolute paths, or a spec's name.
     """
 
     name: str
     files: dict[str, dict[str, dict[str, pathlib.Path]]]
     spec: label_spec.LabelSpec
     held_out: tuple[str, ...]
-    roots: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    given: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def pairs(self) -> int:
@@ -80,7 +81,10 @@ def find(name: str, photos, labels, spec: str = "") -> OwnFolders:
                 "train with into train/"
             )
     found = lookup.find(spec) if spec else _spec_beside(roots["labels"])
-    return OwnFolders(name, files, found, hold_out(files), roots)
+    given = {kind: str(root.absolute()) for kind, root in roots.items()}
+    if spec:
+        given["spec"] = str(pathlib.Path(spec).absolute()) if lookup.is_file(spec) else spec
+    return OwnFolders(name, files, found, hold_out(files), given)
 
 
 def hold_out(files: dict[str, dict[str, dict[str, pathlib.Path]]]) -> tuple[str, ...]:
@@ -126,6 +130,7 @@ def _spec_beside(labels: pathlib.Path) -> label_spec.LabelSpec:
     if file is not None:
         return label_spec.LabelSpec.load(file)
     raise FileNotFoundError(
-        f"label maps in {labels} have no label spec; run: usis inspect --labels={labels} (it "
-        "writes one to edit), then give --spec=FILE"
+        f"label maps in {labels} have no label spec; run: "
+        f"{suggestions.command_line('inspect', labels=labels)} (it writes one to edit, beside the "
+        "label maps, where it is found)"
     )

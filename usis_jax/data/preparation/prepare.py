@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 from usis_jax.data.preparation import build_plan, locations, staging
+from usis_jax.storage import texts
 
 
 def prepare(
@@ -29,7 +30,7 @@ def prepare(
         data set distribute; in it or in a folder NAME of it for each data set. Not needed for
         scenes.
       progress: whether to show progress on stderr.
-      overwrite: whether to build again what was prepared from other files or another label spec.
+      overwrite: whether to build again what is prepared, of these files or of others.
       own: OwnFolders, the files of the data set of that name; or None.
       skip_bad: whether to leave out files that cannot be used, instead of refusing them all.
       allow_partial: whether published data sets may have another number of files than published.
@@ -47,6 +48,8 @@ def prepare(
     root = locations.directory(settings)
     entries = build_plan.all_plans(settings, data_dir, own, allow_partial)
     to_build = [plan for plan in entries if build_plan.must_build(plan, overwrite)]
+    if overwrite and not to_build:  # nothing is known to be wrong, but somebody wants it new
+        to_build = [plan for plan in entries if plan["origin"] is not None]
     if to_build:
         with staging.folder(root, _bytes(to_build)) as temporary:
             _build(to_build, temporary, progress, skip_bad)
@@ -82,12 +85,13 @@ def _build(entries: list[dict], folder: pathlib.Path, progress: bool, skip_bad: 
             one = plan["builder"](data_dir=str(folder), config=config)
             one.on_image, one.skip_bad = bar.update, skip_bad
             one.download_and_prepare(file_format="array_record")
+            stored = plan["origin"] | {"from": plan.get("from", {})}
             if one.problems and skip_bad and not one.empty:
-                skipped = plan["origin"] | {"skipped": one.problems}
-                (one.data_path / base.SOURCE_FILE).write_text(json.dumps(skipped, indent=1))
+                stored["skipped"] = one.problems
             else:
                 problems += one.problems
                 empty += [f"{plan['kind']} of {plan['name']}:{split}" for split in one.empty]
+            (one.data_path / base.SOURCE_FILE).write_text(json.dumps(stored, indent=1))
             if plan["kind"] == "labels" and not problems:
                 class_frequency.store(one.data_path, progress)
     if problems:
@@ -143,6 +147,6 @@ def _skipped(path: pathlib.Path) -> list[str]:
     from usis_jax.data.datasets import base
 
     try:
-        return json.loads((path / base.SOURCE_FILE).read_text()).get("skipped", [])
+        return texts.read_json(path / base.SOURCE_FILE).get("skipped", [])
     except (OSError, ValueError):
         return []

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from usis_jax.data.specs import spec_format
+from usis_jax.errors import UserError
 from usis_jax.storage import paths
 
 FILE_NAMES = ("label_spec.toml", "label_spec.yaml", "label_spec.yml", "label_spec.json")
@@ -182,7 +183,7 @@ class LabelSpec:
         try:
             return cls(**spec_format.fields(content))
         except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"{file}: {error}") from error
+            raise UserError(f"{file}: {error}") from error
 
     @classmethod
     def load(cls, path) -> "LabelSpec":

@@ -4,12 +4,13 @@ import pathlib
 
 from usis_jax.data.specs import builtin_specs
 from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.errors import UserError
 
 
 def get(name: str) -> LabelSpec:
     """Built-in spec: scenes, camvid, faces, cityscapes, cityscapes19, gta5, ade20k, coco_stuff."""
     if name not in builtin_specs.SPECS:
-        raise ValueError(
+        raise UserError(
             f"label spec {name!r} is neither a file nor one of {', '.join(builtin_specs.SPECS)}"
         )
     return builtin_specs.SPECS[name]
@@ -17,7 +18,7 @@ def get(name: str) -> LabelSpec:
 
 def is_file(value: str) -> bool:
     """Whether a value of data.label_spec is a file's path and not a built-in name."""
-    return "/" in value or pathlib.Path(value).suffix in (".toml", ".yaml", ".yml", ".json")
+    return "/" in value or bool(pathlib.Path(value).suffix) or pathlib.Path(value).is_file()
 
 
 def find(value: str) -> LabelSpec:

@@ -18,10 +18,14 @@ import re
 import reprlib
 import tomllib
 
+from usis_jax.data.specs import foreign
+from usis_jax.data.specs import yaml as yaml_lib
+from usis_jax.errors import UserError
+from usis_jax.storage import texts
+
 _KEYS = {"name", "void", "flip_pairs", "classes"}
 _CLASS_KEYS = {"name", "ids", "colour", "file_colours"}
 _LARGEST = 2**18
-_DEEPEST = 20
 _DEEP_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++\s*+\.\s*+){20}")
 
 
@@ -32,36 +36,39 @@ def read(path: pathlib.Path) -> dict:
       ValueError: it does not parse, is too large or nested too deep, or is YAML with references,
         in which a short text can stand for an endless one; the message names it.
     """
-    if path.suffix not in (".toml", ".yaml", ".yml", ".json"):
-        raise ValueError(f"label spec {path}: its name must end in .toml, .yaml, .yml or .json")
+    suffix = path.suffix.lower()
+    if suffix not in foreign.SUFFIXES:
+        raise UserError(foreign.of_name(path))
     try:
         size = path.stat().st_size
         if size > _LARGEST:
             raise ValueError(f"it has {size} bytes; at most {_LARGEST} are read")
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".toml":
+        text = texts.decode(path.read_bytes(), "it")
+        if suffix == ".toml":
             if _DEEP_KEY.search(text):  # tomllib takes minutes for keys of very many parts
                 raise RecursionError
             content = tomllib.loads(text)
-        elif path.suffix in (".yaml", ".yml"):
-            content = _read_yaml(text)
+        elif suffix in (".yaml", ".yml"):
+            content = yaml_lib.parse(text)
         else:
-            content = json.loads(text)
-    except (ValueError, OSError, _yaml().YAMLError) as error:
-        raise ValueError(f"label spec {path}: {' '.join(str(error).split())}") from error
+            content = texts.parse_json(text, "it")
+    except (ValueError, OSError) as error:
+        raise UserError(f"label spec {path}: {' '.join(str(error).split())}") from error
     except RecursionError:
-        raise ValueError(f"label spec {path}: it is nested too deep") from None
+        raise UserError(f"label spec {path}: it is nested too deep") from None
     if not isinstance(content, dict):
-        raise ValueError(f"label spec {path} must hold `name` and `classes`")
+        raise UserError(f"label spec {path} must hold `name` and `classes`")
     return content
 
 
 def write(content: dict, path: pathlib.Path) -> None:
     """Writes a spec's dict in the format that the path's suffix says."""
+    import yaml
+
     if path.suffix == ".json":
         text = json.dumps(content, indent=1)
     elif path.suffix in (".yaml", ".yml"):
-        text = _yaml().safe_dump(content, sort_keys=False)
+        text = yaml.safe_dump(content, sort_keys=False)
     elif path.suffix == ".toml":
         text = _toml(content)
     else:
@@ -73,7 +80,8 @@ def fields(content: dict) -> dict:
     """Arguments of LabelSpec from the dict of a spec file; ValueError where it has no sense."""
     unknown = set(content) - _KEYS
     if unknown:
-        raise ValueError(f"unknown key {min(map(str, unknown))!r}; known are {sorted(_KEYS)}")
+        raise UserError(f"unknown key {min(map(str, unknown))!r}; known are "
+                        f"{', '.join(sorted(_KEYS))}{foreign.of_keys(content)}")
     classes = content.get("classes") or []
     if not classes or not isinstance(classes, list):
         raise ValueError("`classes` is missing or empty; it must be a list")
@@ -119,8 +127,10 @@ def fields(content: dict) -> dict:
 
 def _text(value, what) -> str:
     """A word as a spec has it; YAML reads some words, such as 7 and no, as others than texts."""
-    if not isinstance(value, str | int | float):
-        raise ValueError(f"{what} is {_short(value)}; it must be a text")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UserError(f"{what} is {_short(value)}; it must be a text in quotes")
+    if not str(value).strip():
+        raise UserError(f"{what} is empty; it must be a text")
     return str(value)
 
 
@@ -144,24 +154,6 @@ def _short(value, length: int = 80) -> str:
     """The value as text, its start where it is long."""
     text = reprlib.repr(value)
     return text if len(text) <= length else f"{text[:length]} ..."
-
-
-def _read_yaml(text):
-    yaml, depth = _yaml(), 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("it has references (*name); write out what they stand for")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise RecursionError
-    return yaml.safe_load(text)
-
-
-def _yaml():
-    import yaml
-
-    return yaml
 
 
 def _toml(content: dict) -> str:

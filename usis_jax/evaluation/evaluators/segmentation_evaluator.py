@@ -22,7 +22,7 @@ from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.distributed import sharded_map
 from usis_jax.interop import files
 from usis_jax.ops import haar, pixel_range, resample
-from usis_jax.storage import atomic, paths
+from usis_jax.storage import atomic, paths, texts
 
 FORMAT_VERSION = 1
 INFO_FILE, WEIGHTS_FILE = "judge.json", "judge.safetensors"
@@ -135,7 +135,8 @@ class Judge:
         directory = paths.of(directory, "--judge", paths.FOLDER)
         if not (directory / INFO_FILE).is_file():
             raise FileNotFoundError(
-                f"{directory} is no judge: it has no {INFO_FILE}; run usis train-judge first")
+                f"{directory} is no judge: it has no {INFO_FILE}; give the folder "
+                "that usis train-judge wrote as --out")
         info = _read_info(directory / INFO_FILE)
         spec = LabelSpec.load(directory / SPEC_FILE)
         variables = flat_trees.nest(files.read(directory / WEIGHTS_FILE))
@@ -145,7 +146,7 @@ class Judge:
             raise ValueError(f"{directory} cannot be used: {error}") from error
         if judge.sha256 != info["sha256"]:
             raise ValueError(f"{directory / WEIGHTS_FILE} is not the file that {INFO_FILE} was "
-                             "written with; run usis train-judge again")
+                             "written with; train the judge again, into another folder")
         return judge
 
     @property
@@ -284,7 +285,7 @@ def _digest(flat: dict[str, np.ndarray]) -> str:
 def _read_info(path: Path) -> dict:
     """The content of `judge.json`; ValueError where it is damaged or of another version."""
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = texts.read_json(path)
         version = info.get("format_version")
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error

@@ -34,7 +34,7 @@ export async function get(path) {
 /** A label map file as {height, width, label}, label in base64; Refused with the reason. */
 export async function readLabel(file, size) {
   const options = { method: "POST", body: file, headers: { "Content-Type": "image/png" } };
-  return (await ask(`/api/label?size=${size}`, options)).json();
+  return (await ask(`api/label?size=${size}`, options)).json();
 }
 
 /**
@@ -56,13 +56,20 @@ export async function paint(scene, signal) {
     body.regions = await base64(png(noise.regions, width, height));
     body.region_seeds = noise.seeds;
   }
-  const answer = await ask("/api/paint", {
+  const answer = await ask("api/paint", {
     method: "POST",
     body: JSON.stringify(body),
     headers: { "Content-Type": "application/json" },
     signal,
   });
   return { blob: await answer.blob(), seconds: Number(answer.headers.get("X-Seconds")) };
+}
+
+/** Whether the server is still compiling what paints a scene, which the first photo waits for. */
+export async function compiling(scene) {
+  const { programs } = await get("api/status");
+  const size = `${scene.height}x${scene.width}`, regions = scene.noise.seeds.length > 0;
+  return programs.some((one) => one.size === size && one.regions === regions && one.state !== "ready");
 }
 
 /** Does one thing at a time and forgets what was asked in between, except the latest. */

@@ -9,8 +9,8 @@ import { View } from "./view.js";
 const $ = (id) => document.getElementById(id);
 const MOST_WITHOUT_FILTER = 20, FIRST_CLASSES = ["road", "skin"], BRUSH_STEP = 0.05;
 
-const spec = await get("/api/spec");
-const { examples } = await get("/api/examples");
+const spec = await get("api/spec");
+const { examples } = await get("api/examples");
 const studio = new Studio(spec, examples[0], {
   changed: () => (show(), photos.ask()),
   stroked(region) {

@@ -1,11 +1,12 @@
 // Photos: the large one, which follows every change, and several of one map.
 
-import { Latest, paint, Refused } from "./api.js";
+import { compiling, Latest, paint, Refused } from "./api.js";
 import { base64 } from "./png.js";
 import { anySeed } from "./studio.js";
 
 // Photos that take longer are painted when a stroke ends, not while it goes on.
 const LIVE_SECONDS = 0.4, LEAST_MILLISECONDS = 50, SLOW_MILLISECONDS = 400;
+const STATUS_MILLISECONDS = 500;
 
 const $ = (id) => document.getElementById(id);
 
@@ -34,7 +35,8 @@ export class Photos {
   }
 
   async #paint(scene) {
-    const slow = setTimeout(() => ($("waiting").hidden = false), SLOW_MILLISECONDS);
+    let waiting = true;
+    const slow = setTimeout(() => this.#wait(scene, () => waiting), SLOW_MILLISECONDS);
     try {
       const { blob, seconds } = await paint(scene);
       this.blob = blob;
@@ -48,8 +50,22 @@ export class Photos {
     } catch (error) {
       this.tell(error instanceof Refused ? error.message : `the page failed: ${error.message}`, true);
     } finally {
+      waiting = false;
       clearTimeout(slow);
       $("waiting").hidden = true;
+    }
+  }
+
+  /** Says what a photo waits for: to be painted, or that its size is compiled before. */
+  async #wait(scene, waiting) {
+    const place = $("waiting"), { width, height } = scene;
+    place.textContent = "painting…";
+    place.hidden = false;
+    while (waiting()) {
+      const still = await compiling(scene).catch(() => false);
+      if (!waiting()) return;
+      place.textContent = still ? `compiling for ${width} × ${height}…` : "painting…";
+      await new Promise((next) => setTimeout(next, STATUS_MILLISECONDS));
     }
   }
 
