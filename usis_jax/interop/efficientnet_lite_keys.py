@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from usis_jax.evaluation.networks.folding import StateDict
+from usis_jax.interop.folding import StateDict
 from usis_jax.models.efficientnet_lite import BLOCKS, STEM
 
 EPSILON = 1e-3

@@ -6,7 +6,7 @@ import numpy as np
 
 from usis_jax.checkpoint import flat_trees
 from usis_jax.evaluation.networks import deeplab
-from usis_jax.evaluation.networks.folding import StateDict
+from usis_jax.interop.folding import StateDict
 
 _PARTS = {"narrow": "reduce", "middle": "conv3x3", "widen": "increase", "project": "shortcut"}
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from usis_jax.evaluation.networks import perceptual
-from usis_jax.evaluation.networks.folding import StateDict
+from usis_jax.interop.folding import StateDict
 
 _PLAIN = {
     "vgg16": ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)),

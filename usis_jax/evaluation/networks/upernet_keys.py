@@ -6,7 +6,7 @@ import numpy as np
 
 from usis_jax.checkpoint import flat_trees
 from usis_jax.evaluation.networks import upernet
-from usis_jax.evaluation.networks.folding import StateDict
+from usis_jax.interop.folding import StateDict
 
 _PARTS = {"narrow": ("conv1", "bn1"), "middle": ("conv2", "bn2"), "widen": ("conv3", "bn3"),
           "project": ("downsample.0", "downsample.1")}  # fmt: skip
