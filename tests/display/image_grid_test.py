@@ -1,5 +1,8 @@
 """Grids: where each photo lies, and that pictures are written whole."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,6 +57,25 @@ def test_png_is_lossless_and_leaves_nothing_else(tmp_path):
     with pytest.raises(TypeError):
         atomic.write_png(tmp_path / "new" / "b.png", np.zeros((5, 7, 9), np.uint8))
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_file_may_have_the_longest_name_and_errors_name_it_not_the_temporary_one(tmp_path):
+    longest = tmp_path / ("ö" * 125 + ".png")
+    atomic.write_text(longest, "x")
+    assert [p.name for p in tmp_path.iterdir()] == [longest.name]
+    missing = tmp_path / "none" / "a.md"
+    with pytest.raises(FileNotFoundError) as caught:
+        atomic.write_text(missing, "x")
+    assert caught.value.filename == str(missing)
+
+
+def test_full_disk_names_the_file_and_leaves_nothing(tmp_path):
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match=r"No space left on device.*a\.npy"):
+        atomic.write_with(tmp_path / "a.npy", full)
+    assert not list(tmp_path.iterdir())
 
 
 def test_legend_has_each_colour_in_columns_from_top_to_bottom():

@@ -186,8 +186,19 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
     assert found.painted.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
     assert found.other is None and not found.paired
     np.testing.assert_array_equal(found.labels[:, 0, 0], [1, 2])
-    rows, _ = suite.rows_of(found)
+    rows, _ = suite.rows_of(found, measures=["swd"])
     assert by_name(rows)["swd"].real is None
+    # Other folders make other measures, which must not take each other's place.
+    protocols = {rows[0].protocol}
+    assert "validation" not in rows[0].protocol
+    for kind in ("labels", "photos"):
+        (tmp_path / kind / "0.png").rename(tmp_path / f"{kind}.png")
+        (tmp_path / kind / "1.png").replace(tmp_path / kind / "0.png")
+        (tmp_path / f"{kind}.png").rename(tmp_path / kind / "1.png")
+        other = eval_inputs.collect(workdir, tmp_path / "labels", tmp_path / "photos",
+                                    eval_inputs.Sizes(samples=2))
+        protocols.add(suite.rows_of(other, measures=["swd"])[0][0].protocol)
+    assert len(protocols) == 3
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -60,6 +60,8 @@ class Material:
         segmenter: (network, variables) of what its method calls the segmenter, or None.
         sizes: Sizes.
         folders: whether label maps or photos came from folders.
+        maps_name, real_name: what the label maps and the real photos are, in protocols; those of
+            folders bear their digests, since other folders make other measures.
         kept: what measures found in the real photos, for `once`; may be shared by Materials of the
             same real photos.
         discriminator: the same of its method's discriminator.
@@ -77,6 +79,8 @@ class Material:
     segmenter: tuple | None
     sizes: Sizes
     folders: bool = False
+    maps_name: str = "label maps"
+    real_name: str = "validation photos"
     kept: dict = dataclasses.field(default_factory=dict, compare=False)
     discriminator: tuple | None = None
 
@@ -110,11 +114,16 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
     both = labels is not None and photos is not None
     other = None if both else input_pipeline.first_photos(generator.settings, len(maps))
     painted, samples = paint_all(generator, maps, sizes, progress)
+    names = {}
+    if labels is not None:
+        names["maps_name"] = f"label maps of a folder ({digest(maps)[:8]})"
+    if photos is not None:
+        names["real_name"] = f"photos of a folder ({digest(real)[:8]})"
     return Material(
         name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
         labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
         segmenter=segmenter, sizes=sizes, folders=labels is not None or photos is not None,
-        discriminator=discriminator,
+        discriminator=discriminator, **names,
     )
 
 

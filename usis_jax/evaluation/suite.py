@@ -68,7 +68,7 @@ def _sliced_wasserstein(material, **_):
     number = min(len(material.painted), len(material.real))
     found = sliced_wasserstein.distance(material.painted[:number], material.real[:number])
     floor = material.once("SWD", lambda: _sliced_wasserstein_floor(material, number))
-    protocol = f"patches of {number} painted and {number} validation photos{_of(material)}"
+    protocol = f"patches of {number} painted and {number} {material.real_name}{_of(material)}"
     return [Row("swd", "SWD", found["swd"], floor, LOWER, protocol, None, found)], {}
 
 
@@ -182,7 +182,7 @@ def _spectrum(material, **_):
     d = spectrum.compare(painted, real)
     floor = spectrum.compare(found["training"], real) if "training" in found else None
     protocol = (f"root mean square ratio in decibels, {painted.number} painted against "
-                f"{real.number} validation photos{_of(material)}")
+                f"{real.number} {material.real_name}{_of(material)}")
     details = dataclasses.asdict(d) | {"spectra": spectrum.curves(found)}
     details |= {"high_of_training": floor.high} if floor else {}
     return [
@@ -212,7 +212,7 @@ def spectra(material):
 def _distances(named, kernel_named, network, material, painted, real, other):
     """Fréchet and kernel distance of painted and of training photos to validation photos."""
     seed = material.sizes.seed
-    protocol = (f"{network}; {len(painted)} painted against {len(real)} validation photos"
+    protocol = (f"{network}; {len(painted)} painted against {len(real)} {material.real_name}"
                 f"{_of(material)}")
     d, k = fid.compare(painted, real), kid.compare(painted, real, seed=seed)
     floors = (None, None)
@@ -257,9 +257,10 @@ def _painted(material):
 
 
 def _of(material):
-    """Size and seed, which every protocol names."""
+    """Size and seed, which every protocol names, and label maps that are not the run's own."""
     height, width = material.painted.shape[1:3]
-    return f" of {height}x{width}, EMA, seed {material.sizes.seed}"
+    maps = "" if material.maps_name == "label maps" else f", {material.maps_name}"
+    return f" of {height}x{width}, EMA, seed {material.sizes.seed}{maps}"
 
 
 _FUNCTIONS = {

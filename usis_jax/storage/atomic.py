@@ -49,12 +49,17 @@ def _replacing(path):
         return
     mask = os.umask(0)
     os.umask(mask)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:  # its own name may be as long as names can be, so the temporary one has a part of it
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError):  # a full disk names no file, a move the temporary one
+            error.filename, error.filename2 = str(path), None
         raise

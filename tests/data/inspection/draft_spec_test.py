@@ -1,5 +1,7 @@
 """Tests of usis_jax.data.inspection.draft_spec: label specs proposed from files."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,17 @@ def test_comments_say_shares_and_examples_and_void_goes_by_name(tmp_path):
     share = f"# {(ids == 1).mean():.2%} of the pixels, in 1 of 1 files, such as 0.png"
     assert lines[lines.index('name = "class_1"') + 2] == share
     assert "usis prepare --photos=DIR" in lines[1]
+
+
+def test_draft_holds_file_names_of_any_bytes(tmp_path):
+    sums = label_files.Labels(tmp_path)
+    for name in (b"a\xff.png", b"b\nname = 1\n.png"):
+        path = own_files.save(own_files.label().astype(np.uint8), tmp_path / os.fsdecode(name))
+        sums.add(path, label_files.read(path))
+    draft = draft_spec.make(sums, os.fsdecode(b"my\xff\n"))
+    draft_spec.write(draft, tmp_path / "x.toml", os.fsdecode(b"usis prepare '\xff\n'"))
+    assert label_spec.LabelSpec.load(tmp_path / "x.toml") == draft.spec
+    assert "such as a\\udcff.png" in (tmp_path / "x.toml").read_text(encoding="utf-8")
 
 
 def test_free_path_never_names_a_file_that_is_there(tmp_path):

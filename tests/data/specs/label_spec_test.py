@@ -94,6 +94,13 @@ def test_saved_spec_loads_unchanged(tmp_path, suffix, spec):
     assert dict(loaded.file_colours) == dict(spec.file_colours)
 
 
+@pytest.mark.parametrize("suffix", [".toml", ".yaml", ".json"])
+def test_names_of_any_characters_are_saved_and_read(tmp_path, suffix):
+    spec = LabelSpec("stra\u00dfe \U0001f697", ('a"b\\', "\x7f\t|", "\u9053\u8def"))
+    spec.save(tmp_path / f"s{suffix}")
+    assert LabelSpec.load(tmp_path / f"s{suffix}") == spec
+
+
 def test_hand_written_spec_may_be_short(tmp_path):
     (tmp_path / "s.yaml").write_text(
         "void: other\nclasses: [road, left, right, other]\nflip_pairs: [[left, right]]\n"

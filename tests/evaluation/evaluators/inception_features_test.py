@@ -180,6 +180,13 @@ def test_damaged_cache_is_measured_again(tmp_path):
     np.testing.assert_array_equal(extractor(given, keep=True), fresh)
 
 
+def test_cache_that_cannot_be_written_costs_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    extractor, given = inception_features.Extractor(small(), cache=tmp_path / "file" / "kept"), photos(3)
+    found = extractor(given, keep=True)
+    np.testing.assert_array_equal(found, inception_features.Extractor(small())(given))
+
+
 def test_extractor_says_how_far_it_is():
     told = []
     extractor = inception_features.Extractor(small(), batch_size=4, advance=told.append)

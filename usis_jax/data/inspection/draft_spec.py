@@ -1,11 +1,11 @@
 """A first label spec from what label files hold, for a person to edit."""
 
 import dataclasses
-import json
 import pathlib
 
 from usis_jax.data.inspection.label_files import Labels, Value, channels
-from usis_jax.data.specs import builtin_specs, label_spec
+from usis_jax.data.specs import builtin_specs, label_spec, spec_format
+from usis_jax.storage import atomic
 
 _BLACK = (0, 0, 0)
 _LEAST_COLOURS = 4  # of a built-in spec, to be taken for it
@@ -47,7 +47,7 @@ def make(labels: Labels, name: str) -> Draft | None:
         return None
     if not labels.in_colour and max(values) >= 2**16:
         return None
-    title = pathlib.PurePath(name).name or "own"
+    title = _printable(pathlib.PurePath(name).name) or "own"
     make_one = _of_colours if labels.in_colour else _of_ids
     spec, like, notes = make_one(labels, values, title, name.lower())
     if smoothed:
@@ -208,17 +208,22 @@ def write(draft: Draft, path: pathlib.Path, command: str) -> None:
     if path.suffix != ".toml":
         draft.spec.save(path)
         return
-    content = draft.spec.to_dict()
+    content, toml = draft.spec.to_dict(), spec_format.toml_value
     lines = [
         "# Draft of usis inspect. Edit it: give the classes their names; ids that mean the same go",
-        f"# into one class. Then run: {command}",
-        *(f"# Note: {note}." for note in draft.notes),
-        *(f"{k} = {_toml(v)}" for k, v in _by_name(content).items() if k != "classes"),
+        f"# into one class. Then run: {_printable(command)}",
+        *(f"# Note: {_printable(note)}." for note in draft.notes),
+        *(f"{k} = {toml(v)}" for k, v in _by_name(content).items() if k != "classes"),
     ]
     for entry, share in zip(content["classes"], draft.shares, strict=True):
-        values = [f"{k} = {_toml(v)}" for k, v in entry.items()]
-        lines += ["", "[[classes]]", *values, f"# {share}"]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        values = [f"{k} = {toml(v)}" for k, v in entry.items()]
+        lines += ["", "[[classes]]", *values, f"# {_printable(share)}"]
+    atomic.write_text(path, "\n".join(lines) + "\n")
+
+
+def _printable(text: str) -> str:
+    """A text that fits in one line of a file: names may have line ends, or be no UTF-8."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _by_name(content: dict) -> dict:
@@ -232,7 +237,3 @@ def _by_name(content: dict) -> dict:
     if "flip_pairs" in content:
         result["flip_pairs"] = [[names[a], names[b]] for a, b in content["flip_pairs"]]
     return result
-
-
-def _toml(value) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -21,7 +21,7 @@ import tomllib
 from usis_jax.data.specs import foreign
 from usis_jax.data.specs import yaml as yaml_lib
 from usis_jax.errors import UserError
-from usis_jax.storage import texts
+from usis_jax.storage import atomic, texts
 
 _KEYS = {"name", "void", "flip_pairs", "classes"}
 _CLASS_KEYS = {"name", "ids", "colour", "file_colours"}
@@ -73,7 +73,7 @@ def write(content: dict, path: pathlib.Path) -> None:
         text = _toml(content)
     else:
         raise ValueError(f"label spec {path} must end in .toml, .yaml, .yml or .json")
-    path.write_text(text, encoding="utf-8")
+    atomic.write_text(path, text)
 
 
 def fields(content: dict) -> dict:
@@ -157,8 +157,17 @@ def _short(value, length: int = 80) -> str:
 
 
 def _toml(content: dict) -> str:
-    """TOML text of a spec's dict; JSON's strings, numbers and lists are TOML's as well."""
-    top = [f"{k} = {json.dumps(v)}" for k, v in content.items() if k != "classes"]
+    """TOML text of a spec's dict."""
+    top = [f"{k} = {toml_value(v)}" for k, v in content.items() if k != "classes"]
     for entry in content["classes"]:
-        top += ["", "[[classes]]"] + [f"{k} = {json.dumps(v)}" for k, v in entry.items()]
+        top += ["", "[[classes]]"] + [f"{k} = {toml_value(v)}" for k, v in entry.items()]
     return "\n".join(top) + "\n"
+
+
+def toml_value(value) -> str:
+    """A text, number or list in TOML.
+
+    JSON's are TOML's as well, but for characters beyond 65535, which JSON escapes in halves, and
+    the one control character that it leaves as it is.
+    """
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

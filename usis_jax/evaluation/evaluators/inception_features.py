@@ -10,6 +10,7 @@ The resizing changes a Fréchet distance by more than many methods differ, so it
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -225,8 +226,8 @@ class Extractor:
 
         Args:
           photos: uint8, or float in [0, 255], [N, H, W, 3], the same on all hosts.
-          keep: look in the cache first, by what the photos are, and keep them there; for real
-            photos, which are measured again and again.
+          keep: look in the cache first, by what the photos are, and keep them there if it can be
+            written; for real photos, which are measured again and again.
 
         Returns:
           float32 [N, network.width].
@@ -241,8 +242,10 @@ class Extractor:
         found = _kept(file, shape)
         if not sharded_map.all_hosts(found is not None):
             found = self._measure(photos)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_with(file, lambda part: np.save(part, found))
+            # A cache that is full or read-only must not cost what was measured.
+            with contextlib.suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                atomic.write_with(file, lambda part: np.save(part, found))
         return found
 
     def _measure(self, photos):
