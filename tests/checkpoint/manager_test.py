@@ -9,13 +9,16 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from tests.support import tiny_run
-from usis_jax.checkpoint import flat_trees, manager, metadata
+from usis_jax import errors
+from usis_jax.checkpoint import flat_trees, manager, metadata, readback
 from usis_jax.config import settings as settings_lib
 from usis_jax.errors import UserError
 from usis_jax.storage import disk_errors
+from usis_jax.train import run
 from usis_jax.workdir import layout
 
 
@@ -194,6 +197,7 @@ def test_changes_to_the_state_after_save_do_not_reach_the_checkpoint(tmp_path):
     arrays = {"a": {"kernel": jnp.zeros((512, 512))}}
     state = _state(1).replace(params={"generator": arrays})
     with manager.Checkpoints(tmp_path) as checkpoints:
+        _save(checkpoints, 0)  # the first one is waited for
         checkpoints.save(1, state, tiny_run.settings(), tiny_run.SPEC)
         for _ in range(3):
             arrays = bump(arrays)
@@ -264,3 +268,58 @@ def test_damaged_config_file_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": ')
     with pytest.raises(ValueError, match=r"config\.json cannot be used"):
         layout.load_settings(tmp_path)
+
+
+@pytest.mark.parametrize("name", [
+    "a b", "it's", 'a"b', "100%d %s", "a#b", "ä 日本", "{}", "a:b", "$HOME;&|", "x" * 200,
+])  # fmt: skip
+def test_directories_of_unusual_names_hold_checkpoints(tmp_path, name):
+    layout.check_name(tmp_path / name)
+    with manager.Checkpoints(tmp_path / name) as checkpoints:
+        _save(checkpoints, 1)
+    with manager.Checkpoints(tmp_path / name, read_only=True) as checkpoints:
+        assert _equal(checkpoints.restore(_state(0)), _state(1))
+
+
+@pytest.mark.parametrize("name", ["exp [1]", "a*b", "a?b", "[!x]/run", "a\\b"])
+def test_directories_whose_checkpoints_could_not_be_read_are_refused_first(tmp_path, name):
+    with pytest.raises(errors.UserError, match=r"--workdir is .*could not be read again"):
+        run.train(tiny_run.settings(), tmp_path / name, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_first_checkpoint_that_does_not_read_back_ends_the_run(tmp_path, capsys):
+    words = r"checkpoint 2 in --workdir .* does not read"
+    bad = manager.Checkpoints(tmp_path / "exp [1]")
+    with bad as checkpoints, pytest.raises(errors.UserError, match=words):
+        _save(checkpoints, 2)
+    said = capsys.readouterr().err
+    assert "usis: storage: Skipping merge of OCDBT checkpoints" in said
+    assert "WARNING" not in said
+
+
+def test_first_checkpoint_is_compared_value_by_value(tmp_path, monkeypatch):
+    read = ocp.CheckpointManager.restore
+
+    def flipping(self, step, args):
+        items = read(self, step, args=args)
+        items.generator["params/b"][1] += 1e-7
+        return items
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", flipping)
+    words = "params/b has another checksum in generator"
+    good = manager.Checkpoints(tmp_path)
+    with good as checkpoints, pytest.raises(errors.UserError, match=words):
+        _save(checkpoints, 2)
+
+
+def test_a_trial_is_made_before_training_and_leaves_nothing(tmp_path):
+    given = _state(0), tiny_run.settings(), tiny_run.SPEC
+    readback.try_out(manager.Checkpoints, tmp_path, *given)
+    assert list(tmp_path.iterdir()) == []
+    bad = tmp_path / "exp [1]"
+    bad.mkdir()
+    words = r"checkpoint 0 in --workdir .*/exp \[1\] does not read back"
+    with pytest.raises(errors.UserError, match=words):
+        readback.try_out(manager.Checkpoints, bad, *given)
+    assert list(bad.iterdir()) == []

@@ -168,6 +168,28 @@ def test_weights_of_another_program_or_shape_are_refused(workdir, tmp_path):
         usis_jax.Generator.load(file)
 
 
+def test_weights_that_half_precision_cannot_hold_are_named_and_not_written(workdir, tmp_path):
+    variables, meta = sampling.read(workdir)
+    name = next(iter(flat_trees.flatten(variables["params"])))
+    flat = flat_trees.flatten(variables)
+    flat[f"params/{name}"] = np.full_like(flat[f"params/{name}"], 1e5)
+    with pytest.raises(ValueError, match=rf"cannot hold the values of params/{name} \(up to 1e"):
+        generator_file.write(tmp_path / "g.safetensors", flat_trees.nest(flat), meta, "float16")
+    assert list(tmp_path.iterdir()) == []
+    generator_file.write(tmp_path / "g.safetensors", variables, meta)
+    with pytest.raises(ValueError, match=f"does not read back as it was written: params/{name}"):
+        generator_file.check_written(tmp_path / "g.safetensors", flat_trees.nest(flat))
+
+
+def test_scores_of_another_run_are_refused_by_class(workdir, tmp_path):
+    found = {"step": 7, "label_maps": 3, "real_photos": {"number": 5}, "rows": [],
+             "classes": [{"name": name} for name in ("void", "road", "sky", "car")]}
+    (tmp_path / "s.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match="of another run: class 1 is 'road' there and 'sky' here"):
+        export.export(workdir, "safetensors", tmp_path / "g.safetensors",
+                      scores=tmp_path / "s.json")
+
+
 def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp_path):
     folder, _ = exported
     text = (folder / "g.onnx.md").read_text()

@@ -15,6 +15,7 @@ from usis_jax.cli import main
 from usis_jax.cli.commands import arguments, completion
 from usis_jax.config import constraints, settings
 from usis_jax.data.preparation import locations, own_folders
+from usis_jax.data.specs import lookup
 from usis_jax.errors import UserError
 from usis_jax.evaluation.evaluators import pretrained_weights, segmentation_evaluator
 from usis_jax.storage import paths
@@ -318,7 +319,6 @@ def test_folder_of_a_run_that_is_a_link_to_nothing_is_named(here):
 
 def test_functions_of_the_package_expand_the_home_folder(here):
     from usis_jax.data.preparation import folder_layout
-    from usis_jax.data.specs import label_spec
     from usis_jax.evaluation import eval_inputs
     from usis_jax.inference import label_folders
     from usis_jax.report import reporting
@@ -329,7 +329,7 @@ def test_functions_of_the_package_expand_the_home_folder(here):
         lambda: reporting.write("~/x"),
         lambda: eval_inputs.collect("~/x"),
         lambda: label_folders.list_labels("~/x"),
-        lambda: label_spec.find("~/x/spec.toml"),
+        lambda: lookup.find("~/x/spec.toml"),
         lambda: folder_layout.list_files("~/x", "photos"),
         lambda: own_folders.find("own", "~/x", "labels"),
     ):

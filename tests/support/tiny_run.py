@@ -67,4 +67,5 @@ def install(monkeypatch):
     monkeypatch.setattr(input_pipeline, "training", training)
     monkeypatch.setattr(input_pipeline, "validation", validation)
     monkeypatch.setattr(input_pipeline, "number_of_photos", lambda settings: 6)
+    monkeypatch.setattr(input_pipeline, "counts", lambda settings: {"photos": {"tiny:train": 6}})
     monkeypatch.setattr(input_pipeline, "spec", lambda settings: SPEC)

@@ -14,7 +14,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from usis_jax.checkpoint import checksums, flat_trees, metadata, ranking
+from usis_jax.checkpoint import checksums, flat_trees, metadata, ranking, readback
 from usis_jax.config import schema
 from usis_jax.storage import disk_errors
 from usis_jax.workdir import layout
@@ -35,7 +35,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir, keep=3, read_only=False, best=None):
-        self.workdir = Path(workdir).absolute()
+        self.workdir, self._verified = Path(workdir).absolute(), read_only
         directory = self.workdir / "checkpoints"
         if read_only and not directory.is_dir():
             raise FileNotFoundError(layout.no_checkpoint(workdir))
@@ -85,6 +85,9 @@ class Checkpoints:
     ):
         """Starts writing one checkpoint; returns before the disk has it.
 
+        The first one is waited for, read back and compared, so that a run that saves nothing which
+        can be read ends there.
+
         Args:
             step: int, the number of steps taken.
             state: TrainState of NumPy (or addressable JAX) arrays, one copy.
@@ -97,6 +100,7 @@ class Checkpoints:
             False if that step is already saved.
         Raises:
             OSError: no space left.
+            UserError: the first one does not read back as it was written.
         """
         if step in self._manager.all_steps():
             return False
@@ -111,7 +115,13 @@ class Checkpoints:
             "best": {"measure": self.best, "better": schema.BETTER[self.best]},
             "progress": progress or {},
         }
-        return self._write(items, meta)
+        begun = self.write(items, meta)
+        if begun and not self._verified:
+            self.wait()  # all processes
+            if jax.process_index() == 0:
+                self.verify(step)
+            self._verified = True
+        return begun
 
     def save_imported(self, variables, settings, spec, origin):
         """Writes a generator that other code trained, as step 0, without a training state.
@@ -126,9 +136,12 @@ class Checkpoints:
         """
         self.check_space(variables)
         meta = metadata.described(0, settings, spec, {}) | {"imported": origin}
-        self._write({"generator": flat_trees.flatten(variables)}, meta)
+        meta.pop("random")  # nothing in it was drawn here
+        self.write({"generator": flat_trees.flatten(variables)}, meta)
+        self.verify(0)
 
-    def _write(self, items, meta):
+    def write(self, items, meta):
+        """Starts writing named dicts of arrays, and what is said of them; False if it did not."""
         meta["checksums"] = {name: checksums.of_arrays(flat) for name, flat in items.items()}
         meta["checksum"] = checksums.of_json(meta)
         self._ranking.note(meta["step"], meta["metrics"])
@@ -154,7 +167,7 @@ class Checkpoints:
         """
         step = self._choose(step, best)
         flat = self.restore_arrays(step)
-        (generator,) = self._read(step, "generator")
+        (generator,) = self.read(step, "generator")
         for name, value in generator.items():
             if name.startswith("params/"):
                 flat[f"ema_{name}"] = value
@@ -175,7 +188,7 @@ class Checkpoints:
             raise ValueError(
                 f"{self.workdir} holds a generator that was imported, and nothing else"
             )
-        (flat,) = self._read(step, "state")
+        (flat,) = self.read(step, "state")
         return flat
 
     def restore_generator(self, step=None, best=False):
@@ -188,7 +201,7 @@ class Checkpoints:
             DamagedError: it is damaged.
         """
         step = self._choose(step, best)
-        (generator,) = self._read(step, "generator")
+        (generator,) = self.read(step, "generator")
         return flat_trees.nest(generator), self.meta(step)
 
     def meta(self, step=None, best=False):
@@ -202,9 +215,20 @@ class Checkpoints:
         with disk_errors.finding_damage(self.workdir, step):
             meta = metadata.read(self.workdir / "checkpoints" / str(step))
         metadata.check_version(meta, self.workdir)
+        metadata.check_step(meta, step, self.workdir)
         return meta
 
-    def _read(self, step, *names):
+    def verify(self, step):
+        """Reads a checkpoint back as others do, and compares every value with what was written.
+
+        Raises:
+            UserError: it cannot be read, or is not what was written.
+        """
+        self.wait()
+        with Checkpoints(self.workdir, read_only=True) as reader:
+            readback.check(reader, step)
+
+    def read(self, step, *names):
         """Items of a checkpoint, {flat name: NumPy array} each, held against their checksums."""
         expected = self.meta(step)["checksums"]
         arrays = {name: ocp.args.StandardRestore() for name in names}

@@ -2,7 +2,8 @@
 
 import orbax.checkpoint as ocp
 
-from usis_jax.checkpoint import checksums
+from usis_jax import errors
+from usis_jax.checkpoint import checksums, randomness
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import label_spec
 from usis_jax.errors import UserError
@@ -29,6 +30,7 @@ def described(step, settings, spec, metrics):
         "step": int(step),
         "settings": settings_lib.to_json(settings),
         "label_spec": spec.to_dict(),
+        "random": randomness.described(),
         "metrics": {k: float(v) for k, v in metrics.items()},
     }
 
@@ -69,6 +71,17 @@ def check_version(meta, workdir):
         f"checkpoint in {workdir} has format {version}, this version reads {FORMAT_VERSION}: "
         f"{who}; {what}"
     )
+
+
+def check_step(meta, step, workdir):
+    """Raises UserError when what a checkpoint says is of another step than its folder's name."""
+    inside = meta.get("step")
+    if inside != step:
+        raise errors.UserError(
+            f"checkpoint {step} of {workdir} says that it is that of step {inside}, so its folder "
+            f"was renamed or copied: rename checkpoints/{step} to checkpoints/{inside}, or remove "
+            "it"
+        )
 
 
 def restore_spec(meta):

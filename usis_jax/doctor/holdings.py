@@ -147,6 +147,16 @@ def _checkpoints(workdir):
     if not steps:
         return Finding("run", "checkpoints", NOTE, "none yet: nothing to sample from",
                        f"{suggestions.train(workdir)} goes on with the run")
+    from usis_jax import errors
+    from usis_jax.checkpoint import metadata
+
+    for step in steps:
+        try:
+            metadata.check_step(metadata.read(folder / str(step)), step, workdir)
+        except errors.UserError as error:
+            return Finding("run", "checkpoints", WRONG, *str(error).rsplit(": ", 1))
+        except (ValueError, OSError):  # damaged, which usis train says and mends
+            continue
     return Finding("run", "checkpoints", OK, "steps " + ", ".join(map(str, steps)))
 
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
+import sys
 import weakref
 from pathlib import Path
 
 import numpy as np
 
 from usis_jax import methods
-from usis_jax.checkpoint import flat_trees, manager
+from usis_jax.checkpoint import agreement, flat_trees, manager, randomness
 from usis_jax.data.images import decode, image_files
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import folder_layout
@@ -40,6 +41,7 @@ class Sizes:
         for name, least in (("photos", 0), ("samples", 2), ("diversity_maps", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be {least} or more")
+        randomness.check_seed(self.seed, "--seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,8 +209,14 @@ def _validation(generator, labels, photos, number):
     settings, size = generator.settings, (generator.settings.data.height,
                                           generator.settings.data.width)
     examples = input_pipeline.validation(settings, number) if labels is None or photos is None else None
+    if examples is not None:
+        agreement.check_classes(
+            generator.spec, input_pipeline.spec(settings), f"the generator of step {generator.step}",
+            f"data.labels={settings.data.labels}")
     paired = examples is not None and labels is None and photos is None and examples.paired
     if labels is not None:
+        if note := agreement.spec_beside(labels, generator.spec):
+            print(f"note: {note}", file=sys.stderr)
         files = _spread(label_folders.list_labels(labels).values(), number)
         maps = np.stack([decode.load_label(f, *size, generator.spec) for f in files])
     else:

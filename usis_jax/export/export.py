@@ -1,6 +1,7 @@
 """Writes a generator in one of the formats, tries it, and says beside it what it is."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -50,7 +51,8 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
     _check_apart(out, workdir, scores)
     variables, meta = sampling.read(workdir, best, step)
     generator = sampling.Generator.of_meta(variables, meta)
-    measured = _scores(scores, meta["step"]) if scores else _kept_scores(workdir, meta["step"])
+    measured = (_scores(scores, meta["step"], generator.spec) if scores
+                else _kept_scores(workdir, meta["step"]))
     meta = generator_file.described(meta) | ({"scores": measured} if measured else {})
     size = _size(generator, height, width)
     values = () if form == "safetensors" else programs.inputs(generator, *size, given)
@@ -58,6 +60,7 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
     difference = None
     if form == "safetensors":
         generator_file.write(out, variables, meta, dtype)
+        generator_file.check_written(out, variables, dtype)
     elif form == "saved_model":
         difference = _write_folder(out, generator, size, given, values)
     else:
@@ -163,17 +166,23 @@ def _write_folder(out, generator, size, given, values):
     return difference
 
 
-def _scores(file, step) -> dict:
+def _scores(file, step, spec) -> dict:
     """What `usis evaluate --json` measured of one run, in the parts that a card shows."""
     path = paths.of(file, "--scores", paths.FILE)
     try:
-        result = _shown(texts.read_json(path))
+        found = texts.read_json(path)
+        result = _shown(found)
+        classes = [one["name"] for one in found.get("classes", [])] or list(spec.classes)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"--scores is {file}, which is no result of usis evaluate --workdir "
                          f"--json ({type(error).__name__}: {error})") from None
     if result["step"] != step:
         raise ValueError(f"--scores is {file}, which is of step {result['step']}; this is step "
                          f"{step}: measure that one, or give --step")
+    for k, (own, other) in enumerate(itertools.zip_longest(spec.classes, classes)):
+        if own != other:
+            raise ValueError(f"--scores is {file}, which is of another run: class {k} is {other!r} "
+                             f"there and {own!r} here")
     return result
 
 

@@ -56,6 +56,7 @@ def import_checkpoint(path, arch: str, out, *, dataset: str | None = None,
     """
     path, out = paths.of(path, "FILE", paths.FILE), paths.of(out, "--out")
     check_free(out)
+    layout.check_name(out, "--out")
     kind = ARCHITECTURES[arch]
     arrays = recognise.choose(files.read(path), kind, path)
     channels_g, segmentation = _sizes(arrays, kind, path)

@@ -39,15 +39,37 @@ def write(path, variables, meta: dict, dtype: str = "float32") -> None:
       meta: what is known of it, as `checkpoint_meta.described`; further JSON values are kept.
       dtype: "float32" or "float16" for parameters; statistics stay float32, they are few.
 
+    Raises:
+      ValueError: a parameter is too large for the type; names it, and nothing is written.
+
     Source: the safetensors format.
     """
     flat = flat_trees.flatten(variables)
     # The larger type first, so that every array begins at a multiple of its own size.
     kept = {name: value for name, value in flat.items() if not name.startswith("params/")}
-    params = {name: value.astype(dtype) for name, value in flat.items() if name not in kept}
+    with np.errstate(over="ignore"):
+        params = {name: value.astype(dtype) for name, value in flat.items() if name not in kept}
+    if name := flat_trees.first_not_finite(params):
+        raise ValueError(f"--dtype is {dtype}, which cannot hold the values of {name} (up to "
+                         f"{np.abs(flat[name]).max():.3g}); leave it out")
     arrays = kept | params if dtype == "float16" else params | kept
     texts = {_KEY: json.dumps(described(meta))}
     atomic.write_with(path, lambda file: safetensors.write(file, arrays, texts))
+
+
+def check_written(path, variables, dtype: str = "float32") -> None:
+    """Reads a file of `write` back, and compares every value with what was to be written.
+
+    Raises:
+      ValueError: they are not the same.
+    """
+    found, _ = read(path)
+    found, flat = flat_trees.flatten(found), flat_trees.flatten(variables)
+    for name, value in flat.items():
+        kept = value.astype(dtype).astype(np.float32) if name.startswith("params/") else value
+        if name not in found or not np.array_equal(found[name], kept):
+            raise BadFile(f"{path} does not read back as it was written: {name} differs; write it "
+                          "on another disk")
 
 
 def read(path=None, best: bool = False, step: int | None = None) -> tuple[dict, dict]:

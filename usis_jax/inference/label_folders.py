@@ -3,15 +3,18 @@
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from usis_jax.checkpoint import agreement, randomness
 from usis_jax.data.images import decode, image_files
 from usis_jax.data.preparation import folder_layout
 from usis_jax.display import image_grid
 from usis_jax.distributed import padding
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic, paths
 
 _SHEET_ROWS = 24
@@ -38,10 +41,13 @@ def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_s
         ValueError: a file does not decode or has an id outside the spec, or a bad number.
         PermissionError: `out_dir` cannot be written.
     """
-    if num_samples < 1 or seed < 0:
-        raise ValueError(f"num_samples={num_samples} must be at least 1 and seed={seed} at least 0")
+    if num_samples < 1:
+        raise UserError(f"num_samples is {num_samples}; it must be at least 1")
+    randomness.check_seed(seed, "--seed")
     named, out = list_labels(labels_dir), paths.of(out_dir, "--out", paths.FOLDER)
     paths.check_not_an_input(out, "--out", [("--labels", labels_dir)])
+    if note := agreement.spec_beside(labels_dir, generator.spec):
+        print(f"note: {note}", file=sys.stderr)
     targets, files = _targets(named, num_samples, labels_dir, out), list(named.values())
     height, width = generator.settings.data.height, generator.settings.data.width
     labels = np.stack([decode.load_label(f, height, width, generator.spec) for f in files])

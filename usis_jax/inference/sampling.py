@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from usis_jax import methods
-from usis_jax.checkpoint import manager, metadata
+from usis_jax.checkpoint import manager, metadata, randomness
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.images import decode
@@ -63,7 +63,12 @@ class Generator:
 
     @classmethod
     def of_meta(cls, variables, meta):
-        """Generator of its variables and of what a checkpoint says about itself."""
+        """Generator of its variables and of what a checkpoint says about itself.
+
+        Raises:
+            UserError: this process draws other numbers from a seed than the one that made it.
+        """
+        randomness.check(meta, f"the generator of step {meta['step']}")
         settings = settings_lib.from_json(meta["settings"])
         spec = metadata.restore_spec(meta)
         method = methods.get(settings.method.name)
@@ -77,7 +82,7 @@ class Generator:
 
         Args:
             label: int [B, H, W] or [H, W], train ids in [0, K); H and W multiples of the stride.
-            seed: int, at least 0.
+            seed: int, 0 to randomness.MOST_SEED.
             num_samples: photos painted from each map.
             first: number of the first map, when maps come in several batches.
         Returns:
@@ -85,7 +90,7 @@ class Generator:
         Raises:
             ValueError: size, ids or shape do not fit.
         """
-        label = self._checked(label)
+        label, seed = self._checked(label), randomness.check_seed(seed)
         if num_samples < 1:
             raise ValueError(f"num_samples is {num_samples}; it must be at least 1")
         samples = range(num_samples)

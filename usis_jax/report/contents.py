@@ -40,6 +40,8 @@ def collect(workdir):
         notes.append("No evaluation is kept here yet: class scores, spectra and the table of "
                      "measures appear after the first one (eval_interval, or usis evaluate).")
     saved = _checkpoints(workdir)
+    notes += [f"The folder checkpoints/{one['step']} was renamed or copied: what it holds says "
+              "that it is another step." for one in saved if one.pop("renamed")]
     steps = [series[name][0][-1] for name in series] + [one["step"] for one in saved]
     best, better = settings.evaluation.best, schema.BETTER[settings.evaluation.best]
     newest = _with_signs(found)
@@ -138,17 +140,26 @@ def _checkpoints(workdir):
             when = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
         except OSError:  # removed while it was looked at
             continue
+        meta = _meta(path)
         found.append({"step": int(path.name), "time": when, "bytes": size,
-                      "metrics": _metrics(path)})  # fmt: skip
+                      "metrics": _metrics(meta),
+                      "renamed": meta.get("step", int(path.name)) != int(path.name)})  # fmt: skip
     return sorted(found, key=lambda one: one["step"])
 
 
-def _metrics(path):
+def _meta(path):
+    """What a checkpoint says of itself; nothing where that cannot be read."""
+    try:
+        return metadata.read(path)
+    except (OSError, ValueError):
+        return {}
+
+
+def _metrics(meta):
     """The value that a checkpoint was measured by, {} where it was not."""
     try:
-        meta = metadata.read(path)
         measure = metadata.measure(meta)
         value = float(meta["metrics"][measure])
         return {measure: value} if math.isfinite(value) else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}

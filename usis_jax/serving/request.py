@@ -13,7 +13,7 @@ import urllib.parse
 import numpy as np
 from PIL import Image
 
-from usis_jax.data.images import decode
+from usis_jax.data.images import decode, label_pixels
 from usis_jax.serving.interactive import MOST_REGIONS, Noise
 from usis_jax.serving.limits import Refusal
 
@@ -274,8 +274,10 @@ def _grey(content, name, code, size):
         raise Refusal(code, str(error)) from None
     if image.mode not in ("L", "P", "1"):
         raise Refusal(code, f"{name} has mode {image.mode}; it must be grey with 8 bits")
-    if image.mode == "1":
-        image = Image.fromarray(np.asarray(image).astype(np.uint8))
+    try:
+        image = Image.fromarray(label_pixels.values(image, name))
+    except ValueError as error:
+        raise Refusal(code, str(error)) from None
     if image.size != size[::-1]:
         image = image.resize(size[::-1], Image.Resampling.NEAREST)
     return np.asarray(image)

@@ -2,13 +2,21 @@
 
 import contextlib
 import errno
+import logging
 import os
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import jax
-from absl import logging
+from absl import logging as absl_logging
 
+# What warnings of Orbax speak of where a checkpoint may not be what it should.
+_TROUBLE = re.compile(r"(?i)\bskipping merge|corrupt|incomplete|failed to (save|write|read OCDBT"
+                      r"|finalize|delete|commit)|error|zero size|could not be|mismatch|truncat")
+_PLACE = re.compile(r"\[process=\d+\]|\[thread=[^\]]*\]")
+_LONGEST = 400
 _REST = "checkpoints already written are as they were, and the same command goes on from the last"
 _FAULTS = {
     errno.ENOSPC: ("No space left", "no space left"),
@@ -60,8 +68,15 @@ def finding_damage(workdir, step):
         if "PERMISSION_DENIED" in str(error):
             message = f"checkpoint {step} of {workdir} may not be read"
             raise PermissionError(errno.EACCES, message) from None
+        sys.unraisablehook = _unraisable
         first = (str(error).strip().splitlines() or [""])[0][:200]
         raise DamagedError(workdir, step, f"{type(error).__name__}: {first}") from None
+
+
+def _unraisable(unraisable):
+    """Hides what other reads of a checkpoint find when the one that failed has ended them all."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 @contextlib.contextmanager
@@ -114,10 +129,37 @@ def _fault(error, workdir):
 
 @contextlib.contextmanager
 def quiet():
-    """Hides what Orbax logs: warnings, and stack traces of errors that it raises as well."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
+    """Hides what Orbax and other libraries log.
+
+    Of Orbax, also later in its threads: only warnings that a checkpoint may not be what it should
+    come through, each once, as one line; stack traces of errors, which it raises as well, do not.
+    """
+    for each in (logging.getLogger("absl"), absl_logging.get_absl_handler()):
+        each.addFilter(_LOGGED)  # once, however often
+    _LOGGED.depth += 1
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        _LOGGED.depth -= 1
+
+
+class _Logged(logging.Filter):
+    """Hides records of absl's logger, and prints those of Orbax that speak of trouble."""
+
+    def __init__(self):
+        super().__init__()
+        self.depth, self.said = 0, set()
+
+    def filter(self, record):
+        """Whether absl writes a record by itself."""
+        if "orbax" not in Path(record.pathname).parts:
+            return not self.depth or record.levelno >= logging.CRITICAL
+        if record.levelno == logging.WARNING:
+            text = " ".join(_PLACE.sub("", record.getMessage()).split())
+            if _TROUBLE.search(text) and text not in self.said:
+                self.said.add(text)
+                print(f"usis: storage: {text[:_LONGEST]}", file=sys.stderr)
+        return False
+
+
+_LOGGED = _Logged()

@@ -48,6 +48,7 @@ class Loop:
         progress: display.progress.Progress.
         stop: preemption.StopSignals.
         order: number of the data's order, see `settings.rollbacks`.
+        data: numbers of images, of `input_pipeline.counts`; kept in checkpoints.
         step_function: the mapped step, or a trace_cache.KeptStep.
         report: reporting.Background, None in all processes but the first.
         means: display.progress.Means of the logging interval so far.
@@ -65,6 +66,7 @@ class Loop:
     stop: preemption.StopSignals
     order: int
     step_function: Any
+    data: dict[str, int] = dataclasses.field(default_factory=dict)
     report: reporting.Background | None = None
     pending: tuple[int, Metrics] | None = None
     last_means: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -169,7 +171,7 @@ class Loop:
             self.spec,
             collections,
             metrics,
-            {"means": self.means.get_state(), "order": self.order},
+            {"means": self.means.get_state(), "order": self.order, "data": self.data},
         )
 
     def measure(self, step: int, host: TrainState, collections: dict) -> dict[str, float]:

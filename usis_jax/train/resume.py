@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from usis_jax import methods
-from usis_jax.checkpoint import manager
+from usis_jax.checkpoint import agreement, manager, randomness
 from usis_jax.config import settings as settings_lib
+from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.methods import train_state as state_lib
 from usis_jax.storage import disk_errors
 
@@ -28,24 +29,34 @@ class Start(NamedTuple):
     damaged: dict = {}  # noqa: RUF012
 
 
-def find(settings: settings_lib.Settings, workdir: Path, num_classes: int) -> Start:
+def find(
+    settings: settings_lib.Settings,
+    workdir: Path,
+    spec: LabelSpec,
+    data: dict[str, int] | None = None,
+    accept: bool = False,
+) -> Start:
     """Finds the start of a run; nothing in the directory is changed.
 
     Args:
         settings: Settings.
         workdir: directory of the run; need not exist.
-        num_classes: K, from the label spec.
+        spec: LabelSpec of the data.
+        data: of `streams.counts`, None for what is not known.
+        accept: go on although the data, or ids of the label spec, were changed.
     Returns:
         Start.
     Raises:
-        ValueError: every checkpoint is damaged, or the newest does not fit the settings.
+        ValueError: every checkpoint is damaged.
+        UserError: the newest means something else than the settings, the data or this process.
     """
+    given = settings, spec, data or {}, accept
     damaged: dict[int, str] = {}
     if (Path(workdir) / "checkpoints").is_dir():
         with manager.Checkpoints(workdir, read_only=True) as checkpoints:
             for step in reversed(checkpoints.all_steps()):
                 try:
-                    return _from(checkpoints, step, settings, num_classes, damaged)
+                    return _from(checkpoints, step, given, damaged)
                 except disk_errors.DamagedError as error:
                     damaged[step] = error.reason
     if damaged:
@@ -53,23 +64,38 @@ def find(settings: settings_lib.Settings, workdir: Path, num_classes: int) -> St
             f"every checkpoint in {workdir} is damaged (the newest: {damaged[max(damaged)]}): put "
             "back a copy of one, or choose another --workdir to begin anew"
         )
-    return Start(methods.get(settings.method.name).create(settings, num_classes))
+    return Start(methods.get(settings.method.name).create(settings, spec.num_classes))
 
 
 def _from(
     checkpoints: manager.Checkpoints,
     step: int,
-    settings: settings_lib.Settings,
-    num_classes: int,
+    given: tuple[settings_lib.Settings, LabelSpec, dict[str, int], bool],
     damaged: dict[int, str],
 ) -> Start:
-    """The start at one checkpoint."""
+    """The start at one checkpoint, once it is known to mean what is meant now."""
+    settings, spec, data, accept = given
     method, meta = methods.get(settings.method.name), checkpoints.meta(step)
+    source = f"checkpoint {step} of {checkpoints.workdir}"
+    labels = f"data.labels={settings.data.labels}"
+    agreement.check_spec(meta, spec, source, labels, accept)
     if "imported" not in meta:
-        state = checkpoints.restore(method.shapes(settings, num_classes), step)
+        agreement.check_steps(step, settings, checkpoints.workdir)
+        if not accept:
+            agreement.check_data(meta, data, source)
+            agreement.check_settings(meta, settings, source)
+        # Older checkpoints do not say which implementation; the shape of their key does.
+        key = None if "random" in meta else checkpoints.restore_arrays(step).get("key")
+        randomness.check(meta, source, key)
+        try:
+            state = checkpoints.restore(method.shapes(settings, spec.num_classes), step)
+        except disk_errors.DamagedError:
+            raise
+        except ValueError as error:
+            agreement.check_fits(meta, settings, source, error)
         return Start(state, step, meta.get("progress", {}), damaged=damaged)
     variables, meta = checkpoints.restore_generator(step)
     file = meta["imported"]["file"]
-    fresh = method.create(settings, num_classes)
+    fresh = method.create(settings, spec.num_classes)
     state = method.with_generator(fresh, variables, f"the generator of {file}")
     return Start(state, imported=file, damaged=damaged)

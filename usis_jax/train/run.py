@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from usis_jax import methods
-from usis_jax.checkpoint import manager
+from usis_jax.checkpoint import manager, readback
 from usis_jax.config import settings as settings_lib
 from usis_jax.config.settings import Settings
 from usis_jax.data.pipeline import input_pipeline
@@ -37,7 +37,8 @@ def train(
     Args:
         settings: Settings.
         workdir: directory of the run; made when everything was checked.
-        accept_config_change: go on although the run was started with another config.
+        accept_config_change: go on although the run was started with another config, or with other
+            data of the same classes.
         progress: show a progress bar.
     Returns:
         dict: workdir, start_step, step, interrupted (name of a signal or None), seconds,
@@ -54,6 +55,7 @@ def train(
             allows; the last good checkpoint stays.
     """
     workdir = paths.of(workdir, "--workdir", paths.FOLDER)
+    layout.check_name(workdir)
     mesh.initialize()
     runner = mesh.Runner(settings.mapping)
     settings_lib.check_devices(settings, runner.num_devices)
@@ -65,7 +67,8 @@ def train(
         with preemption.StopSignals(alone, liveness.leave) as stop, disk_errors.quiet():
             for rollbacks in itertools.count():
                 try:
-                    return _train(settings, workdir, runner, stop, progress, rollbacks)
+                    return _train(settings, workdir, runner, stop, progress, rollbacks,
+                                  accept_config_change)
                 except loop.NotFiniteError:
                     if rollbacks == settings.rollbacks:
                         raise
@@ -79,11 +82,13 @@ def _train(
     stop: preemption.StopSignals,
     progress: bool,
     rollbacks: int,
+    accept: bool,
 ) -> dict[str, Any]:
     """`train`, when it is known that the run may be there, after so many roll-backs of its own."""
     spec = input_pipeline.spec(settings)
     method = methods.get(settings.method.name)
-    start = resume.find(settings, workdir, spec.num_classes)
+    data = input_pipeline.counts(settings)
+    start = resume.find(settings, workdir, spec, data, accept)
     hosts = (runner.process_index, runner.process_count)
     order = start.progress.get("order", 0) + rollbacks
     stream = input_pipeline.training(_in_order(settings, order), start.step, *hosts)
@@ -123,11 +128,15 @@ def _train(
             means=progress_lib.Means(start.progress.get("means")),
             stop=stop,
             order=order,
+            data=data,
             step_function=_step_function(settings, method, spec, runner),
         )
         try:
             run.announce(start, rollbacks)
             checkpoints.check_space(start.state)
+            if runner.process_count == 1:
+                readback.try_out(
+                    manager.Checkpoints, workdir, start.state, settings, spec)
             state, step = runner.place(start.state), start.step
             del start  # the host's copy of the state
             host_memory.give_back()

@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+from usis_jax import errors
 from usis_jax.config import settings as settings_lib
 from usis_jax.config import suggestions
 from usis_jax.errors import UserError
 from usis_jax.storage import atomic, paths, texts
 
+_PATTERN_MARKS = "*?[]\\"
 CONFIG_FILE = "config.json"
 DAMAGED_FOLDER = "damaged"
 # What training writes and a run needs or shows; nothing else may be written there. The report is
@@ -15,6 +17,21 @@ DAMAGED_FOLDER = "damaged"
 OWN = (CONFIG_FILE, DAMAGED_FOLDER, "checkpoints", "samples", "evaluations", "tensorboard",
        "compilation_cache", "environment.json", "metrics.jsonl", "losses.png", "lock",
        "wandb_id.txt")
+
+def check_name(workdir, option="--workdir"):
+    """Checks that checkpoints can be written below a path: Orbax takes these marks for patterns.
+
+    Raises:
+        UserError: the path, made absolute, has one; names it.
+    """
+    path = str(Path(workdir).absolute())
+    found = [mark for mark in _PATTERN_MARKS if mark in path]
+    if found:
+        raise errors.UserError(
+            f"{option} is {path}, with {' '.join(found)} in it: checkpoints written there could "
+            f"not be read again; choose a path without any of {' '.join(_PATTERN_MARKS)}"
+        )
+
 
 def check(settings, workdir, accept_config_change=False):
     """Checks that a directory is free, or holds a run of this config.
@@ -38,7 +55,8 @@ def check(settings, workdir, accept_config_change=False):
     if changes and not accept_config_change:
         raise ValueError(
             f"{workdir} holds a run of another config ({'; '.join(changes)}): choose another "
-            "--workdir, or pass --accept_config_change to go on with the new values"
+            "--workdir, or, where no network gets another size, pass --accept_config_change to go "
+            "on with the new values"
         )
 
 

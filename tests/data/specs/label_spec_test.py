@@ -1,5 +1,9 @@
 """Tests of usis_jax.data.specs.label_spec."""
 
+import dataclasses
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -208,3 +212,39 @@ def test_unknown_name_lists_built_in_specs():
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.toml does not exist"):
         lookup.find(str(tmp_path / "none.toml"))
+
+
+_TWICE = {
+    "name": ({"name": "a"}, "gives one name to two classes, class 0 'a' and class 1 'a'"),
+    "name but for case and spaces": ({"name": " A "}, "to two classes, class 0 'a' and class 1"),
+    "id": ({"ids": [0]}, "gives file id 0 to two classes, class 0 'a' and class 1 'b'"),
+    "id of one class": ({"ids": [1, 1]}, "gives file id 1 twice to class 1 'b'"),
+    "colour": ({"colour": [1, 1, 1]}, "gives colour (1, 1, 1) to two classes, class 0 'a' and"),
+    "file colour": ({"file_colours": [[1, 1, 1]]}, "gives file colour (1, 1, 1) to two classes"),
+    "no name": ({"name": " "}, "class 1 of label spec 'custom' has an empty name"),
+    "name of two lines": ({"name": "a\nb"}, "must be one line of printable characters"),
+    "name that YAML takes for false": ({"name": False}, "name of a class is False; put it in quo"),
+}
+
+
+@pytest.mark.parametrize("kind", _TWICE)
+def test_what_stands_for_two_classes_is_refused_with_both(tmp_path, kind):
+    change, words = _TWICE[kind]
+    first = {"name": "a", "colour": [1, 1, 1]}
+    if kind == "file colour":
+        first["file_colours"] = [[1, 1, 1]]
+    second = {"name": "b", "colour": [2, 2, 2]} | change
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"classes": [first, second]}))
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        lookup.find(str(path))
+    assert "spec.json" in str(error.value)
+
+
+def test_published_palettes_may_have_one_colour_for_two_classes(tmp_path):
+    for name in ("cityscapes", "ade20k"):
+        lookup.get(name).save(tmp_path / f"{name}.toml")
+        own = dataclasses.replace(lookup.get(name), name="mine", file_colours=())
+        own.save(tmp_path / "mine.toml")
+        assert lookup.find(str(tmp_path / f"{name}.toml")) == lookup.get(name)
+        assert lookup.find(str(tmp_path / "mine.toml")).palette == own.palette

@@ -218,6 +218,12 @@ def _newer(folder):
     (folder / "judge.json").write_text(json.dumps(info | {"format_version": 9}))
 
 
+def _other_order(folder):
+    content = json.loads((folder / "label_spec.json").read_text())
+    content["classes"] = content["classes"][1:] + content["classes"][:1]
+    (folder / "label_spec.json").write_text(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("damage", "error", "words"),
     [
@@ -229,6 +235,7 @@ def _newer(folder):
         (_newer, ValueError, "has format 9, this version reads 1"),
         (_other_weights, ValueError, "is not the file that judge.json was written with"),
         (_fewer_weights, ValueError, "1 arrays missing"),
+        (_other_order, ValueError, "was changed since the judge was trained: class 0 is '"),
     ],
 )
 def test_damaged_judge_says_what_is_wrong(judge, tmp_path, damage, error, words):

@@ -6,6 +6,7 @@ import re
 
 from usis_jax.config import constraints, settings
 from usis_jax.data.images import image_files
+from usis_jax.data.specs import lookup
 from usis_jax.errors import UserError
 from usis_jax.storage import cache_dir, paths
 
@@ -175,6 +176,18 @@ def at_least(least):
     return read
 
 
+def seed(text):
+    """Reader of seeds, for argparse: JAX takes 32 bits, and larger ones would be others."""
+    from usis_jax.checkpoint import randomness
+
+    if not re.fullmatch(r"[0-9]+", text) or int(text[:20]) > randomness.MOST_SEED:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not allowed, it must be a whole number of 0 or more, at most "
+            f"{randomness.MOST_SEED}"
+        )
+    return int(text)
+
+
 def settings_of(values):
     """Settings of --config, or of the run in --workdir, with the overrides."""
     import ml_collections
@@ -206,12 +219,11 @@ def _check_empty(config, overrides):
 
 def _with_paths(config):
     """The configuration with its fields that name paths checked and made absolute."""
-    from usis_jax.data.specs import label_spec
 
     for name, value in constraints.flatten(config.to_dict()).items():
         if name not in settings.PATHS or not value or not isinstance(value, str | os.PathLike):
             continue
-        if name != "data.label_spec" or label_spec.is_file(str(value)):
+        if name != "data.label_spec" or lookup.is_file(str(value)):
             path = paths.of(value, f"--config.{name}", settings.PATHS[name])
             # Absolute, as the run goes on with it from other folders, too.
             config.update_from_flattened_dict({name: os.path.abspath(path)})

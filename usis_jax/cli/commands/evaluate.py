@@ -55,12 +55,15 @@ def add(commands) -> None:
     for name, least, default, text in (
         ("num_photos", 0, 0, "photos painted and compared; 0 for all"),
         ("num_samples", 2, 20, "photos of one label map compared for diversity"),
-        ("seed", 0, 0, "decides noise and random choices"),
     ):
         parser.add_argument(
             f"--{name}", metavar="N", type=arguments.at_least(least), default=default,
             help=f"{text} (default {default})",
         )  # fmt: skip
+    parser.add_argument(
+        "--seed", metavar="N", type=arguments.seed, default=0,
+        help="decides noise and random choices (default 0)",
+    )
     parser.add_argument(
         "--controls", action="store_true", help="measure what a person puts in order at a glance "
         "too: an untrained generator, blurred photos, label maps in flat colours",

@@ -46,7 +46,7 @@ def add(commands) -> None:
 
 def run(values) -> dict:
     """Imports; returns what is written as JSON."""
-    from usis_jax.data.specs import label_spec, lookup
+    from usis_jax.data.specs import lookup
     from usis_jax.export import torch_import
 
     sizes = (values.height, values.width)
@@ -56,7 +56,7 @@ def run(values) -> dict:
         raise ValueError("--height and --width are missing; they are known for --dataset only")
     spec = None
     if values.spec:
-        spec = label_spec.LabelSpec.load(values.spec)
+        spec = lookup.read_own(values.spec)
     elif values.num_classes:
         spec = lookup.generic_spec(values.num_classes)
     result = torch_import.import_checkpoint(

@@ -19,7 +19,7 @@ def add(commands) -> None:
         help="photos for each label map, each from other noise (default 4)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", metavar="N", type=arguments.at_least(0), default=0,
+        "--seed", metavar="N", type=arguments.seed, default=0,
         help="decides the noise (default 0)",
     )
     arguments.add_step(parser)

@@ -35,7 +35,7 @@ def add(commands) -> None:
         "--batch_size", metavar="N", type=arguments.at_least(1), help="pairs a step (default 8)"
     )
     parser.add_argument(
-        "--seed", metavar="N", type=arguments.at_least(0),
+        "--seed", metavar="N", type=arguments.seed,
         help="decides weights and order (default 0)",
     )  # fmt: skip
 

@@ -11,10 +11,12 @@ import zlib
 import numpy as np
 from PIL import Image
 
-ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
-COLOUR_MODES = ("RGB", "RGBA")
+from usis_jax.data.images import file_kinds, label_pixels
+from usis_jax.data.preparation import folder_layout
+
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
+_LOSSY_COMPRESSIONS = ("jpeg", "webp", "jpeg2000")
 _BACKGROUND = (255, 255, 255)
 # Nothing else is tried, whatever a file's name: PIL hands PostScript to a program that runs it.
 FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "GIF", "PPM", "WEBP", "AVIF", "HEIF",
@@ -70,19 +72,17 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
 
     Raises:
       ValueError: the file does not decode, is a JPEG or the like (whose compression invents
-        ids), is a colour image without a palette in the spec, or has an id outside the spec.
+        ids), has pixels that decoders change (see `label_pixels`), is a colour image without a
+        palette in the spec, or has an id outside the spec.
     """
     image = open_image(path, "label map")
     lossy = lossy_format(image)
     if lossy:
-        raise ValueError(f"{path}: label map is a {lossy}, whose compression changes ids; use PNG")
-    if image.mode in COLOUR_MODES:
-        array = np.asarray(image.convert("RGB"))
-    elif image.mode in ID_MODES:
-        array = np.asarray(image)
-    else:
-        raise ValueError(f"{path}: label map has mode {image.mode}; save one id a pixel as PNG")
-    label = spec.to_train_ids(array, path)
+        named = " in spite of its name" if str(path).lower().endswith(folder_layout.LOSSLESS) else ""
+        raise ValueError(
+            f"{path}: label map is a {lossy}{named}, whose compression changes ids; use PNG"
+        )
+    label = spec.to_train_ids(label_pixels.values(image, path), path)
     if label.shape != (height, width):
         resized = Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST)
         label = np.asarray(resized)
@@ -98,7 +98,8 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
       enough: (W, H) that is enough; a larger JPEG is decoded quicker at a part of its size.
 
     Returns:
-      PIL image; `info["full_size"]` is its (W, H) in the file.
+      PIL image; `info["full_size"]` is its (W, H) in the file, `info["stored"]` the
+      label_pixels.Stored of it.
 
     Raises:
       ValueError: the file does not decode, or says that it has more than MOST_PIXELS pixels (which
@@ -117,18 +118,22 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
                 file = path.open()
                 source = _whole_png(file) or file
             image = Image.open(source, formats=_known_formats())
-            size = image.size
+            size, kept = image.size, label_pixels.stored(image)
+            if kept.preview or file_kinds.is_raw(path):
+                raise ValueError("of a raw file of a camera, only a preview can be read")
             if size[0] * size[1] > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"{size[0]} x {size[1]} pixels")
             if enough:
                 image.draft(image.mode, enough)
             image.load()
-            image.info["full_size"] = size
+            image.info["full_size"], image.info["stored"] = size, kept
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{path}: {what} is too large ({error}); at most {MOST_PIXELS / 1e6:.0f} million "
             "pixels are read, save it smaller"
         ) from error
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(f"{path}: {what} {_unidentified(path, on_disk, what)}") from error
     except Exception as error:  # broken files make PIL's decoders raise nearly anything
         reason = re.sub(r" *(<_io\.BytesIO[^>]*>|'.*')$", "", str(error)) or type(error).__name__
         if on_disk and os.path.isfile(path) and not os.path.getsize(path):
@@ -137,6 +142,25 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
             reason = f"it is a link to {os.readlink(path)}, which is not there"
         raise ValueError(f"{path}: {what} does not decode ({reason})") from error
     return image
+
+
+def _unidentified(path, on_disk: bool, what: str) -> str:
+    """What a file is that PIL does not know, and what to do."""
+    try:
+        with open(path, "rb") if on_disk else path.open() as file:
+            head = file.read(file_kinds.HEAD)
+    except Exception as error:  # as in open_image
+        return f"does not decode ({error})"
+    if not head:
+        return "does not decode (it is empty)"
+    kind = file_kinds.name(head)
+    if kind is None and file_kinds.is_raw(path):
+        kind = "a raw file of a camera"
+    if kind == file_kinds.AVIF and "AVIF" in _known_formats():
+        kind = None  # it is damaged then
+    if kind is None:
+        return "does not decode (cannot identify image file)"
+    return f"does not decode (it is {kind}); {file_kinds.advice(kind, what)}"
 
 
 def orientation(image: Image.Image, path) -> int:
@@ -193,7 +217,9 @@ def lossy_format(image: Image.Image) -> str | None:
     """Name of a file format that changes ids, or None; WebP and the like may, so they count."""
     if image.format in _LOSSY_FORMATS:
         return image.format
-    return "TIFF with JPEG" if image.info.get("compression") == "jpeg" else None
+    compression = str(image.info.get("compression", ""))
+    found = next((name for name in _LOSSY_COMPRESSIONS if name in compression), None)
+    return f"TIFF with {found.upper()}" if found else None
 
 
 def has_alpha(image: Image.Image) -> bool:

@@ -4,12 +4,14 @@ import os
 import pathlib
 import unicodedata
 
+from usis_jax.data.images import file_kinds
 from usis_jax.errors import UserError
 from usis_jax.storage import paths
 
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
 LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".jp2")
-SUFFIXES = LOSSLESS + LOSSY
+SUFFIXES = LOSSLESS + LOSSY + file_kinds.SUFFIXES
+"""Those of formats that cannot be read count: left out silently, they would be missed."""
 # What systems and servers put beside images: copies of them, thumbnails, what was deleted.
 _NOT_OURS = ("__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information")
 

@@ -8,6 +8,7 @@ from usis_jax.config import schema
 from usis_jax.data.datasets.base import FIELDS
 from usis_jax.data.pipeline import class_frequency, input_pipeline, record_source
 from usis_jax.data.preparation import locations
+from usis_jax.data.specs import spec_mapping
 from usis_jax.display import image_grid
 
 _ROWS = 4
@@ -125,9 +126,10 @@ def _judged(settings, spec, judge) -> np.ndarray | None:
     if judge is None:
         return None
     if judge.spec.classes != spec.classes:
+        what = spec_mapping.differences(judge.spec, spec, "the judge", "the label maps")
         raise ValueError(
             f"--judge knows the classes of {judge.spec.name!r} and the label maps those of "
-            f"{spec.name!r}; train a judge of the same classes"
+            f"{spec.name!r} ({'; '.join(what)}); train a judge of the same classes"
         )
     read = judge.predict(input_pipeline.first_photos(settings, _JUDGED_PHOTOS))
     return np.bincount(read.ravel(), minlength=spec.num_classes) / read.size

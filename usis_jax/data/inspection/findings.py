@@ -61,6 +61,10 @@ def of_photos(photos: Photos) -> list[Finding]:
          "photos have no colour: leave them out if that is not meant"),
         ("note", "turned", "are stored rotated or mirrored and say so in EXIF; they are read "
          "upright"),
+        ("note", "frames", "have several frames or pages; only the first one is read"),
+        ("note", "profile", "have a colour profile other than sRGB "
+         f"({_some(list(photos.profiles), 3)}); it is ignored, so colours are a little off: "
+         "convert them to sRGB if that matters"),
         ("note", "cmyk", "are CMYK; they are read as RGB, without colour management"),
         ("note", "alpha", "have transparency; what is transparent is put on white"),
         ("note", "deep", "have 16 bits a channel; 65535 is read as white"),

@@ -21,7 +21,7 @@ from usis_jax.data.inspection import (
     findings as findings_lib,
 )
 from usis_jax.data.preparation import folder_layout
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 from usis_jax.storage import atomic, paths
 
 PHOTO_FOLDERS = ("photos", "images", "photo", "image", "imgs", "img")
@@ -194,7 +194,7 @@ def _scan(folders: Folders, progress: bool) -> dict:
 def _spec_there(folders: Folders):
     """Label spec that lies beside the label maps already, and its path; (None, None) without."""
     file = folders.labels and folder_layout.spec_beside(folders.labels)
-    return (label_spec.LabelSpec.load(file), file) if file else (None, None)
+    return (lookup.read_own(file), file) if file else (None, None)
 
 
 def _of_layout(folders: Folders) -> list[findings_lib.Finding]:

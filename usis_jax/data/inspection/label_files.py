@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from usis_jax.data.images import decode
+from usis_jax.data.images import decode, label_pixels
 
 EXAMPLES = 3
 _MOST_VALUES = 4096  # of one file; a label map with more is no label map
@@ -52,6 +52,9 @@ def read(path) -> LabelFile:
     """Reads one label file and counts its values; a file that cannot be read has a `problem`."""
     try:
         image = decode.open_image(path, "label map")
+        lossy = decode.lossy_format(image)
+        if lossy:  # said as such, whatever else it has
+            image.info["stored"] = label_pixels.Stored()
         codes = to_values(image, path)
     except ValueError as error:
         return LabelFile(problem=str(error))
@@ -63,8 +66,8 @@ def read(path) -> LabelFile:
     file = LabelFile(
         size=image.size,
         mode=image.mode,
-        lossy=decode.lossy_format(image),
-        colour=image.mode in decode.COLOUR_MODES,
+        lossy=lossy,
+        colour=image.mode in label_pixels.COLOUR_MODES,
         values=values[order].astype(np.int64),
         counts=counts[order],
         solid=solid[order],
@@ -84,15 +87,13 @@ def to_values(image: Image.Image, path) -> np.ndarray:
     """Ids, or colours as red * 65536 + green * 256 + blue, of an image's pixels: int [H, W].
 
     Raises:
-      ValueError: the image has a mode that label maps cannot have; the message names `path`.
+      ValueError: they are not exactly those of the file; the message names `path`.
     """
-    if image.mode in decode.COLOUR_MODES:
-        channels = np.asarray(image.convert("RGB")).astype(np.int32)
+    array = label_pixels.values(image, path)
+    if array.ndim == 3:
+        channels = array.astype(np.int32)
         return channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
-    if image.mode in decode.ID_MODES:
-        array = np.asarray(image)
-        return array.astype(np.uint8) if array.dtype == bool else array
-    raise ValueError(f"{path}: label map has mode {image.mode}; save one id a pixel as PNG")
+    return array
 
 
 def solid_pixels(codes: np.ndarray) -> np.ndarray:
@@ -117,7 +118,7 @@ def variety(image: Image.Image) -> tuple[int, float]:
       Number of different colours, and share of the pixels that have one of the 16 commonest.
     """
     small = image.resize((_LOOK, _LOOK), Image.Resampling.NEAREST)
-    if small.mode not in decode.ID_MODES:
+    if small.mode not in label_pixels.ID_MODES:
         small = small.convert("RGB")
     array = np.asarray(small).astype(np.int64)
     if array.ndim == 3:

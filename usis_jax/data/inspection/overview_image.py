@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from usis_jax.data.images import decode
+from usis_jax.data.images import decode, label_pixels
 from usis_jax.data.inspection import label_files
 from usis_jax.data.inspection.draft_spec import Draft
 from usis_jax.data.inspection.label_files import Labels
@@ -86,7 +86,7 @@ def _tile(part, name: str, size: tuple[int, int], draft: Draft | None) -> np.nda
         image = decode.turned(decode.open_image(path, "photo", size), path)
         return np.asarray(decode.to_rgb(image, path).resize(size))
     image = decode.open_image(path, "label map").resize(size, Image.Resampling.NEAREST)
-    if draft is None or image.mode not in decode.ID_MODES:
+    if draft is None or image.mode not in label_pixels.ID_MODES:
         return np.asarray(decode.to_rgb(image, path))
     ids = label_files.to_values(image, path).astype(np.int64)
     picture = np.full((*ids.shape, 3), _UNKNOWN, np.uint8)

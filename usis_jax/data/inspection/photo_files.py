@@ -2,16 +2,16 @@
 
 import collections
 import dataclasses
+import io
 import pathlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from usis_jax.data.images import decode
 from usis_jax.data.inspection import label_files
 
 _ENOUGH = (128, 128)
-_SIXTEEN_BITS = 16
 
 
 @dataclasses.dataclass
@@ -29,6 +29,8 @@ class PhotoFile:
       grey: whether it has no colour.
       alpha: whether it has transparency.
       like_labels: whether it has as few colours as label maps have.
+      frames: number of frames or pages, of which the first is read.
+      profile: name of its colour profile, "" for none or sRGB.
     """
 
     problem: str | None = None
@@ -41,6 +43,8 @@ class PhotoFile:
     grey: bool = False
     alpha: bool = False
     like_labels: bool = False
+    frames: int = 1
+    profile: str = ""
 
 
 def read(path) -> PhotoFile:
@@ -52,7 +56,8 @@ def read(path) -> PhotoFile:
         rgb = np.asarray(decode.to_rgb(small, path)).astype(np.int16)
     except ValueError as error:
         return PhotoFile(problem=str(error))
-    deep = image.mode.startswith("I") or _bits(path) == _SIXTEEN_BITS
+    kept = image.info["stored"]
+    deep = image.mode.startswith("I") or kept.bits > 8
     width, height = image.info["full_size"]
     distinct, share = label_files.variety(image)
     return PhotoFile(
@@ -64,15 +69,23 @@ def read(path) -> PhotoFile:
         brightest=int(np.asarray(image).max()) if image.mode.startswith("I") else 0,
         grey=bool(np.ptp(rgb, axis=2).max() <= 3),
         alpha=decode.has_alpha(image),
+        frames=kept.frames,
+        profile=_profile(image),
         like_labels=image.format != "JPEG" and distinct <= 256 and share > 0.7,
     )
 
 
-def _bits(path) -> int:
-    """Bits a channel of a PNG, which PIL does not tell for colour; 8 for other files."""
-    with open(path, "rb") as file:
-        head = file.read(25)
-    return head[24] if head[:4] == b"\x89PNG" and len(head) == 25 else 8
+def _profile(image: Image.Image) -> str:
+    """Name of an image's colour profile, "" where it has none or that of sRGB."""
+    content = image.info.get("icc_profile")
+    if not content:
+        return ""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+        name = ImageCms.getProfileDescription(profile).strip()
+    except Exception:  # of damaged profiles, PIL raises nearly anything
+        name = ""
+    return "" if "srgb" in name.lower() else name or "unknown"
 
 
 class Photos:
@@ -88,6 +101,7 @@ class Photos:
         self.sizes: dict[str, tuple[int, int]] = {}
         self.modes = collections.Counter()
         self.formats = collections.Counter()
+        self.profiles = collections.Counter()
         self.marked: dict[str, list[str]] = collections.defaultdict(list)
         self.problems: list[str] = []
 
@@ -104,8 +118,14 @@ class Photos:
         for mark in ("turned", "deep", "grey", "alpha", "like_labels"):
             if getattr(file, mark):
                 self.marked[mark].append(name)
-        if file.mode == "CMYK":
-            self.marked["cmyk"].append(name)
+        for mark, holds in (
+            ("cmyk", file.mode == "CMYK"), ("frames", file.frames > 1),
+            ("profile", file.profile and file.mode != "CMYK"),
+        ):  # fmt: skip
+            if holds:
+                self.marked[mark].append(name)
+        if file.profile and file.mode != "CMYK":
+            self.profiles[file.profile] += 1
         if file.deep and 0 < file.brightest < 2**15:
             self.marked["dark"].append(name)
 

@@ -184,6 +184,37 @@ def number_of_photos(settings) -> int:
     return sum(map(len, record_source.read(settings, "photos", sources)))
 
 
+def counts(settings) -> dict[str, dict[str, int]]:
+    """Images of each source that training reads and measures on.
+
+    Those of training decide the order of its batches, those of validation which checkpoint is best.
+
+    Args:
+      settings: Settings.
+
+    Returns:
+      Such as {"photos": {"own:train": 12}, "labels": {"own:train": 12}, "validation":
+      {"own:validation": 4}}.
+
+    Raises:
+      FileNotFoundError: a data set is not prepared; says what to run.
+      ValueError: a split is empty or unknown.
+    """
+    data = settings.data
+    sources = {
+        "photos": [source[:2] for source in schema.parse_sources(data.photos)],
+        "labels": [schema.parse_data(data.labels)],
+    }
+    found = {
+        kind: {f"{name}:{split}": len(images) for (name, split), images in zip(
+            pairs, record_source.encoded(settings, kind, pairs), strict=True)}
+        for kind, pairs in sources.items()
+    }
+    name, split = schema.parse_data(data.validation)
+    photos = record_source.open_split(record_source.folder(settings, name, "photos", True), split)
+    return found | {"validation": {data.validation: len(photos)}}
+
+
 def first_photos(settings, number: int) -> np.ndarray:
     """The first photos of a pass over the training photos, as networks see them.
 

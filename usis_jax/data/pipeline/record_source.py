@@ -134,14 +134,19 @@ def read(settings, kind: str, sources: list[tuple[str, str]]) -> list:
       FileNotFoundError: a data set is not prepared; says what to run.
       ValueError: a split is empty or unknown.
     """
-    encoded = [
+    found = encoded(settings, kind, sources)
+    shape = (*locations.size(settings), 3 if kind == "photos" else 1)
+    if sum(map(len, found)) * np.prod(shape) > MEMORY_LIMIT:
+        return found
+    return [Decoded(images, shape) for images in found]
+
+
+def encoded(settings, kind: str, sources: list[tuple[str, str]]) -> list[Encoded]:
+    """Images of each source, decoded at each reading; arguments and errors as of `read`."""
+    return [
         Encoded(open_split(folder(settings, name, kind), split, settings), FIELDS[kind])
         for name, split in sources
     ]
-    shape = (*locations.size(settings), 3 if kind == "photos" else 1)
-    if sum(map(len, encoded)) * np.prod(shape) > MEMORY_LIMIT:
-        return encoded
-    return [Decoded(images, shape) for images in encoded]
 
 
 def folder(settings, name: str, kind: str, validation: bool = False) -> pathlib.Path:

@@ -10,7 +10,7 @@ import pathlib
 
 from usis_jax.config import suggestions
 from usis_jax.data.images import image_files
-from usis_jax.data.specs import label_spec
+from usis_jax.data.specs import label_spec, lookup
 from usis_jax.errors import UserError
 from usis_jax.storage import paths
 
@@ -114,7 +114,7 @@ def find_spec(source) -> label_spec.LabelSpec:
     for name in label_spec.FILE_NAMES:
         path = paths.of(source, "data folder") / name
         if path.is_file():
-            return label_spec.LabelSpec.load(path)
+            return lookup.read_own(path)
     raise FileNotFoundError(
         f"{source} has no label spec; write {label_spec.FILE_NAMES[0]} there, which "
         f"{suggestions.command_line('inspect', source)} drafts, or give "

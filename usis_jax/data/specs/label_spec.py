@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from usis_jax.data.specs import spec_format
+from usis_jax.data.specs import spec_checks, spec_format
 from usis_jax.errors import UserError
 from usis_jax.storage import paths
 
@@ -52,7 +52,7 @@ class LabelSpec:
         pairs = pairs.items() if hasattr(pairs, "items") else pairs
         pairs = tuple((tuple(map(int, c)), int(b)) for c, b in pairs)
         object.__setattr__(self, "file_colours", pairs)
-        _check(self)
+        spec_checks.check(self)
 
     @property
     def num_classes(self) -> int:
@@ -203,31 +203,6 @@ class LabelSpec:
         spec_format.write(self.to_dict(), pathlib.Path(path))
 
 
-def _check(spec: LabelSpec) -> None:
-    size = len(spec.classes)
-    if not 1 <= size <= 256:
-        raise ValueError(f"label spec {spec.name!r} has {size} classes; allowed are 1 to 256")
-    if spec.palette and len(spec.palette) != size:
-        raise ValueError(f"label spec has {len(spec.palette)} colours for {size} classes")
-    colours = [colour for colour, _ in spec.file_colours]
-    if any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in (*spec.palette, *colours)):
-        raise ValueError("a colour of a label spec must be three numbers from 0 to 255")
-    if len(set(colours)) < len(colours):
-        twice = next(colour for colour in colours if colours.count(colour) > 1)
-        raise ValueError(f"label spec gives file colour {twice} to two classes")
-    ids = [a for a, _ in spec.file_ids]
-    twice = sorted({a for a in ids if ids.count(a) > 1})
-    if twice:
-        raise ValueError(f"label spec gives file id {twice[0]} to two classes")
-    if any(not -(2**15) <= a < 2**16 for a in ids):
-        raise ValueError("a file id of a label spec must lie between -32768 and 65535")
-    train = [b for _, b in (*spec.file_ids, *spec.file_colours)]
-    train += [b for pair in spec.flip_pairs for b in pair]
-    if spec.void is not None:
-        train.append(spec.void)
-    for b in train:
-        if not 0 <= b < size:
-            raise ValueError(f"train id {b} of a label spec must lie between 0 and {size - 1}")
 
 
 def _generated_colours(count: int, void: int | None) -> np.ndarray:

@@ -127,10 +127,12 @@ def fields(content: dict) -> dict:
 
 def _text(value, what) -> str:
     """A word as a spec has it; YAML reads some words, such as 7 and no, as others than texts."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UserError(f"{what} is {_short(value)}; it must be a text in quotes")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):  # as `no` in YAML
+        raise UserError(f"{what} is {_short(value)}; it must be a text in quotation marks")
     if not str(value).strip():
         raise UserError(f"{what} is empty; it must be a text")
+    if not str(value).isprintable():
+        raise UserError(f"{what} is {_short(value)}; it must be one line of printable characters")
     return str(value)
 
 

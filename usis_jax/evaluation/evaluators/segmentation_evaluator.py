@@ -18,15 +18,21 @@ import numpy as np
 from jax import Array
 
 from usis_jax.checkpoint import flat_trees
+from usis_jax.data.specs import spec_mapping
 from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.distributed import sharded_map
+from usis_jax.evaluation.evaluators import evaluator_files
+from usis_jax.evaluation.evaluators.evaluator_files import (
+    FORMAT_VERSION,
+    INFO_FILE,
+    PICTURE_FILE,
+    SPEC_FILE,
+    WEIGHTS_FILE,
+)
 from usis_jax.interop import files
 from usis_jax.ops import haar, pixel_range, resample
-from usis_jax.storage import atomic, paths, texts
+from usis_jax.storage import atomic, paths
 
-FORMAT_VERSION = 1
-INFO_FILE, WEIGHTS_FILE = "judge.json", "judge.safetensors"
-SPEC_FILE, PICTURE_FILE = "label_spec.json", "judge.png"
 BATCH = 16
 
 
@@ -137,8 +143,9 @@ class Judge:
             raise FileNotFoundError(
                 f"{directory} is no judge: it has no {INFO_FILE}; give the folder "
                 "that usis train-judge wrote as --out")
-        info = _read_info(directory / INFO_FILE)
+        info = evaluator_files.read_info(directory / INFO_FILE)
         spec = LabelSpec.load(directory / SPEC_FILE)
+        evaluator_files.check_spec(info, spec, directory)
         variables = flat_trees.nest(files.read(directory / WEIGHTS_FILE))
         try:
             judge = cls(variables, spec, info)
@@ -205,7 +212,8 @@ class Judge:
         try:
             files.write(temporary / WEIGHTS_FILE, flat_trees.flatten(self.variables))
             self.spec.save(temporary / SPEC_FILE)
-            info = {"format_version": FORMAT_VERSION, **self.info, "sha256": self.sha256}
+            info = {"format_version": FORMAT_VERSION, **self.info, "sha256": self.sha256,
+                    "label_spec": self.spec.to_dict()}
             atomic.write_text(temporary / INFO_FILE, json.dumps(info, indent=1) + "\n")
             if picture is not None:
                 atomic.write_png(temporary / PICTURE_FILE, picture)
@@ -244,10 +252,11 @@ def check_fits(judge, size, spec: LabelSpec, validation: str | None,
             f"{name} reads photos of {judge.height}x{judge.width} and this run paints "
             f"{size[0]}x{size[1]}; train a judge of that size"
         )
-    if judge.spec.classes != spec.classes:
+    if judge.spec.classes != spec.classes or judge.spec.void != spec.void:
+        what = spec_mapping.differences(judge.spec, spec, "the judge", "the run")
         raise ValueError(
             f"{name} knows the classes of {judge.spec.name!r} and this run paints those of "
-            f"{spec.name!r}; train a judge of the same classes"
+            f"{spec.name!r} ({'; '.join(what)}); train a judge of the same classes"
         )
     if validation is not None and judge.info.get("pairs") == validation:
         raise ValueError(
@@ -280,18 +289,3 @@ def _digest(flat: dict[str, np.ndarray]) -> str:
         digest.update(f"{name} {flat[name].shape}".encode())
         digest.update(np.ascontiguousarray(flat[name], "<f4").tobytes())
     return digest.hexdigest()
-
-
-def _read_info(path: Path) -> dict:
-    """The content of `judge.json`; ValueError where it is damaged or of another version."""
-    try:
-        info = texts.read_json(path)
-        version = info.get("format_version")
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if version != FORMAT_VERSION:
-        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
-    missing = [key for key in ("height", "width", "widths", "scores", "sha256") if key not in info]
-    if missing:
-        raise ValueError(f"{path} is damaged: it has no {', '.join(missing)}")
-    return info

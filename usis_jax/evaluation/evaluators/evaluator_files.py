@@ -1,0 +1,45 @@
+"""The files of a judge's folder that describe it: read, and checked against each other."""
+
+import json
+from pathlib import Path
+
+from usis_jax.data.specs import spec_mapping
+from usis_jax.data.specs.label_spec import LabelSpec
+
+FORMAT_VERSION = 1
+INFO_FILE, WEIGHTS_FILE = "judge.json", "judge.safetensors"
+SPEC_FILE, PICTURE_FILE = "label_spec.json", "judge.png"
+
+
+def read_info(path: Path) -> dict:
+    """The content of `judge.json`; ValueError where it is damaged or of another version."""
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        version = info.get("format_version")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
+    missing = [key for key in ("height", "width", "widths", "scores", "sha256") if key not in info]
+    if missing:
+        raise ValueError(f"{path} is damaged: it has no {', '.join(missing)}")
+    return info
+
+
+def check_spec(info: dict, spec: LabelSpec, directory: Path) -> None:
+    """Checks that the label spec in a folder is that which the judge was trained with.
+
+    Args:
+      info: of `read_info`; of older versions it does not say.
+      spec: LabelSpec of the folder's SPEC_FILE.
+      directory: the folder.
+
+    Raises:
+      ValueError: it is another one; names the classes and their positions.
+    """
+    if "label_spec" not in info:
+        return
+    trained = LabelSpec.from_dict(info["label_spec"], directory / INFO_FILE)
+    if what := spec_mapping.differences(trained, spec, INFO_FILE, SPEC_FILE):
+        raise ValueError(f"{directory / SPEC_FILE} was changed since the judge was trained: "
+                         f"{'; '.join(what)}; put the former one back")
