@@ -14,7 +14,6 @@ from usis_jax.data.specs import label_spec, lookup, spec_mapping
 from usis_jax.errors import UserError
 from usis_jax.workdir import layout
 
-"""Name of a label spec whose classes are numbers only."""
 _CHECKPOINT, _DATA = "the checkpoint", "the data"
 
 

@@ -11,8 +11,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from usis_jax.data.images import file_kinds, label_pixels
-from usis_jax.data.preparation import folder_layout
+from usis_jax.data.images import file_kinds, image_files, label_pixels
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
@@ -78,7 +77,7 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
     image = open_image(path, "label map")
     lossy = lossy_format(image)
     if lossy:
-        named = " in spite of its name" if str(path).lower().endswith(folder_layout.LOSSLESS) else ""
+        named = " in spite of its name" if str(path).lower().endswith(image_files.LOSSLESS) else ""
         raise ValueError(
             f"{path}: label map is a {lossy}{named}, whose compression changes ids; use PNG"
         )
