@@ -30,13 +30,13 @@ def get_config() -> ml_collections.ConfigDict:
             # Keep compiled programs in WORKDIR/compilation_cache (at most 1 GiB), so that the next
             # start there, and sample and evaluate, need not compile them again.
             "compilation_cache": True,
-            # Steps between two lines of metrics.
+            # Steps between two lines of metrics; the last line comes at the end.
             "log_interval": 50,
             # Steps between two sample grids; 0 = only at the end.
             "sample_interval": 1000,
             # Steps between two checkpoints; 0 = only at the end.
             "checkpoint_interval": 1000,
-            # Steps between two measurements on the validation data; 0 = none.
+            # Steps between two measurements on the validation data, and at the end; 0 = none.
             "eval_interval": 5000,
             # Latest checkpoints kept, besides the best one.
             "keep_checkpoints": 3,

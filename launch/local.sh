@@ -12,8 +12,8 @@
 #   --dry_run      print what would run, one command a line, and run nothing (or DRY_RUN=1)
 #
 # Relative paths are relative to the clone. Process 0 writes to the terminal, the others into
-# files that are named when something went wrong. SIGTERM, SIGUSR1 and Ctrl-C are handed to all
-# processes: they save and stop, and the same command goes on later. Exit code: that of usis, of
+# files that are named when something went wrong. SIGTERM, SIGHUP, SIGUSR1 and Ctrl-C are handed to
+# all processes: they save and stop, and the same command goes on later. Exit code: that of usis, of
 # several processes the first that is not 0; 2 bad use; 130 after Ctrl-C.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -103,6 +103,7 @@ hand_on() {  # SIGNAL: to all processes that still run
   done
 }
 trap 'hand_on TERM' TERM USR1
+trap 'hand_on HUP' HUP  # the system has sent them one too; only of this kind is a second one harmless
 trap 'interrupted=1; hand_on TERM' INT
 for ((i = 0; i < processes; i++)); do
   command_of "$i" "$@"

@@ -18,7 +18,7 @@ from usis_jax.data.preparation import locations, own_folders
 from usis_jax.data.specs import lookup
 from usis_jax.errors import UserError
 from usis_jax.evaluation.evaluators import pretrained_weights, segmentation_evaluator
-from usis_jax.storage import paths
+from usis_jax.storage import cache_dir, paths
 from usis_jax.workdir import layout
 
 # Options that take a text and name no file or folder. A new option is either here or a PathOption.
@@ -228,7 +228,7 @@ def test_missing_home_is_named(monkeypatch):
 
 def test_environment_variables_are_read_as_options_are(here, monkeypatch):
     home = here.parent / "home"
-    for variable, directory in (("USIS_CACHE", pretrained_weights.directory),
+    for variable, directory in (("USIS_CACHE", cache_dir.directory),
                                 ("TFDS_DATA_DIR", lambda: locations.directory(settings.Settings()))):
         monkeypatch.setenv(variable, "~/kept")
         assert directory() == home / "kept"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import tiny_run
 from usis_jax.checkpoint import flat_trees, manager
-from usis_jax.display import progress as progress_lib
+from usis_jax.diagnostics import step_means
 from usis_jax.methods import train_state, usis
 from usis_jax.runtime import compilation
 from usis_jax.train import run
@@ -69,11 +69,11 @@ def rows(workdir):
 
 def at_step(step, act, monkeypatch):
     """Has something happen when the metrics of a step are read."""
-    add = progress_lib.Means.add
+    add = step_means.Means.add
 
     def acting(self, number, metrics):
         add(self, number, metrics)
         if number == step:
             act()
 
-    monkeypatch.setattr(progress_lib.Means, "add", acting)
+    monkeypatch.setattr(step_means.Means, "add", acting)

@@ -20,6 +20,7 @@ ROOT = places.REPOSITORY
 CONFIG = """
 import ml_collections
 from tests.support import tiny_run
+from usis_jax.diagnostics import step_means
 from usis_jax.config import settings
 
 def get_config():
@@ -84,11 +85,11 @@ def main():
     from tests.support import tiny_run
     from usis_jax.cli import main
     from usis_jax.data.pipeline import input_pipeline
-    from usis_jax.display import progress as progress_lib
+    from usis_jax.diagnostics import step_means
 
     tiny_run.install(pytest.MonkeyPatch())
     training = input_pipeline.training
-    add = progress_lib.Means.add
+    add = step_means.Means.add
 
     def send(variable, process_index, step):
         process, number, name = os.environ.get(variable, "-1:-1:SIGKILL").split(":")
@@ -106,7 +107,7 @@ def main():
         add(self, step, metrics)
         send("AFTER", jax.process_index(), step)
 
-    input_pipeline.training, progress_lib.Means.add = sending, adding
+    input_pipeline.training, step_means.Means.add = sending, adding
     return main.main()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import tiny_run
 from usis_jax import methods
+from usis_jax.diagnostics import step_means
 from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import mesh, preemption
 from usis_jax.runtime import compilation
@@ -96,7 +97,7 @@ def test_run_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_pat
     assert store.saved == {2: 2.0, 4: 4.0}
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP", "SIGXCPU"])
 def test_signal_saves_the_step_and_ends_cleanly(tmp_path, name):
     plain = _poisoned(-1, "state")
     before = signal.getsignal(signal.Signals[name])
@@ -171,6 +172,27 @@ def test_second_signal_is_not_held_back():
         signal.signal(signal.SIGINT, before)
 
 
+def test_terminal_that_is_closed_sends_many_signals_and_none_of_them_is_the_second():
+    plain = signal.getsignal(signal.SIGHUP)
+    with preemption.StopSignals() as stop:
+        stop.begin()
+        for name in ("SIGTERM", "SIGHUP", "SIGHUP"):
+            os.kill(os.getpid(), signal.Signals[name])
+        assert stop.name == "SIGTERM"
+    assert signal.getsignal(signal.SIGHUP) == plain
+
+
+def test_hang_up_that_is_ignored_as_under_nohup_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with preemption.StopSignals() as stop:
+            stop.begin()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.name is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_logged_values_are_means_over_the_interval(tmp_path):
     def step(state, batch):
         state = {"step": state["step"] + 1, "weight": state["weight"]}
@@ -194,13 +216,13 @@ def test_mean_of_the_penalty_is_that_of_the_steps_that_have_it(tmp_path):
 
 
 def test_means_go_on_from_a_saved_state():
-    whole, first = progress_lib.Means(), progress_lib.Means()
+    whole, first = step_means.Means(), step_means.Means()
     values = [0.1, 0.7, 1e-9, 3.3, 5.0]
     for number, value in enumerate(values):
         whole.add(number, {"a": value})
     for number, value in enumerate(values[:2]):
         first.add(number, {"a": value})
-    second = progress_lib.Means(json.loads(json.dumps(first.get_state())))
+    second = step_means.Means(json.loads(json.dumps(first.get_state())))
     for number, value in enumerate(values[2:]):
         second.add(number, {"a": value})
     assert second.take() == whole.take() == {"a": pytest.approx(9.100000001 / 5)}

@@ -76,9 +76,15 @@ class Checkpoints:
         """Returns True when the cluster has announced that all hosts must stop at `step`."""
         return self._manager.reached_preemption(step)
 
-    def check_space(self, state):
-        """Raises OSError (no space left) when the disk cannot hold one more checkpoint."""
-        disk_errors.check_space(self.workdir, state)
+    def check_space(self, state, to_come=1):
+        """Raises OSError (no space left) when the disk cannot hold the next checkpoints.
+
+        Args:
+            state: pytree of arrays, of one checkpoint.
+            to_come: how many will be there at once; those that are there already have their place.
+        """
+        there = len(self._manager.all_steps()) if to_come > 1 else 0
+        disk_errors.check_space(self.workdir, state, max(1, to_come - there))
 
     def save(
         self, step, state, settings, spec, ema_collections=None, metrics=None, progress=None
@@ -122,6 +128,24 @@ class Checkpoints:
                 self.verify(step)
             self._verified = True
         return begun
+
+    def add_metrics(self, step, metrics):
+        """Adds to a saved checkpoint what was measured after it had been saved.
+
+        Waits until the checkpoint is on the disk. Killed at any moment, the checkpoint is whole,
+        with the metrics or without.
+
+        Args:
+            step: int, of a checkpoint that `save` began.
+            metrics: dict of floats.
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.wait()
+        self._ranking.note(step, metrics)
+        if jax.process_index() == 0 and step in self._manager.all_steps():
+            with disk_errors.naming_faults(self.workdir):
+                metadata.add_metrics(self.workdir / "checkpoints" / str(step), metrics)
 
     def save_imported(self, variables, settings, spec, origin):
         """Writes a generator that other code trained, as step 0, without a training state.

@@ -1,5 +1,7 @@
 """What a checkpoint says about itself: version, step, config, label spec, metrics."""
 
+import json
+
 import orbax.checkpoint as ocp
 
 from usis_jax import errors
@@ -7,9 +9,11 @@ from usis_jax.checkpoint import checksums, randomness
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import label_spec
 from usis_jax.errors import UserError
+from usis_jax.storage import atomic
 
 FORMAT_VERSION = 1
 ITEM = "meta"
+_FILE = "metadata"  # where Orbax puts JSON
 # The usis_jax that wrote each format.
 _WRITTEN_BY = {1: "0.1.0"}
 
@@ -52,6 +56,22 @@ def read(folder):
     if checksums.of_json(rest) != meta.get("checksum"):
         raise ValueError(f"{ITEM} has another checksum")
     return meta
+
+
+def add_metrics(folder, metrics):
+    """Puts metrics into what a checkpoint on the disk says about itself, all at once.
+
+    Args:
+        folder: pathlib.Path of one checkpoint.
+        metrics: dict of floats.
+    Raises:
+        OSError, ValueError: it cannot be read or written.
+    """
+    meta = read(folder)
+    meta.pop("checksum", None)
+    meta["metrics"] = {k: float(v) for k, v in metrics.items()}
+    meta["checksum"] = checksums.of_json(meta)
+    atomic.write_text(folder / ITEM / _FILE, json.dumps(meta))
 
 
 def measure(meta):

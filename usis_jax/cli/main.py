@@ -1,8 +1,8 @@
 """Command line: `usis COMMAND`, each command with `--help`.
 
 Exit codes: 0 done; 2 bad use or bad input, with one line that says what to change; 75 training was
-stopped by SIGTERM, SIGUSR1 or a preemption notice, saved, and goes on with the same command; 130
-interrupted by Ctrl-C, after which training is saved too; 1 anything else.
+stopped by SIGTERM, SIGHUP, SIGUSR1 or a preemption notice, saved, and goes on with the same
+command; 130 interrupted by Ctrl-C, after which training is saved too; 1 anything else.
 """
 
 import argparse
@@ -34,8 +34,8 @@ from usis_jax.cli.commands import (
     train_judge,
 )
 from usis_jax.config import suggestions
-from usis_jax.display import terminal
-from usis_jax.distributed import liveness, preemption
+from usis_jax.display import output, terminal
+from usis_jax.distributed import jax_environment, liveness, preemption
 from usis_jax.storage import atomic
 
 # In the order of `usis --help`: first the path from data to photos, then what stands beside it.
@@ -43,6 +43,11 @@ PATH = (prepare, train, evaluate, sample, demo)
 OTHERS = (export, report, doctor, inspect, compile, train_judge, get_weights, import_torch,
           export_torch, completion)
 COMMANDS = (*PATH, *OTHERS)
+# Commands that begin with JAX at once. Those that may run in several processes ask for the devices
+# when they have joined each other (parallel.initialize).
+_USE_DEVICES = ("sample", "demo", "export", "import-torch", "export-torch")
+_USE_JAX = (*_USE_DEVICES, "prepare", "inspect", "train", "evaluate", "train-judge", "report",
+            "get-weights")
 
 _LONGEST = 8000
 _EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG,
@@ -67,6 +72,12 @@ def main(argv: list[str] | None = None) -> int:
       not finite, or what a command says with `exit_code` in its result. Other errors are raised,
       so that Python shows their traceback and exits 1.
     """
+    with output.lossy():
+        return _main(argv)
+
+
+def _main(argv):
+    """`main`, when no output can end it."""
     # TensorFlow only writes files here; without these two it fills the screen with notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -82,6 +93,10 @@ def main(argv: list[str] | None = None) -> int:
         arguments.overrides = overrides
         arguments_lib.check_texts(arguments)
         arguments_lib.check_apart(arguments)
+        if arguments.command in _USE_JAX:
+            jax_environment.check()
+        if arguments.command in _USE_DEVICES:
+            jax_environment.check_devices()
         with suggestions.called_with(arguments):
             result = arguments.run(arguments)
         # Of several processes that work on one command the first one writes.

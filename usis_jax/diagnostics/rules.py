@@ -3,38 +3,15 @@
 Thresholds are rules of thumb: they show where to look, they prove nothing.
 """
 
-import dataclasses
+from usis_jax.diagnostics import loss_jumps
+from usis_jax.diagnostics.diagnosis import BAD, FINE, LOOK, UNKNOWN, Sign
 
-FINE, LOOK, BAD, UNKNOWN = "fine", "look at it", "bad", "not known yet"
 # Classes whose IoU is below it count as not painted.
 NOT_PAINTED = 0.02
 _RECENT = 0.1
 # Logged values below which there is no verdict on them.
 _ENOUGH = 5
 _FEW_MAPS = 0.0001
-
-
-@dataclasses.dataclass(frozen=True)
-class Sign:
-    """One sign of health.
-
-    Args:
-        name: what it is called.
-        value: the latest value in words.
-        verdict: FINE, LOOK, BAD or UNKNOWN.
-        meaning: one sentence on what it tells.
-        rule: the thresholds.
-        advice: what to try when it is not fine.
-        series: names of the logged numbers that show it over time.
-    """
-
-    name: str
-    value: str
-    verdict: str
-    meaning: str
-    rule: str
-    advice: str
-    series: tuple[str, ...] = ()
 
 
 def judge(series, evaluation=None, best="swd", better="lower"):
@@ -60,6 +37,7 @@ def judge(series, evaluation=None, best="swd", better="lower"):
         _variety(signs),
         _noise(signs),
         _getting_better(series, best, better),
+        loss_jumps.sign(series, classes),
         _finite(series),
     ]
 

@@ -1,7 +1,6 @@
 """What a person sees of a run: losses and rates, a line an interval, and a progress bar."""
 
 import contextlib
-import math
 import sys
 import time
 
@@ -12,44 +11,6 @@ _SHOWN = {
     "speed/memory_gib": "{:.1f} GiB",
     "speed/device_memory_gib": "{:.1f} GiB of the device",
 }
-
-
-class Means:
-    """Means of step metrics over a logging interval; finds values that are not finite.
-
-    Args:
-        state: from `get_state`, to go on with an interval that was begun.
-    """
-
-    def __init__(self, state=None):
-        self._sums = {name: tuple(pair) for name, pair in (state or {}).items()}
-
-    def get_state(self):
-        """Returns {name: (sum, count)} of the interval so far."""
-        return dict(self._sums)
-
-    def add(self, step, metrics):
-        """Adds one step's metrics.
-
-        Args:
-            step: int, for the message.
-            metrics: dict of float scalars.
-        Raises:
-            FloatingPointError: naming step and metric, when a value is not finite.
-        """
-        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if bad:
-            values = ", ".join(f"{name} = {float(metrics[name])}" for name in sorted(bad))
-            raise FloatingPointError(f"step {step}: {values}")
-        for name, value in metrics.items():
-            total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = total + float(value), count + 1
-
-    def take(self):
-        """Returns the mean of each metric over the steps that had it, and starts anew."""
-        means = {name: total / count for name, (total, count) in self._sums.items()}
-        self._sums = {}
-        return means
 
 
 class Progress:

@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from usis_jax.distributed import liveness
+from usis_jax.distributed import jax_environment, liveness
 
 AXIS = "batch"
 
@@ -38,12 +38,18 @@ def initialize(
       lost_seconds: silence after which another process is taken for gone, which ends this one.
 
     Raises:
-      ValueError: only some of the three are given, they are no numbers, or joining failed.
+      ValueError: only some of the three are given, they are no numbers, joining failed, or there
+        are no devices of the kind that JAX_PLATFORMS asks for.
 
     Source: JAX's own jax.distributed.
     """
-    if jax.distributed.is_initialized():
-        return
+    if not jax.distributed.is_initialized():
+        _join_others(address, num_processes, process_id, join_seconds, lost_seconds)
+    jax_environment.check_devices()
+
+
+def _join_others(address, num_processes, process_id, join_seconds, lost_seconds) -> None:
+    """`initialize`, where that was not done before."""
     given = {"COORDINATOR_ADDRESS": address, "NUM_PROCESSES": num_processes,
              "PROCESS_ID": process_id}
     given = {name: str(os.environ.get(name, "") if value is None else value)

@@ -80,8 +80,10 @@ def _sliced_wasserstein_floor(material, number):
 
 
 def _inception(material, inception, **_):
+    why = fid.too_few(material.painted, material.real)
     if inception is None:
         why = "no weights of the FID's Inception; usis get-weights inception fetches them"
+    if why:
         return [], {"fid": why, "kid": why}
     real, other = material.once("FID", lambda: _of_real_photos(
         material, lambda photos: inception(photos, keep=True)))
@@ -97,9 +99,10 @@ def _of_real_photos(material, describe):
 
 
 def _judge_distances(material, judge, **_):
-    if judge is None or isinstance(judge, published_segmenters.PublishedJudge):
-        why = f"{judge.key} gives no features; a judge of usis train-judge does" if judge else (
-            _NO_JUDGE)
+    why = _NO_JUDGE if judge is None else fid.too_few(material.painted, material.real)
+    if isinstance(judge, published_segmenters.PublishedJudge):
+        why = f"{judge.key} gives no features; a judge of usis train-judge does"
+    if why:
         return [], {"fd_judge": why, "kd_judge": why}
     _check(judge, material)
     real, other = material.once("FD-judge", lambda: _of_real_photos(material, judge.features))
@@ -112,7 +115,12 @@ def _judge_scores(material, judge, **_):
     if judge is None:
         return [], {"miou": _NO_JUDGE}
     if isinstance(judge, published_segmenters.PublishedJudge):
-        return _published_judge(material, judge), {}
+        labels = judge.labels(material.labels, material.generator.spec)
+        if segmentation.is_void_only(labels, judge.spec.void):
+            return [], {f"{judge.key} mIoU": segmentation.VOID_ONLY}
+        return _published_judge(material, judge, labels), {}
+    if segmentation.is_void_only(material.labels, material.generator.spec.void):
+        return [], {"mIoU": segmentation.VOID_ONLY}
     scores = _scores(judge.predict(material.painted), material)
     bound = judge.scores
     if material.paired:
@@ -129,8 +137,7 @@ def _check(judge, material):
     judges.check_fits(judge, size, generator.spec, validation)
 
 
-def _published_judge(material, judge):
-    labels = judge.labels(material.labels, material.generator.spec)
+def _published_judge(material, judge, labels):
     scores = _scores(judge.predict(material.painted), material, labels, judge.spec)
     bound, where = None, "none, no label maps of the real photos"
     if material.paired:
@@ -145,6 +152,8 @@ def _published_judge(material, judge):
 def _segmenter(material, **_):
     if material.segmenter is None:
         return [], {"consistency_miou": "the run has no segmenter"}
+    if segmentation.is_void_only(material.labels, material.generator.spec.void):
+        return [], {"consistency_miou": segmentation.VOID_ONLY}
     network, variables = material.segmenter
     method = methods.get(material.generator.settings.method.name)
     read = _reader(method.read_labels, network)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from usis_jax import errors
 from usis_jax.checkpoint import agreement, randomness
 from usis_jax.data.images import decode, image_files
 from usis_jax.data.preparation import folder_layout
@@ -51,6 +52,7 @@ def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_s
     targets, files = _targets(named, num_samples, labels_dir, out), list(named.values())
     height, width = generator.settings.data.height, generator.settings.data.width
     labels = np.stack([decode.load_label(f, height, width, generator.spec) for f in files])
+    _check_names(out, [*itertools.chain(*targets), "contact_sheet.png"])
     temporary = _temporary_beside(out)
     try:
         shown = _paint_all(generator, labels, targets, temporary, seed, batch_size)
@@ -114,6 +116,16 @@ def _paint_all(generator, labels, targets, folder, seed, batch_size):
         if start < _SHEET_ROWS:
             shown.append(photos)
     return np.concatenate(shown, axis=1)[:, :_SHEET_ROWS]
+
+
+def _check_names(out, names):
+    """Raises UserError where a folder has the name of a photo to come: found before painting."""
+    for name in names:
+        if (out / name).is_dir():
+            raise errors.UserError(
+                f"--out {out} holds a folder {name}, and a photo would get that name: move it "
+                "away, or choose another --out"
+            )
 
 
 def _temporary_beside(out):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from usis_jax import __version__, methods
 from usis_jax.checkpoint import metadata
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
-from usis_jax.diagnostics import rules
+from usis_jax.diagnostics import loss_jumps, rules
 from usis_jax.display import loss_plot
 from usis_jax.workdir import eval_records, layout, provenance, wandb_writer
 
@@ -55,7 +56,10 @@ def collect(workdir):
         "signs": [vars(sign) for sign in rules.judge(series, newest, best, better)],
         "signs_step": newest["step"] if newest else None,
         "charts": _charts(settings.method.name),
-        "series": {wandb_writer.grouped(name): _thinned(*pair) for name, pair in series.items()},
+        "series": {
+            wandb_writer.grouped(name): _thinned(*pair, _joined(name))
+            for name, pair in series.items()
+        },
         "evaluations": [_short(one) for one in found[-30:]],
         "config": _config(settings),
         "starts": starts[-20:],
@@ -82,13 +86,18 @@ def _charts(name):
             for chart in methods.get(name).charts]  # fmt: skip
 
 
-def _thinned(steps, values):
-    """Steps and values of a curve, neighbours averaged where there are too many."""
+def _joined(name):
+    """How neighbours of a curve become one point: largest values stay the largest."""
+    return max if name.startswith(loss_jumps.PREFIX) else statistics.fmean
+
+
+def _thinned(steps, values, joined):
+    """Steps and values of a curve, neighbours joined where there are too many."""
     each = -(-len(values) // _MOST_POINTS)
     groups = range(0, len(values), each)
-    means = [sum(values[i : i + each]) / len(values[i : i + each]) for i in groups]
+    points = [joined(values[i : i + each]) for i in groups]
     return [[steps[min(i + each, len(steps)) - 1] for i in groups],
-            [float(f"{value:.5g}") for value in means]]  # fmt: skip
+            [float(f"{value:.5g}") for value in points]]  # fmt: skip
 
 
 def _with_signs(found):

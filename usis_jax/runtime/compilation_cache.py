@@ -57,7 +57,10 @@ def own_name():
     The secret is made at first use, readable by its owner only, in $USIS_CACHE or the user's
     folder of caches.
     """
-    path = cache_dir.directory() / SECRET
+    folder = cache_dir.folder()
+    if folder is None:
+        return None
+    path = folder / SECRET
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,15 +45,25 @@ class DamagedError(ValueError):
         self.step, self.reason = step, reason
 
 
-def check_space(workdir, tree):
-    """Raises OSError (no space left) when the disk cannot hold the arrays of a pytree."""
-    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + 2**20
+def check_space(workdir, tree, number=1):
+    """Raises OSError (no space left) when the disk cannot hold a number of checkpoints.
+
+    Args:
+        workdir: directory of the run.
+        tree: pytree of the arrays of one.
+        number: how many there will be at once.
+    """
+    needed = number * (sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + 2**20)
     free = shutil.disk_usage(workdir).free
     if free < needed:
+        many = f"the {number} checkpoints that will be there at once" if number > 1 else (
+            "a checkpoint")  # fmt: skip
+        less = ", or keep fewer (--config.keep_checkpoints)" if number > 1 else ""
         raise OSError(
             errno.ENOSPC,
-            f"no space left for a checkpoint in {workdir}: it needs {needed / 2**20:.0f} MiB and "
-            f"{free / 2**20:.0f} MiB are free",
+            f"no space left for {many} in {workdir}: {'they need' if number > 1 else 'it needs'} "
+            f"{needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free"
+            + (f"; free some{less}" if less else ""),
         )
 
 
@@ -92,7 +102,7 @@ def naming_faults(workdir, running=False):
     try:
         yield
     except Exception as error:
-        fault = _fault(error, Path(workdir))
+        fault = fault_of(error, workdir)
         if running and fault is None:
             check_present(workdir)
         if fault is None:
@@ -108,8 +118,9 @@ def check_present(workdir):
         ) from None
 
 
-def _fault(error, workdir):
-    """The error to raise instead, or None if it is not the directory's fault."""
+def fault_of(error, workdir):
+    """The error to raise instead of one, or None if it is not the work directory's fault."""
+    workdir = Path(workdir)
     texts, codes, seen = [], set(), error
     while seen is not None:
         texts.append(str(seen))

@@ -1,6 +1,7 @@
 """What a run looks at while it trains: sample grids and measures beside real photos."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -19,21 +20,16 @@ from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import mesh, sharded_map
 from usis_jax.evaluation import eval_inputs as materials
 from usis_jax.evaluation import suite
-from usis_jax.evaluation.evaluators import inception_features
-from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
-from usis_jax.evaluation.metrics import diversity, sliced_wasserstein, spectrum
 from usis_jax.inference import ema_statistics, sampling
 from usis_jax.methods.train_state import TrainState
 from usis_jax.models import generation
-from usis_jax.storage import cache_dir
+from usis_jax.train import rehearsal
 from usis_jax.workdir import eval_records
 
 GRID_ROWS = 6
 EMA_SAMPLES = 3
 STATISTICS_BATCHES = 8
 _GROUP = "evaluation"
-_LEAST_SIDES = {"swd": sliced_wasserstein.PATCH, "spectrum": spectrum.SMALLEST_SIDE,
-                "ms_ssim": diversity.WINDOW}  # fmt: skip
 
 
 class _Origin(NamedTuple):
@@ -49,10 +45,12 @@ class Measured(NamedTuple):
     Attributes:
         rows: list of suite.Row.
         signs: dict of floats by name, from measurements.measure.
+        left_out: dict of measure -> why it was not taken.
     """
 
     rows: list[suite.Row]
     signs: dict[str, float]
+    left_out: dict[str, str] = {}  # noqa: RUF012 (never changed)
 
 
 class Validation:
@@ -76,8 +74,8 @@ class Validation:
     ) -> None:
         self._settings, self._spec, self._runner = settings, spec, runner
         self._measured = settings.evaluation.names if settings.eval_interval else ()
-        _check_sizes(settings, self._measured)
-        self._judge, self._inception = _networks(settings, spec, self._measured)
+        rehearsal.check_sizes(settings, self._measured)
+        self._judge, self._inception = rehearsal.networks(settings, spec, self._measured)
         self._method = methods.get(settings.method.name)
         networks = self._method.networks(settings, spec.num_classes, axis_name=None)
         self._networks = networks
@@ -99,6 +97,38 @@ class Validation:
         self._of_real_photos: dict[str, Any] = {}
         mapped = self._method.networks(settings, spec.num_classes).generator
         self._estimate = runner.compile(_estimation(mapped, settings.generator), donate=False)
+
+    def rehearse(self) -> list[str]:
+        """Tries on the held-out data, without the run's networks, what grids and evaluations do.
+
+        What is found in real photos is kept for the evaluations to come.
+
+        Returns:
+            list of sentences on what will be left out.
+        Raises:
+            UserError: a measure cannot be taken, or `evaluation.best` is one that is left out.
+        """
+        return rehearsal.rehearse(
+            self._settings, self._spec, self._photos, self._labels, self._measured,
+            functools.partial(self._rehearsed, self._photos[: rehearsal.FEW]),
+        )  # fmt: skip
+
+    def _rehearsed(
+        self, painted: np.ndarray, measure: str
+    ) -> tuple[list[suite.Row], dict[str, str]]:
+        """One measure of real photos in the place of painted ones: (rows, why some are not)."""
+        few = min(materials.Sizes().diversity_maps, len(painted))
+        found = materials.Material(
+            name="", step=0, generator=_Origin(self._settings, self._spec),
+            labels=self._labels[: len(painted)], painted=painted, real=self._photos,
+            paired=False, other=self._training_photos(),
+            samples=np.stack([painted[:few], 255 - painted[:few]]),
+            segmenter=None, sizes=materials.Sizes(), kept=dict(self._of_real_photos),
+        )  # fmt: skip
+        rows, left_out = suite.rows_of(found, self._judge, self._inception, measures=[measure])
+        for name in rehearsal.OF_ALL_REAL_PHOTOS & found.kept.keys():
+            self._of_real_photos[name] = found.kept[name]
+        return rows, left_out
 
     def _spread_out(self, number: int) -> np.ndarray:
         return np.linspace(0, len(self._labels) - 1, number).astype(int)
@@ -192,7 +222,7 @@ class Validation:
             segmenter=self._player(state, self._method.segmenter), sizes=materials.Sizes(),
             kept=self._of_real_photos, discriminator=self._player(state, self._method.discriminator),
         )  # fmt: skip
-        rows, _ = suite.rows_of(
+        rows, left_out = suite.rows_of(
             found, self._judge, self._inception, measures=self._measured, begin=begin
         )
         if begin:
@@ -203,14 +233,14 @@ class Validation:
             dataclasses.replace(row, value=value)
             for row, value in zip(rows, values, strict=True)
         ]
-        return Measured(rows, signs)
+        return Measured(rows, signs, left_out)
 
     def record(self, step: int, measured: Measured) -> dict[str, Any]:
         """What is kept of a Measured in the work directory: a dict of `evaluations.record`."""
         real = {"number": len(self._photos), "hash": materials.digest(self._photos)}
         return eval_records.record(
             eval_records.TRAINING, step, self._spec, len(self._labels), measured.rows,
-            measured.signs, real_photos=real,
+            measured.signs, measured.left_out, real_photos=real,
         )  # fmt: skip
 
     def _player(
@@ -265,35 +295,6 @@ def text(rows: list[suite.Row]) -> str:
         f"{row.measure} {row.value:.4g}" + ("" if row.real is None else f" (real {row.real:.4g})")
         for row in rows
     )
-
-
-def _networks(
-    settings: settings_lib.Settings, spec: LabelSpec, measured: tuple[str, ...]
-) -> tuple[judges.Judge | None, inception_features.Extractor | None]:
-    """The judge and the Inception that measures need, each None where none does."""
-    own, judge, extractor = settings.evaluation, None, None
-    if "judge" in measured:
-        judge = judges.Judge.load(own.judge)
-        size = (settings.data.height, settings.data.width)
-        judges.check_fits(judge, size, spec, settings.data.validation, "evaluation.judge")
-    if {"fid", "kid"} & set(measured):
-        network = inception_features.inception(own.inception or None)
-        extractor = inception_features.Extractor(
-            network, own.preset, cache=cache_dir.directory() / "features")
-    return judge, extractor
-
-
-def _check_sizes(settings: settings_lib.Settings, measured: tuple[str, ...]) -> None:
-    """Raises ValueError where photos are too small for a measure."""
-    side = min(settings.data.height, settings.data.width)
-    for name in measured:
-        least = _LEAST_SIDES.get(name, 0)
-        if side < least:
-            raise ValueError(
-                f"evaluation.measures is {settings.evaluation.measures}; {name} needs photos of at "
-                f"least {least} pixels a side, these are {settings.data.height}x"
-                f"{settings.data.width}; leave {name} out, or set eval_interval=0"
-            )
 
 
 def _estimation(network: nn.Module, options: schema.Generator) -> Callable:

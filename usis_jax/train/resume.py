@@ -20,6 +20,7 @@ class Start(NamedTuple):
         progress: dict that the loop saved beside the state; empty at step 0.
         imported: file of the imported generator in the state, or None.
         damaged: {step: what is wrong} of newer checkpoints that cannot be used.
+        measured: whether that step's evaluation, if one was due, is done.
     """
 
     state: state_lib.TrainState
@@ -27,6 +28,7 @@ class Start(NamedTuple):
     progress: dict = {}  # noqa: RUF012 (never changed)
     imported: str | None = None
     damaged: dict = {}  # noqa: RUF012
+    measured: bool = True
 
 
 def find(
@@ -93,7 +95,8 @@ def _from(
             raise
         except ValueError as error:
             agreement.check_fits(meta, settings, source, error)
-        return Start(state, step, meta.get("progress", {}), damaged=damaged)
+        measured = bool(meta.get("metrics"))
+        return Start(state, step, meta.get("progress", {}), None, damaged, measured)
     variables, meta = checkpoints.restore_generator(step)
     file = meta["imported"]["file"]
     fresh = method.create(settings, spec.num_classes)

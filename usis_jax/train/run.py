@@ -13,14 +13,14 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.config.settings import Settings
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.specs.label_spec import LabelSpec
-from usis_jax.diagnostics import meanings
+from usis_jax.diagnostics import meanings, step_means
 from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import liveness, mesh, preemption
 from usis_jax.methods.method import Method
 from usis_jax.report import reporting
 from usis_jax.runtime import compilation_cache, host_memory, trace_cache
 from usis_jax.storage import disk_errors, lock, paths
-from usis_jax.train import loop, periodic_eval, resume
+from usis_jax.train import loop, periodic, periodic_eval, resume
 from usis_jax.workdir import eval_records, layout, metric_writers, provenance, wandb_writer
 
 
@@ -94,6 +94,7 @@ def _train(
     stream = input_pipeline.training(_in_order(settings, order), start.step, *hosts)
     main = runner.process_index == 0
     watch = periodic_eval.Validation(settings, spec, runner)
+    notes = watch.rehearse() if start.step < settings.steps else []
     if main:
         layout.create(workdir, settings)
         for step in start.damaged:
@@ -111,6 +112,8 @@ def _train(
         disk_errors.naming_faults(workdir, running=True),
         manager.Checkpoints(workdir, settings.keep_checkpoints, best=best) as checkpoints,
     ):
+        again = not start.measured and periodic.measures_at(settings, start.step)
+        writer = _writer(workdir, start.step, settings, again) if main else None
         run = loop.Loop(
             settings=settings,
             method=method,
@@ -119,21 +122,23 @@ def _train(
             spec=spec,
             checkpoints=checkpoints,
             validation=watch,
-            writer=_writer(workdir, start.step, settings) if main else None,
+            writer=writer,
             progress=progress_lib.Progress(
                 start.step, settings.steps, settings.batch_size, progress and main,
                 lines={metric.name: metric.line for metric in method.metrics},
             ),
             report=reporting.Background(workdir) if main else None,
-            means=progress_lib.Means(start.progress.get("means")),
+            means=step_means.Means(start.progress.get("means")),
             stop=stop,
             order=order,
             data=data,
+            measured=start.measured,
+            levels=start.progress.get("levels", {}),
             step_function=_step_function(settings, method, spec, runner),
         )
         try:
-            run.announce(start, rollbacks)
-            checkpoints.check_space(start.state)
+            run.announce(start, rollbacks, notes)
+            checkpoints.check_space(start.state, periodic.checkpoints_to_come(settings, start.step))
             if runner.process_count == 1:
                 readback.try_out(
                     manager.Checkpoints, workdir, start.state, settings, spec)
@@ -145,9 +150,9 @@ def _train(
             run.close()
 
 
-def _writer(workdir: Path, start_step: int, settings: Settings) -> Any:
+def _writer(workdir: Path, start_step: int, settings: Settings, again: bool) -> Any:
     """The writer of a run's numbers, with what they mean."""
-    return metric_writers.create_writer(workdir, start_step, settings, meanings.markdown())
+    return metric_writers.create_writer(workdir, start_step, settings, meanings.markdown(), again)
 
 
 def _step_function(

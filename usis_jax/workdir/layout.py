@@ -1,6 +1,8 @@
 """The directory of a run: its config, and whether another one may use it."""
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from usis_jax import errors
@@ -17,6 +19,8 @@ DAMAGED_FOLDER = "damaged"
 OWN = (CONFIG_FILE, DAMAGED_FOLDER, "checkpoints", "samples", "evaluations", "tensorboard",
        "compilation_cache", "environment.json", "metrics.jsonl", "losses.png", "lock",
        "wandb_id.txt")
+# What a run writes into besides its own directory.
+FOLDERS = ("checkpoints", "samples", "evaluations", "tensorboard")
 
 def check_name(workdir, option="--workdir"):
     """Checks that checkpoints can be written below a path: Orbax takes these marks for patterns.
@@ -87,10 +91,27 @@ def create(workdir, settings):
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         save_settings(workdir, settings)
+        _try_folders(workdir)
     except PermissionError as error:
         raise PermissionError(f"cannot write to --workdir {workdir}: {error.strerror}") from None
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"--workdir {workdir} is a file, or lies in one") from None
+
+
+def _try_folders(workdir):
+    """Tries to write into the folders that a run has already, hours before it must."""
+    for name in FOLDERS:
+        folder = workdir / name
+        if not os.path.lexists(folder):
+            continue
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except (NotADirectoryError, FileNotFoundError):
+            raise ValueError(
+                f"{folder} is no folder, and a run keeps its {name} in one of that name: move it "
+                "away, or choose another --workdir"
+            ) from None
 
 
 def load_settings(workdir):

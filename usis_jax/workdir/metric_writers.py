@@ -43,7 +43,7 @@ class JsonLines:
         self._file.close()
 
 
-def create_writer(workdir, start_step, settings=None, meanings=""):
+def create_writer(workdir, start_step, settings=None, meanings="", again=False):
     """Creates the writer of a run: the JSON-lines file, TensorBoard, Weights & Biases if asked for.
 
     Lines and events later than `start_step`, which a resumed run writes again, are dropped. Boards
@@ -54,13 +54,14 @@ def create_writer(workdir, start_step, settings=None, meanings=""):
         start_step: int, step at which training goes on.
         settings: Settings, for Weights & Biases; None without it.
         meanings: Markdown on what the numbers mean, for TensorBoard's texts.
+        again: whether what was measured at `start_step` is dropped too, and measured again.
     Returns:
         a clu MetricWriter; without TensorFlow it writes the JSON lines only.
     Raises:
         ValueError: Weights & Biases is asked for and no run can be started there.
     """
     path = Path(workdir) / loss_plot.METRICS_FILE
-    drop_lines_after(path, start_step)
+    drop_lines_after(path, start_step, again)
     writers = [JsonLines(path)]
     if settings is not None and settings.wandb.project:
         writers.append(wandb_writer.Wandb(settings, workdir))
@@ -68,15 +69,44 @@ def create_writer(workdir, start_step, settings=None, meanings=""):
     try:
         # clu's TensorBoard writer brings in TensorFlow; reading data and training never do.
         from clu import metric_writers
-    except ImportError as error:
+
+        folder = Path(workdir) / "tensorboard"
+        tensorboard_files.cut(folder, start_step)
+        board = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
+    except Exception as error:  # TensorFlow is missing, or its packages do not fit each other
         logging.warning("no TensorBoard log, only %s: %s", path.name, error)
         return _All(writers)
-    folder = Path(workdir) / "tensorboard"
-    tensorboard_files.cut(folder, start_step)
-    board = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
+    board = Dispensable(wandb_writer.Grouped(board), "TensorBoard's log")
     if start_step == 0 and meanings:
         board.write_texts(0, {"signs/meanings": meanings})
-    return _All([*writers, wandb_writer.Grouped(board)])
+    return _All([*writers, board])
+
+
+class Dispensable:
+    """A MetricWriter that a run can do without: its first fault is said, and ends only itself.
+
+    Args:
+        writer: the MetricWriter.
+        name: what it writes, for the message.
+    """
+
+    def __init__(self, writer, name):
+        self._writer, self._name, self._failed = writer, name, False
+
+    def __getattr__(self, name):
+        act = getattr(self._writer, name)
+
+        def attempt(*args, **kwargs):
+            if self._failed:
+                return
+            try:
+                act(*args, **kwargs)
+            except Exception as error:
+                self._failed = True
+                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                logging.warning("no more is written to %s: %s", self._name, first)
+
+        return attempt
 
 
 class _All:
@@ -102,13 +132,17 @@ class _All:
             writer.close()
 
 
-def drop_lines_after(path, step):
-    """Removes the rows of a JSON-lines file that are later than a step, and a torn last row."""
+def drop_lines_after(path, step, again=False):
+    """Removes the rows of a JSON-lines file that are later than a step, and a torn last row.
+
+    With `again` also the measures of that step.
+    """
     if not path.is_file():
         return
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         row = loss_plot.logged_row(line)
-        if row and row["step"] <= step:
+        twice = again and row.get("step") == step and any("evaluation/" in name for name in row)
+        if row and row["step"] <= step and not twice:
             kept.append(line + "\n")
     atomic.write_text(path, "".join(kept))

@@ -42,6 +42,10 @@ def run(values) -> dict:
     if values.topology:
         # Nothing runs on the TPUs, and arrays that JAX makes on the way need some device.
         os.environ["JAX_PLATFORMS"] = "cpu"
+    from usis_jax.distributed import jax_environment
+
+    jax_environment.check()  # not before JAX_PLATFORMS has its value
+    jax_environment.check_devices()
     from usis_jax.aot import batch_fit, compile_report
     from usis_jax.config import settings as settings_lib
 

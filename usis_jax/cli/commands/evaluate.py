@@ -1,5 +1,8 @@
 """`usis evaluate`: measures photos that runs paint, with real photos beside them."""
 
+import importlib
+import os
+import pathlib
 import sys
 
 from usis_jax.cli.commands import arguments
@@ -88,6 +91,7 @@ def run(values) -> dict | None:
 
     mesh.initialize()
     folders = values.compare or [values.workdir]
+    _check_before(values, folders)
     arguments.use_of_run(folders[0])
     with _bar("Inception") as bar, _bar("judge") as judge_bar:
         inception = _inception(values, bar.update)
@@ -110,6 +114,34 @@ def run(values) -> dict | None:
     if values.markdown:
         atomic.write_text(values.markdown, tables.markdown(result["rows"]))
     return result
+
+
+def _check_before(values, folders):
+    """Raises what would otherwise come when all is measured: runs and files that cannot be used."""
+    from usis_jax import errors
+    from usis_jax.checkpoint import manager
+    from usis_jax.workdir import layout
+
+    for name in ("markdown", "plot"):
+        file = getattr(values, name)
+        folder = file and pathlib.Path(file).absolute().parent
+        if folder and (not folder.is_dir() or pathlib.Path(file).is_dir()):
+            raise errors.UserError(f"--{name} is {file}; it must be a file in a folder that exists")
+        if folder and not os.access(folder, os.W_OK):
+            raise errors.UserError(
+                f"--{name} is {file}, and there is no permission to write there; choose another"
+            )
+    if values.plot:
+        try:
+            importlib.import_module("matplotlib.figure")
+        except Exception as error:
+            raise errors.UserError(
+                f"--plot needs matplotlib, which cannot be used ({error}): pip install matplotlib"
+            ) from None
+    for folder in folders if values.compare else ():
+        layout.load_settings(folder)
+        with manager.Checkpoints(folder, read_only=True) as checkpoints:
+            checkpoints.meta(**arguments.checkpoint(values))
 
 
 def _bar(text):
@@ -143,7 +175,7 @@ def _inception(values, advance):
         return None
     network = inception_features.inception(values.inception)
     return inception_features.Extractor(
-        network, values.preset, cache=cache_dir.directory() / "features", advance=advance)
+        network, values.preset, cache=cache_dir.folder("features"), advance=advance)
 
 
 def _perceptual(values):
@@ -197,5 +229,5 @@ def _keep(folder, result):
         return
     try:
         reporting.write(folder)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # hours of measuring must not be lost for a page
         print(f"usis: no {reporting.FILE} written in {folder}: {error}", file=sys.stderr)

@@ -44,10 +44,10 @@ def add(commands) -> None:
     )  # fmt: skip
     parser.epilog = (
         (parser.epilog or "")
-        + "\n\nexit codes: 0 done; 75 stopped by SIGTERM, SIGUSR1, a preemption notice or the "
-        "loss\nof another process: the same command goes on; 130 stopped by Ctrl-C, saved too; "
-        "2 bad\nuse or input, or a disk that cannot be written; 1 anything else. The first signal"
-        "\nfinishes the step and what is due at it, and saves; a second one leaves at once.\n"
+        + "\n\nexit codes: 0 done; 75 stopped by SIGTERM, SIGHUP, SIGUSR1, a preemption notice or "
+        "the\nloss of another process: the same command goes on; 130 stopped by Ctrl-C, saved "
+        "too;\n2 bad use or input, or a disk that cannot be written; 1 anything else. The first "
+        "signal\nfinishes the step, saves, and does what is due; a second one leaves at once.\n"
     )
 
 

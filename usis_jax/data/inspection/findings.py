@@ -178,7 +178,23 @@ def _of_values(labels: Labels, draft: Draft | None) -> list[Finding]:
     if {value for value, _ in kept} == ({0, 0xFFFFFF} if labels.in_colour else {0, 255}):
         text = "are masks of two values, 0 and 255; the draft makes a class of each"
         found.append(Finding("note", "labels", "mask", text, _examples(dict(kept)), files))
-    return found + _rare(kept, labels) + _palettes(labels)
+    return found + _rare(kept, labels) + _palettes(labels) + _single_class(kept, labels, draft)
+
+
+def _single_class(ranked, labels: Labels, draft: Draft | None) -> list[Finding]:
+    """Label maps that know one class only, besides void."""
+    number = len(ranked)
+    if draft is not None:
+        number = len(draft.spec.classes) - (draft.spec.void is not None)
+    if number != 1:
+        return []
+    text = (
+        "have a single class: all of them say the same, so the segmenter learns nothing, mIoU is "
+        "always 1, and the generator paints from noise alone; where a class is missing, look "
+        "whether its pixels got the id of another one, or void"
+    )
+    return [Finding("warning", "labels", "single_class", text, _examples(dict(ranked)),
+                    labels.files[labels.in_colour])]
 
 
 def _mixed(labels: Labels) -> Finding:

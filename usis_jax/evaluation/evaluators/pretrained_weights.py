@@ -125,7 +125,8 @@ def find(network: str, path=None) -> tuple[pathlib.Path, File]:
 
 def are_there(network: str) -> bool:
     """Whether the cache holds a file of the network's weights, whatever its content."""
-    return any((cache_dir.directory() / known.name).is_file() for known in _known(network))
+    folder = cache_dir.folder()
+    return folder is not None and any((folder / one.name).is_file() for one in _known(network))
 
 
 def read(path, known: File) -> dict[str, np.ndarray]:

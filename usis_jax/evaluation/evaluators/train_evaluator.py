@@ -25,8 +25,10 @@ import numpy as np
 import optax
 from jax import Array
 
+from usis_jax import errors
 from usis_jax.config.constraints import Section, limited
 from usis_jax.data.pipeline import pairs as pairs_lib
+from usis_jax.diagnostics import step_means
 from usis_jax.display import image_grid
 from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import mesh
@@ -85,6 +87,8 @@ def train_judge(settings, out, pairs: str = "", training: Training = Training(),
     own = pairs_lib.Pairs(settings, source)
     others = pairs_lib.Pairs(settings, settings.data.validation)
     own.check_apart(others)
+    for each in (own, others):
+        _check_classes(each, size)
     began = time.perf_counter()
     variables, rates = fit(own, size, settings.data.flip, training, progress)
     judge = Judge(variables, own.spec, {
@@ -99,6 +103,18 @@ def train_judge(settings, out, pairs: str = "", training: Training = Training(),
             "measure": others.source, "num_measured": len(others), "steps": training.steps,
             "seconds": time.perf_counter() - began, **rates, **judge.scores,
             "picture": str(out) + "/judge.png"}
+
+
+def _check_classes(pairs, size) -> None:
+    """Raises UserError where no label map has a pixel of a class: nothing to learn or measure."""
+    void = pairs.spec.void
+    batches = pairs_lib.in_order(pairs, BATCH, size)
+    if all(segmentation.is_void_only(batch["label"], void) for batch in batches):
+        raise errors.UserError(
+            f"{pairs.source}: all its {len(pairs)} label maps are void only, so a judge can "
+            "neither learn nor be measured there; give pairs whose label maps have classes "
+            "(--pairs, --config.data.validation)"
+        )
 
 
 def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
@@ -135,7 +151,7 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
     bar = progress_lib.Progress(
         0, training.steps, training.batch_size, progress and mesh.is_first(),
         lines={"loss_judge": "judge {:.3g}"})
-    means, interval = progress_lib.Means(), max(1, training.steps // 20)
+    means, interval = step_means.Means(), max(1, training.steps // 20)
     batches = mesh.prefetch(pairs_lib.training(
         pairs, training.batch_size, size, flip, training.seed, runner.process_index,
         runner.process_count), runner)

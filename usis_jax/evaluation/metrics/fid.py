@@ -223,6 +223,15 @@ def few_images_warning(number_a, number_b):
     )
 
 
+def too_few(a, b):
+    """Why two sets of photos have no distance of features, or None if they have one.
+
+    Args:
+        a, b: arrays [N, H, W, 3].
+    """
+    return None if min(len(a), len(b)) >= 2 else "it needs 2 photos or more of each kind"
+
+
 def check_features(features, name, fewest=2):
     """Checks one set of features.
 

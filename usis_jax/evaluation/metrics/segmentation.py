@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+VOID_ONLY = "every label map is void only, so there is no pixel to read right"
 _BLOCK = 2**20
 
 
@@ -38,6 +39,16 @@ class SegmentationScores:
     images: int | None
     recall: tuple[float | None, ...] = ()
     shares: tuple[float, ...] = ()
+
+
+def is_void_only(labels, void):
+    """Whether label maps have no pixel of any class, so that nothing in them can be read right.
+
+    Args:
+        labels: int [N, H, W], train ids.
+        void: id that does not count, or None.
+    """
+    return void is not None and not (np.asarray(labels) != void).any()
 
 
 def confusion(labels, predictions, num_classes, void=None):
