@@ -19,6 +19,7 @@ from usis_jax.aot import hardware, hlo
 from usis_jax.config.schema import Generator
 from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import mesh as mesh_lib
+from usis_jax.errors import UserError
 from usis_jax.models import generation
 from usis_jax.ops import kernels as kernels_lib
 from usis_jax.ops import pixel_range
@@ -71,13 +72,13 @@ def devices(topology: str | None) -> list:
       JAX devices, on which nothing can be run if a topology is given.
 
     Raises:
-      ValueError: unknown topology, or libtpu is not installed or cannot describe it.
+      UserError: unknown topology, or libtpu is not installed or cannot describe it.
     """
     if topology is None:
         return jax.devices()
     hardware.check_topology(topology)
     if importlib.util.find_spec("libtpu") is None:
-        raise ValueError(
+        raise UserError(
             "--topology needs the TPU compiler, which is not installed: "
             "pip install 'usis_jax[tpu]' (it needs no TPU)"
         )
@@ -93,7 +94,7 @@ def devices(topology: str | None) -> list:
     try:
         return list(topologies.get_topology_desc(topology, platform="tpu", **options).devices)
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f"--topology={topology}: the TPU compiler that is installed cannot describe it "
             f"({str(error).splitlines()[0][:200]})"
         ) from error
@@ -115,7 +116,7 @@ def trace(program: str, settings, spec, targets: list, train_step=None, kernels=
       jax.stages.Traced.
 
     Raises:
-      ValueError: the batch does not divide over the devices.
+      UserError: the batch does not divide over the devices.
     """
     runner = mesh_lib.Runner("shard_map", targets)
     mesh = runner.mesh

@@ -3,6 +3,8 @@
 import os
 from typing import NamedTuple
 
+from usis_jax.errors import UserError
+
 GIB = 1 << 30
 
 
@@ -64,10 +66,10 @@ def check_topology(name: str) -> str:
     """The name of a topology, such as "v5e:2x4", if it is one of `TOPOLOGIES`.
 
     Raises:
-      ValueError: it is not.
+      UserError: it is not.
     """
     kind, _, shape = name.partition(":")
     if shape in TOPOLOGIES.get(kind, ()):
         return name
     known = "; ".join(f"{kind}:{', '.join(shapes)}" for kind, shapes in TOPOLOGIES.items())
-    raise ValueError(f"--topology is {name!r}; it must be KIND:SHAPE, one of {known}")
+    raise UserError(f"--topology is {name!r}; it must be KIND:SHAPE, one of {known}")

@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 
+from usis_jax.errors import UserError
+
 
 def flatten(tree):
     """Turns any pytree of arrays into {"a/b/c": NumPy array}."""
@@ -20,14 +22,14 @@ def unflatten(template, flat, source="checkpoint"):
     """Fills a template's structure with the arrays of `flatten`.
 
     Raises:
-        ValueError: naming the first array that is missing, left over, or of another shape.
+        UserError: naming the first array that is missing, left over, or of another shape.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
     names = [_name(path) for path, _ in leaves]
     missing = [n for n in names if n not in flat]
     extra = sorted(set(flat) - set(names))
     if missing or extra:
-        raise ValueError(
+        raise UserError(
             f"{source} does not fit this config: {len(missing)} arrays missing "
             f"{missing[:3]}, {len(extra)} left over {extra[:3]}"
         )
@@ -35,7 +37,7 @@ def unflatten(template, flat, source="checkpoint"):
     for name, (_, leaf) in zip(names, leaves, strict=True):
         value, shape = flat[name], tuple(leaf.shape)
         if tuple(value.shape) != shape:
-            raise ValueError(
+            raise UserError(
                 f"{source} does not fit this config: {name} has shape {tuple(value.shape)}, "
                 f"this config needs {shape}"
             )

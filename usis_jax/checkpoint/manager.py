@@ -16,6 +16,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from usis_jax.checkpoint import checksums, flat_trees, metadata, ranking, readback
 from usis_jax.config import schema
+from usis_jax.errors import UserError
 from usis_jax.storage import disk_errors
 from usis_jax.workdir import layout
 
@@ -187,7 +188,7 @@ class Checkpoints:
         Raises:
             FileNotFoundError: there is no such checkpoint.
             DamagedError: it is damaged.
-            ValueError: arrays of the checkpoint do not fit the template, or it was imported.
+            UserError: arrays of the checkpoint do not fit the template, or it was imported.
         """
         step = self._choose(step, best)
         flat = self.restore_arrays(step)
@@ -205,11 +206,11 @@ class Checkpoints:
         Raises:
             FileNotFoundError: there is no such checkpoint.
             DamagedError: it is damaged.
-            ValueError: the checkpoint was imported and has no training state.
+            UserError: the checkpoint was imported and has no training state.
         """
         step = self._choose(step, best)
         if "imported" in self.meta(step):
-            raise ValueError(
+            raise UserError(
                 f"{self.workdir} holds a generator that was imported, and nothing else"
             )
         (flat,) = self.read(step, "state")
@@ -233,7 +234,7 @@ class Checkpoints:
 
         Raises:
             DamagedError: it is damaged.
-            ValueError: another version wrote it.
+            UserError: another version wrote it.
         """
         step = self._choose(step, best)
         with disk_errors.finding_damage(self.workdir, step):

@@ -51,10 +51,10 @@ def read(folder):
     """
     meta = ocp.JsonCheckpointHandler().restore(folder / ITEM)
     if not isinstance(meta, dict):
-        raise ValueError(f"{ITEM} is no JSON object")
+        raise UserError(f"{ITEM} is no JSON object")
     rest = {name: value for name, value in meta.items() if name != "checksum"}
     if checksums.of_json(rest) != meta.get("checksum"):
-        raise ValueError(f"{ITEM} has another checksum")
+        raise UserError(f"{ITEM} has another checksum")
     return meta
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from usis_jax import errors
 from usis_jax.checkpoint import flat_trees, metadata
+from usis_jax.errors import UserError
 
 _TRIAL = ".trial"
 
@@ -20,7 +21,7 @@ def check(reader, step):
     """
     try:
         if step not in reader.all_steps():
-            raise ValueError("it is not there")
+            raise UserError("it is not there")
         reader.read(step, *reader.meta(step)["checksums"])
     except ValueError as error:
         reason = getattr(error, "reason", str(error))

@@ -9,12 +9,10 @@ import argparse
 import errno
 import json
 import os
-import pathlib
-import re
 import sys
 import traceback
 
-from usis_jax import __version__, errors
+from usis_jax import __version__
 from usis_jax.cli.commands import arguments as arguments_lib
 from usis_jax.cli.commands import (
     compile,
@@ -36,6 +34,7 @@ from usis_jax.cli.commands import (
 from usis_jax.config import suggestions
 from usis_jax.display import output, terminal
 from usis_jax.distributed import jax_environment, liveness, preemption
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic
 
 # In the order of `usis --help`: first the path from data to photos, then what stands beside it.
@@ -86,7 +85,7 @@ def _main(argv):
         words, overrides = split_overrides(sys.argv[1:] if argv is None else argv)
         arguments = parser().parse_args(words)
         if overrides and not hasattr(arguments, "config"):
-            raise ValueError(
+            raise UserError(
                 f"--config.{overrides[0][0]} has no effect in usis {arguments.command}, which "
                 f"{_uses(arguments)}; leave it out"
             )
@@ -111,7 +110,7 @@ def _main(argv):
     except FloatingPointError as error:
         return _end(1, _one_line(error))
     except Exception as error:
-        if isinstance(error, (ValueError, OSError)) and is_bad_input(error):
+        if is_bad_input(error):
             return _end(2, _one_line(error))
         if text := liveness.cause():
             return _end(preemption.STOPPED, text)
@@ -133,7 +132,7 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
       The other arguments, and pairs of field name and text.
 
     Raises:
-      ValueError: a field has no value.
+      UserError: a field has no value.
     """
     words, overrides = [], []
     rest = list(argv)
@@ -152,7 +151,7 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
             text = rest.pop(0) if rest and not rest[0].startswith("--") else None
         if not name or text is None or (negated and (equals or name not in _switches())):
             name = name or "field"
-            raise ValueError(f"{word} has no value; write --config.{name}=value" if not negated else
+            raise UserError(f"{word} has no value; write --config.{name}=value" if not negated else
                              f"{word} is for fields that are true or false; write "
                              f"--config.{name}=value")
         overrides.append((name, text))
@@ -170,19 +169,11 @@ def _switches() -> set[str]:
 def is_bad_input(error: Exception) -> bool:
     """Whether an error says what the user must change, rather than being a fault of the program.
 
-    Such are file errors, and ValueErrors that usis_jax itself raised (in this process or in one
-    of its worker processes), not those from inside other libraries.
+    Such are UserErrors, and what the system says of files and disks.
     """
-    if isinstance(error, errors.UserError):
-        return True
     if isinstance(error, OSError):
         return isinstance(error, _EXPECTED_OS_ERRORS) or error.errno in _EXPECTED_ERRNO
-    frames = traceback.extract_tb(error.__traceback__)
-    files = [frame.filename for frame in frames][-1:]
-    if type(error.__cause__).__name__ in ("_RemoteTraceback", "RemoteTraceback"):
-        files = re.findall(r'File "([^"]+)"', str(error.__cause__))[-1:]
-    package = pathlib.Path(__file__).resolve().parents[1]
-    return bool(files) and package in pathlib.Path(files[0]).resolve().parents
+    return isinstance(error, UserError)
 
 
 def _uses(arguments) -> str:

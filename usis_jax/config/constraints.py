@@ -70,19 +70,19 @@ def from_dict(cls: type[S], values: dict[str, Any]) -> S:
       An instance of `cls`.
 
     Raises:
-      ValueError: a field is unknown, or its value has the wrong type or is out of range.
+      UserError: a field is unknown, or its value has the wrong type or is out of range.
     """
     types = typing.get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]
     made = {}
     for name, value in values.items():
         if name not in known:
-            raise ValueError(unknown_field(cls.prefix + name, [cls.prefix + n for n in known]))
+            raise UserError(unknown_field(cls.prefix + name, [cls.prefix + n for n in known]))
         if value is None and types[name] is str and not getattr(cls, name, None):
             continue  # None for an empty text, which is what "none" is written as here
         if dataclasses.is_dataclass(types[name]):
             if not isinstance(value, dict):
-                raise ValueError(
+                raise UserError(
                     f"{cls.prefix}{name} is {value!r}; it must be a group of fields such as "
                     f"{name}.{dataclasses.fields(types[name])[0].name}"
                 )
@@ -136,18 +136,18 @@ def _typed(name: str, value: Any, kind: type) -> Any:
     if typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
         if not isinstance(value, tuple | list):
-            raise ValueError(f"{name} is {value!r}; it must be a tuple such as (1, 2, 3)")
+            raise UserError(f"{name} is {value!r}; it must be a tuple such as (1, 2, 3)")
         return tuple(_typed(f"{name}[{i}]", part, item) for i, part in enumerate(value))
     if kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
         if math.isfinite(value):
             return float(value)
-        raise ValueError(f"{name} is {value!r}; it must be finite")
+        raise UserError(f"{name} is {value!r}; it must be finite")
     if value is None:
         raise UserError(f"{name} is None; it must be {_describe(kind)}, or leave the field out")
     if kind in (int, float) or not isinstance(value, kind):
-        raise ValueError(f"{name} is {value!r}; it must be {_describe(kind)}")
+        raise UserError(f"{name} is {value!r}; it must be {_describe(kind)}")
     return value
 
 
@@ -160,11 +160,11 @@ def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     for part in value if isinstance(value, tuple) else (value,):
         choices = limits.get("choices")
         if choices and part not in choices:
-            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+            raise UserError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
         for key, words, bad in (
             ("at_least", "at least", lambda x, limit: x < limit),
             ("at_most", "at most", lambda x, limit: x > limit),
             ("below", "less than", lambda x, limit: x >= limit),
         ):
             if limits.get(key) is not None and bad(part, limits[key]):
-                raise ValueError(f"{name} is {value!r}; it must be {words} {limits[key]}")
+                raise UserError(f"{name} is {value!r}; it must be {words} {limits[key]}")

@@ -36,7 +36,7 @@ def find_config(name: str) -> pathlib.Path:
       Path of an existing file.
 
     Raises:
-      ValueError: there is no such file.
+      UserError: there is no such file.
     """
     bundled = bundled_configs()
     file = name if name.endswith(".py") else f"{name}.py"
@@ -45,7 +45,7 @@ def find_config(name: str) -> pathlib.Path:
         if path.is_file():
             return path
     known = sorted(str(path.relative_to(bundled)) for path in bundled.rglob("[!_]*.py"))
-    raise ValueError(
+    raise UserError(
         f"there is no configuration {name}; give the path of a file, or one of "
         + ", ".join(f"configs/{path}" for path in known)
     )
@@ -62,13 +62,13 @@ def load_config(name: str) -> ml_collections.ConfigDict:
       What its `get_config()` returns; a copy where that is frozen.
 
     Raises:
-      ValueError: there is no such file, or it has no `get_config` or no ConfigDict in it.
+      UserError: there is no such file, or it has no `get_config` or no ConfigDict in it.
     """
     path, argument = _split_argument(name)
     _make_importable(bundled_configs())
     spec = importlib.util.spec_from_file_location("_usis_config", path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"configuration {path} is no Python file; its name must end in .py")
+        raise UserError(f"configuration {path} is no Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -115,7 +115,7 @@ def apply(config: ml_collections.ConfigDict, overrides: list[tuple[str, str]]) -
         read as the type that the field has.
 
     Raises:
-      ValueError: a field does not exist, or its text cannot be read as the field's type.
+      UserError: a field does not exist, or its text cannot be read as the field's type.
     """
     defaults = settings.flatten(settings.Settings())
     known = list(dict.fromkeys([*defaults, *config_dicts.names(config)]))
@@ -141,20 +141,20 @@ def parse(name: str, text: str, current: object) -> object:
       Value of the same type as `current`.
 
     Raises:
-      ValueError: the text cannot be read as that type.
+      UserError: the text cannot be read as that type.
     """
     if isinstance(current, bool):
         word = text.strip().lower()
         if word in _TRUE or word in _FALSE:
             return word in _TRUE
-        raise ValueError(f"{name} is {text!r}; it must be true or false")
+        raise UserError(f"{name} is {text!r}; it must be true or false")
     if isinstance(current, int):
         return _whole(name, text)
     if isinstance(current, float):
         try:
             return float(text)
         except ValueError:
-            raise ValueError(f"{name} is {text!r}; it must be a number") from None
+            raise UserError(f"{name} is {text!r}; it must be a number") from None
     if isinstance(current, tuple | list):
         return _tuple(name, text)
     return text
@@ -167,7 +167,7 @@ def _whole(name: str, text: str) -> int:
         pass
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]{1,2}", text) and float(text).is_integer():
         return int(float(text))
-    raise ValueError(f"{name} is {text!r}; it must be a whole number")
+    raise UserError(f"{name} is {text!r}; it must be a whole number")
 
 
 def _tuple(name: str, text: str) -> tuple:
@@ -177,7 +177,7 @@ def _tuple(name: str, text: str) -> tuple:
         value = None
     value = (value,) if isinstance(value, int | float) else value
     if not isinstance(value, tuple | list):
-        raise ValueError(f"{name} is {text!r}; it must be numbers such as 1,2,3")
+        raise UserError(f"{name} is {text!r}; it must be numbers such as 1,2,3")
     return tuple(value)
 
 

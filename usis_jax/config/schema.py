@@ -8,6 +8,7 @@ import re
 from typing import ClassVar
 
 from usis_jax.config.constraints import Section, limited
+from usis_jax.errors import UserError
 
 # Names and splits become parts of file names, so neither may have a / in it.
 _DATA_SPEC = re.compile(r"[a-z][a-z0-9_]*:[A-Za-z0-9_][A-Za-z0-9_\[\]:%+-]*")
@@ -69,11 +70,11 @@ class Data(Section):
             try:
                 parse(getattr(self, name))
             except ValueError as error:
-                raise ValueError(f"data.{name} is {error}") from None
+                raise UserError(f"data.{name} is {error}") from None
         for name, size in (("load_height", self.height), ("load_width", self.width)):
             value = getattr(self, name)
             if value and value < size:
-                raise ValueError(
+                raise UserError(
                     f"data.{name} is {value}; it must be 0 (same as data.{name[5:]}) or at least "
                     f"data.{name[5:]}={size}"
                 )
@@ -105,11 +106,11 @@ class Generator(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.multipliers) < 2:
-            raise ValueError(
+            raise UserError(
                 f"generator.multipliers is {self.multipliers}; it must have 2 numbers or more"
             )
         if self.spade_kernel % 2 == 0:
-            raise ValueError(f"generator.spade_kernel is {self.spade_kernel}; it must be odd")
+            raise UserError(f"generator.spade_kernel is {self.spade_kernel}; it must be odd")
 
     @property
     def stride(self) -> int:
@@ -128,9 +129,9 @@ class Segmenter(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.down:
-            raise ValueError("segmenter.down is (); it must have 1 number or more")
+            raise UserError("segmenter.down is (); it must have 1 number or more")
         if len(self.up) != len(self.down):
-            raise ValueError(
+            raise UserError(
                 f"segmenter.up has {len(self.up)} numbers; it must have as many as "
                 f"segmenter.down={self.down}, which has {len(self.down)}"
             )
@@ -160,17 +161,17 @@ class Discriminator(Section):
         super().__post_init__()
         for word in self.augmentations:
             if word not in _AUGMENTATIONS:
-                raise ValueError(
+                raise UserError(
                     f"discriminator.augment is {self.augment!r}; it must be empty or a comma list "
                     f"of {', '.join(_AUGMENTATIONS)}"
                 )
         if self.patch & (self.patch - 1):
-            raise ValueError(
+            raise UserError(
                 f"discriminator.patch is {self.patch}; it must be a power of two, 8 or more, for "
                 f"example {1 << self.patch.bit_length() - 1}"
             )
         if self.name == "patch" and 2 ** (self.levels + 1) > self.patch:
-            raise ValueError(
+            raise UserError(
                 f"discriminator.levels is {self.levels}; with discriminator.patch={self.patch} it "
                 f"must be at most {self.patch.bit_length() - 2}"
             )
@@ -196,7 +197,7 @@ class Decoder(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width_max % 4:
-            raise ValueError(
+            raise UserError(
                 f"decoder.width_max is {self.width_max}; it must be a multiple of 4, for example "
                 f"{self.width_max // 4 * 4}"
             )
@@ -241,25 +242,25 @@ class Evaluation(Section):
         super().__post_init__()
         for word in self.names:
             if word not in MEASURES or self.names.count(word) > 1:
-                raise ValueError(
+                raise UserError(
                     f"evaluation.measures is {self.measures!r}; it must be a comma list of "
                     f"{', '.join(MEASURES)}, each at most once"
                 )
         values = [value for word in self.names for value in MEASURES[word]]
         if self.best not in values:
-            raise ValueError(
+            raise UserError(
                 f"evaluation.best is {self.best!r}; with evaluation.measures={self.measures} it "
                 f"must be one of {', '.join(values)}"
             )
         if self.photos == 1:
-            raise ValueError("evaluation.photos is 1; it must be 0 (all) or at least 2")
+            raise UserError("evaluation.photos is 1; it must be 0 (all) or at least 2")
         if bool(self.judge) != ("judge" in self.names):
-            raise ValueError(
+            raise UserError(
                 f"evaluation.judge is {self.judge!r} and evaluation.measures is {self.measures}; "
                 "the folder that usis train-judge wrote and the measure judge belong together"
             )
         if self.inception and not {"fid", "kid"} & set(self.names):
-            raise ValueError(
+            raise UserError(
                 f"evaluation.inception is {self.inception!r} and evaluation.measures is "
                 f"{self.measures}; it is for fid and kid, add one or leave it out"
             )
@@ -274,10 +275,10 @@ def parse_data(spec: str) -> tuple[str, str]:
     """Name and split of one source, as ("camvid", "train[:50%]") of "camvid:train[:50%]".
 
     Raises:
-      ValueError: the text is not NAME:SPLIT.
+      UserError: the text is not NAME:SPLIT.
     """
     if not _DATA_SPEC.fullmatch(spec):
-        raise ValueError(
+        raise UserError(
             f"{spec!r}; it must be NAME:SPLIT, for example scenes:train, camvid:train[:50%] or "
             "my_photos:validation"
         )
@@ -297,7 +298,7 @@ def parse_sources(text: str) -> list[tuple[str, str, float | None]]:
       (name, split, weight) of each, in their order; weight > 0, or None for all.
 
     Raises:
-      ValueError: a part is not NAME:SPLIT or NAME:SPLIT@WEIGHT, a weight is no positive number,
+      UserError: a part is not NAME:SPLIT or NAME:SPLIT@WEIGHT, a weight is no positive number,
         only some have weights, or a source occurs twice.
     """
     sources = []
@@ -310,13 +311,13 @@ def parse_sources(text: str) -> list[tuple[str, str, float | None]]:
                 f"{text!r}, in which is {error}; several are separated by commas"
             ) from None
         if at and not (_WEIGHT.fullmatch(weight) and float(weight) > 0):
-            raise ValueError(
+            raise UserError(
                 f"{text!r}; the weight after @ is {weight!r}, it must be a number above 0, for "
                 "example cityscapes:train@0.7,kitti:train@0.3"
             )
         sources.append((name, split, float(weight) if at else None))
     if len({weight is None for _, _, weight in sources}) > 1:
-        raise ValueError(f"{text!r}; give all sources a weight (NAME:SPLIT@WEIGHT), or none")
+        raise UserError(f"{text!r}; give all sources a weight (NAME:SPLIT@WEIGHT), or none")
     if len({source[:2] for source in sources}) < len(sources):
-        raise ValueError(f"{text!r}; it names a source twice, give that one a larger weight")
+        raise UserError(f"{text!r}; it names a source twice, give that one a larger weight")
     return sources

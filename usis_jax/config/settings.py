@@ -22,6 +22,7 @@ from usis_jax.config.schema import (
     Optimizer,
     Segmenter,
 )
+from usis_jax.errors import UserError
 from usis_jax.storage import texts
 
 # Fields that a resumed run may change: none of them touches what the state means.
@@ -114,7 +115,7 @@ def load(config: Any) -> Settings:
       Settings.
 
     Raises:
-      ValueError: a field is unknown, or its value has the wrong type or is out of range.
+      UserError: a field is unknown, or its value has the wrong type or is out of range.
     """
     return constraints.from_dict(Settings, config_dicts.plain(config))
 
@@ -133,11 +134,11 @@ def from_json(text: str) -> Settings:
     """Settings of JSON text from `to_json`; a field it lacks has its default.
 
     Raises:
-      ValueError: the text is no JSON object, or a field cannot be used.
+      UserError: the text is no JSON object, or a field cannot be used.
     """
     values = texts.parse_json(text, "the text of settings")
     if not isinstance(values, dict):
-        raise ValueError("settings must be a JSON object of fields")
+        raise UserError("settings must be a JSON object of fields")
     return load(values)
 
 
@@ -163,11 +164,11 @@ def check_devices(settings: Settings, num_devices: int) -> int:
       batch_size / num_devices.
 
     Raises:
-      ValueError: the batch does not divide over the devices.
+      UserError: the batch does not divide over the devices.
     """
     batch = settings.batch_size
     if batch % num_devices:
-        raise ValueError(
+        raise UserError(
             f"batch_size is {batch}; it must be a multiple of the {num_devices} devices, for "
             f"example {math.ceil(batch / num_devices) * num_devices}"
         )
@@ -201,7 +202,7 @@ def _check_sizes(settings: Settings) -> None:
             if size % stride:
                 below, above = size // stride * stride, (size // stride + 1) * stride
                 nearest = f"{below} or {above}" if below else f"{above}"
-                raise ValueError(
+                raise UserError(
                     f"data.{name} is {size}; it must be a multiple of the {network}'s stride "
                     f"{stride} = {formula}, for example {nearest}"
                 )
@@ -211,7 +212,7 @@ def _check_decoder(settings: Settings) -> None:
     """Only the wavelet discriminator has features that a decoder reads."""
     judge, decoder = settings.discriminator.name, settings.decoder.name
     if judge != "wavelet" and decoder != "none":
-        raise ValueError(
+        raise UserError(
             f"decoder.name is {decoder!r}; with discriminator.name={judge!r} it must be none (only "
             "the wavelet discriminator has a decoder)"
         )

@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from usis_jax.errors import UserError
+
 _BACKGROUND = (255, 255, 255)
 _INK = (20, 20, 20)
 _GAP = 4
@@ -21,12 +23,12 @@ def grid(columns, scale=None):
     Returns:
         uint8 [rows, columns, 3].
     Raises:
-        ValueError: no columns, or their shapes differ.
+        UserError: no columns, or their shapes differ.
     """
     columns = [(title, np.asarray(photos)) for title, photos in columns]
     shapes = {photos.shape for _, photos in columns}
     if len(shapes) != 1:
-        raise ValueError(f"columns of a grid must share one shape, got {sorted(shapes)}")
+        raise UserError(f"columns of a grid must share one shape, got {sorted(shapes)}")
     number, height, width, _ = shapes.pop()
     scale = scale or max(1, -(-_LEAST_WIDTH // width))
     height, width = scale * height, scale * width

@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from usis_jax.distributed import jax_environment, liveness
+from usis_jax.errors import UserError
 
 AXIS = "batch"
 
@@ -38,7 +39,7 @@ def initialize(
       lost_seconds: silence after which another process is taken for gone, which ends this one.
 
     Raises:
-      ValueError: only some of the three are given, they are no numbers, joining failed, or there
+      UserError: only some of the three are given, they are no numbers, joining failed, or there
         are no devices of the kind that JAX_PLATFORMS asks for.
 
     Source: JAX's own jax.distributed.
@@ -64,7 +65,7 @@ def _join_others(address, num_processes, process_id, join_seconds, lost_seconds)
         return
     if missing:
         names = ", ".join(name for name in given if name not in missing)
-        raise ValueError(f"{names} set but not {', '.join(missing)}: set all three or none (or "
+        raise UserError(f"{names} set but not {', '.join(missing)}: set all three or none (or "
                          "--coordinator_address, --num_processes, --process_id)")
     _join(_checked(*given.values()), join_seconds, lost_seconds)
 
@@ -72,11 +73,11 @@ def _join_others(address, num_processes, process_id, join_seconds, lost_seconds)
 def _checked(address: str, count: str, index: str) -> dict:
     """Arguments of jax.distributed.initialize."""
     if not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
-        raise ValueError(f"NUM_PROCESSES is {count!r} and PROCESS_ID {index!r}; they must be whole "
+        raise UserError(f"NUM_PROCESSES is {count!r} and PROCESS_ID {index!r}; they must be whole "
                          "numbers, the second from 0 to the first less 1")
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ValueError(f"COORDINATOR_ADDRESS is {address!r}; it must be HOST:PORT of process 0, "
+        raise UserError(f"COORDINATOR_ADDRESS is {address!r}; it must be HOST:PORT of process 0, "
                          "for example 10.0.0.1:1234")
     values = {"coordinator_address": address, "num_processes": int(count), "process_id": int(index)}
     if host in ("127.0.0.1", "localhost"):  # listen where asked, not on every network
@@ -98,7 +99,7 @@ def _join(values: dict, join_seconds: int, lost_seconds: int) -> None:
             heartbeat_timeout_seconds=3 * lost_seconds, shutdown_timeout_seconds=lost_seconds)
     except (RuntimeError, ValueError) as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        raise ValueError(f"cannot join the other processes at {where}: {first}") from None
+        raise UserError(f"cannot join the other processes at {where}: {first}") from None
     # JAX has no public name for the client of its coordination service.
     state = multihost_utils.distributed.global_state
     if state.num_processes > 1:
@@ -147,12 +148,12 @@ class Runner:
         """Args: mapping: "shard_map" or "pmap"; devices: default all.
 
         Raises:
-          ValueError: unknown mapping, or pmap with more than one process.
+          UserError: unknown mapping, or pmap with more than one process.
         """
         if mapping not in ("shard_map", "pmap"):
-            raise ValueError(f"mapping is {mapping!r}; it must be shard_map or pmap")
+            raise UserError(f"mapping is {mapping!r}; it must be shard_map or pmap")
         if mapping == "pmap" and jax.process_count() > 1:
-            raise ValueError("mapping is pmap, which serves one process; use mapping=shard_map")
+            raise UserError("mapping is pmap, which serves one process; use mapping=shard_map")
         self.mapping = mapping
         self.devices = devices or jax.devices()
         self.num_devices = len(self.devices)
@@ -212,13 +213,13 @@ class Runner:
         """Split this process's part of a batch (NumPy, [b, ...]) over its devices.
 
         Raises:
-          ValueError: b is not a multiple of the number of this process's devices.
+          UserError: b is not a multiple of the number of this process's devices.
         """
         local = self.num_devices // self.process_count
 
         def check(x):
             if x.shape[0] % local:
-                raise ValueError(f"batch_size: {x.shape[0]} samples a process do not divide over "
+                raise UserError(f"batch_size: {x.shape[0]} samples a process do not divide over "
                                  f"{local} devices; use a multiple of {local}")
             return x
 

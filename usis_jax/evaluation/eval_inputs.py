@@ -13,6 +13,7 @@ from usis_jax.checkpoint import agreement, flat_trees, manager, randomness
 from usis_jax.data.images import decode, image_files
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.preparation import folder_layout
+from usis_jax.errors import UserError
 from usis_jax.inference import label_folders, sampling
 from usis_jax.storage import paths
 from usis_jax.workdir import layout
@@ -40,7 +41,7 @@ class Sizes:
     def __post_init__(self):
         for name, least in (("photos", 0), ("samples", 2), ("diversity_maps", 1), ("seed", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be {least} or more")
+                raise UserError(f"--{name} is {getattr(self, name)}; it must be {least} or more")
         randomness.check_seed(self.seed, "--seed")
 
 
@@ -108,7 +109,7 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
         Material.
     Raises:
         FileNotFoundError: no such run, checkpoint, folder or prepared data.
-        ValueError: a file cannot be used.
+        UserError: a file cannot be used.
     """
     workdir = paths.of(workdir, "--workdir", paths.RUN)
     generator, segmenter, discriminator = _networks(workdir, step, best)

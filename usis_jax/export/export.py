@@ -41,7 +41,7 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
 
     Raises:
       FileNotFoundError: there is no such checkpoint or folder.
-      ValueError: an option does not fit the format or the generator, a package is missing, or what
+      UserError: an option does not fit the format or the generator, a package is missing, or what
         was written paints something else.
 
     Source: ours.
@@ -95,25 +95,25 @@ def _check_apart(out, workdir, scores):
 def _check(form, out, sized, given, dtype):
     """ValueError where options contradict each other or `out` cannot be written."""
     if form not in FORMATS:
-        raise ValueError(f"--format is {form}; it must be one of {', '.join(FORMATS)}")
+        raise UserError(f"--format is {form}; it must be one of {', '.join(FORMATS)}")
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"--out is {out}; its folder does not exist")
     if not os.access(out.absolute().parent, os.W_OK):
         raise PermissionError(f"--out is {out}, and there is no permission to write there")
     if form == "saved_model":
         if out.exists() and not (out.name and (out / "saved_model.pb").is_file()):
-            raise ValueError(f"--out is {out}, which is there and no SavedModel; choose another")
+            raise UserError(f"--out is {out}, which is there and no SavedModel; choose another")
     elif out.is_dir():
-        raise ValueError(f"--out is {out}, which is a folder; {form} is a file")
+        raise UserError(f"--out is {out}, which is a folder; {form} is a file")
     if form == "safetensors" and out.suffix != generator_file.SUFFIX:
-        raise ValueError(f"--out is {out}; the name of weights must end with {generator_file.SUFFIX}")
+        raise UserError(f"--out is {out}; the name of weights must end with {generator_file.SUFFIX}")
     if dtype != "float32" and form != "safetensors":
-        raise ValueError(f"--dtype is {dtype}; only --format=safetensors has another than float32")
+        raise UserError(f"--dtype is {dtype}; only --format=safetensors has another than float32")
     if given == "seed" and form in ("onnx", "safetensors"):
-        raise ValueError(f"--input=seed is of stablehlo and saved_model: {form} cannot draw the "
+        raise UserError(f"--input=seed is of stablehlo and saved_model: {form} cannot draw the "
                          "noise that JAX draws; leave it out")
     if sized and form == "safetensors":
-        raise ValueError("--height and --width are not of weights, which paint every size")
+        raise UserError("--height and --width are not of weights, which paint every size")
 
 
 def _size(generator, height, width):
@@ -121,7 +121,7 @@ def _size(generator, height, width):
     size = (height or data.height, width or data.width)
     for name, value in zip(("height", "width"), size, strict=True):
         if value % stride:
-            raise ValueError(f"--{name} is {value}; it must be a multiple of the generator's "
+            raise UserError(f"--{name} is {value}; it must be a multiple of the generator's "
                              f"stride {stride}")
     return size
 
@@ -144,7 +144,7 @@ def _difference(painted, generator, size, given, form):
         return None
     largest = float(np.abs(photo - ours).max())
     if not largest <= TOLERANCE:
-        raise ValueError(f"--format={form}: the exported generator paints something else, "
+        raise UserError(f"--format={form}: the exported generator paints something else, "
                          f"{largest:.1e} away where {TOLERANCE:.0e} is allowed; nothing was "
                          "written; please report it")
     return largest
@@ -174,14 +174,14 @@ def _scores(file, step, spec) -> dict:
         result = _shown(found)
         classes = [one["name"] for one in found.get("classes", [])] or list(spec.classes)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"--scores is {file}, which is no result of usis evaluate --workdir "
+        raise UserError(f"--scores is {file}, which is no result of usis evaluate --workdir "
                          f"--json ({type(error).__name__}: {error})") from None
     if result["step"] != step:
-        raise ValueError(f"--scores is {file}, which is of step {result['step']}; this is step "
+        raise UserError(f"--scores is {file}, which is of step {result['step']}; this is step "
                          f"{step}: measure that one, or give --step")
     for k, (own, other) in enumerate(itertools.zip_longest(spec.classes, classes)):
         if own != other:
-            raise ValueError(f"--scores is {file}, which is of another run: class {k} is {other!r} "
+            raise UserError(f"--scores is {file}, which is of another run: class {k} is {other!r} "
                              f"there and {own!r} here")
     return result
 

@@ -7,6 +7,7 @@ generator painted other photos (up to 0.5 away), and it holds orbax-checkpoint b
 import jax
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.export import programs
 from usis_jax.export.onnx_graph import Graph
 
@@ -27,7 +28,7 @@ def model(generator, height: int, width: int, texts: dict[str, str]):
       onnx.ModelProto, checked; images go in and out as [B, H, W, C].
 
     Raises:
-      ValueError: the package onnx is not installed, or the weights need more than the 2 GiB that a
+      UserError: the package onnx is not installed, or the weights need more than the 2 GiB that a
         file of ONNX may have.
 
     Source: the networks of paper §5.1 and of the ICASSP version.
@@ -37,7 +38,7 @@ def model(generator, height: int, width: int, texts: dict[str, str]):
     from onnx import TensorProto, helper
 
     if sum(leaf.nbytes for leaf in jax.tree.leaves(generator.variables)) > _LARGEST:
-        raise ValueError("--format=onnx: the weights are larger than the 2 GiB that a file of ONNX "
+        raise UserError("--format=onnx: the weights are larger than the 2 GiB that a file of ONNX "
                          "may have; choose stablehlo, saved_model or safetensors")
     graph = Graph()
     _Layers(graph, generator, height, width).paint()

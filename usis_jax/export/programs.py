@@ -10,6 +10,7 @@ import numpy as np
 
 from usis_jax import methods
 from usis_jax.config import suggestions
+from usis_jax.errors import UserError
 from usis_jax.inference import sampling
 from usis_jax.models import generation
 from usis_jax.ops.kernels import PUBLISHED, Kernels
@@ -113,7 +114,7 @@ def trial(generator, height: int, width: int, given: str, maps: int = 2):
 
 
 def need(module: str, what: str, extra: str = "export") -> None:
-    """Raises ValueError with the command that installs what is missing."""
+    """Raises UserError with the command that installs what is missing."""
     if importlib.util.find_spec(module) is None:
-        raise ValueError(f"{what} needs the package {module}, which is not installed: "
+        raise UserError(f"{what} needs the package {module}, which is not installed: "
                          f"{suggestions.install(extra)}")

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.export import programs
 from usis_jax.export.stablehlo import PLATFORMS
 
@@ -17,7 +18,7 @@ def write(folder, generator, height: int, width: int, given: str) -> None:
       given: which of the two is "serving_default" as well.
 
     Raises:
-      ValueError: TensorFlow is not installed.
+      UserError: TensorFlow is not installed.
 
     Source: jax.experimental.jax2tf.
     """
@@ -51,7 +52,7 @@ def run(folder, values, arguments) -> np.ndarray:
     """Photos that a SavedModel paints here: float32 [B, H, W, 3].
 
     Raises:
-      ValueError: TensorFlow is too old for programs of this JAX.
+      UserError: TensorFlow is too old for programs of this JAX.
     """
     import tensorflow as tf
 
@@ -62,7 +63,7 @@ def run(folder, values, arguments) -> np.ndarray:
     except tf.errors.InvalidArgumentError as error:
         if "Cannot deserialize computation" not in str(error):
             raise
-        raise ValueError(
+        raise UserError(
             f"--format=saved_model: TensorFlow {tf.__version__} cannot read programs of JAX "
             f"{jax.__version__}; nothing was written. Install a newer TensorFlow or an older JAX "
             "(2.21 reads those of 0.10), or take --format=stablehlo") from error

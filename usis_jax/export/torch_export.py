@@ -6,6 +6,7 @@ import numpy as np
 from usis_jax.checkpoint import flat_trees, manager, metadata
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
+from usis_jax.errors import UserError
 from usis_jax.interop import files, torch
 from usis_jax.storage import paths
 from usis_jax.workdir import layout
@@ -40,7 +41,7 @@ def export_checkpoint(workdir, path, network: str = "generator", best: bool = Fa
 
     Raises:
       FileNotFoundError: there is no checkpoint.
-      ValueError: the suffix is unknown, a setting has no counterpart in the published code, or the
+      UserError: the suffix is unknown, a setting has no counterpart in the published code, or the
         run was imported and has no such network.
 
     Source: the published state dicts.
@@ -77,7 +78,7 @@ def published_kind(settings, network: str) -> tuple[str, tuple[int, int] | None]
       (kind as in `torch.load`, size of a discriminator's last feature or None).
 
     Raises:
-      ValueError: a field has a value that the published code does not have; names it.
+      UserError: a field has a value that the published code does not have; names it.
 
     Source: the published networks.
     """
@@ -85,7 +86,7 @@ def published_kind(settings, network: str) -> tuple[str, tuple[int, int] | None]
     for field, published in _PUBLISHED[network].items():
         value = getattr(section, field)
         if value != published:
-            raise ValueError(f"{network}.{field} is {value!r}; only {published!r} has a published "
+            raise UserError(f"{network}.{field} is {value!r}; only {published!r} has a published "
                              "counterpart that weights can be exported to")
     if network == "segmenter":
         return "segmenter", None
@@ -104,7 +105,7 @@ def _grid(settings) -> tuple[int, int]:
     if grid not in _LAST[name]:
         what = " and ".join(f"{f}={s}" for f, s in zip(fields, sizes, strict=False))
         allowed = " or ".join(f"{height}x{width}" for height, width in _LAST[name])
-        raise ValueError(f"{what} with {settings.discriminator_levels} levels leave "
+        raise UserError(f"{what} with {settings.discriminator_levels} levels leave "
                          f"{grid[0]}x{grid[1]} pixels; the published {name} discriminator ends "
                          f"with {allowed}, so its weights cannot be exported")
     return grid

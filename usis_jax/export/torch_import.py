@@ -16,6 +16,7 @@ from usis_jax.config import loading
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import builtin_specs
 from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.errors import UserError
 from usis_jax.interop import files, recognise, torch
 from usis_jax.storage import paths
 from usis_jax.workdir import layout
@@ -49,7 +50,7 @@ def import_checkpoint(path, arch: str, out, *, dataset: str | None = None,
     Raises:
       FileNotFoundError: there is no such file.
       FileExistsError: `out` is there and not empty.
-      ValueError: the file cannot be read or holds another network, its channels do not fit the
+      UserError: the file cannot be read or holds another network, its channels do not fit the
         classes, or the size does not fit the networks' strides.
 
     Source: the published state dicts; sizes of the data sets as the published code has them.
@@ -93,18 +94,18 @@ def _sizes(arrays, kind, path) -> tuple[int, int]:
     shape = arrays["fc.weight"].shape if "fc.weight" in arrays else ()
     unit = _START[kind]
     if len(shape) != 4 or shape[0] % unit or not shape[0]:
-        raise ValueError(f"{path}: fc.weight is {shape}; a published generator's of this kind "
+        raise UserError(f"{path}: fc.weight is {shape}; a published generator's of this kind "
                          f"is [{unit} * width, noise and classes, 3, 3]")
     blocks = {key.split(".")[1] for key in arrays if key.startswith("body.")}
     if len(blocks) != BLOCKS:
-        raise ValueError(f"{path} has {len(blocks)} blocks; a published generator has {BLOCKS}")
+        raise UserError(f"{path} has {len(blocks)} blocks; a published generator has {BLOCKS}")
     return shape[0] // unit, shape[1]
 
 
 def _spec(dataset, segmentation, path) -> LabelSpec:
     if dataset is not None:
         return builtin_specs.SPECS[dataset]
-    raise ValueError(
+    raise UserError(
         f"{path} takes {segmentation} channels, noise and classes together; say how many are "
         f"classes: --dataset=NAME, --spec=FILE or --num_classes=K ({segmentation - PUBLISHED_Z} "
         f"with the published noise of {PUBLISHED_Z})"
@@ -118,13 +119,13 @@ def _noise(spec, dataset, segmentation, path) -> int:
     for name in DATASETS:
         classes = builtin_specs.SPECS[name].num_classes
         if dataset not in (None, name) and segmentation == PUBLISHED_Z + classes:
-            raise ValueError(f"{what}: {PUBLISHED_Z} and the {classes} of {name}, not the "
+            raise UserError(f"{what}: {PUBLISHED_Z} and the {classes} of {name}, not the "
                              f"{spec.num_classes} of {dataset}; use --dataset={name}")
     if z_dim == 0:
-        raise ValueError(f"{what}: the network was trained without noise (no_3dnoise), which this "
+        raise UserError(f"{what}: the network was trained without noise (no_3dnoise), which this "
                          "version does not paint with")
     if z_dim < 0:
-        raise ValueError(f"{what}, fewer than {spec.num_classes} classes of {spec.name!r}")
+        raise UserError(f"{what}, fewer than {spec.num_classes} classes of {spec.name!r}")
     return z_dim
 
 
@@ -142,7 +143,7 @@ def _settings(kind, dataset, channels_g, z_dim, height, width):
 def _check_finite(arrays, path):
     for key, array in arrays.items():
         if not np.isfinite(array.astype(np.float32)).all():
-            raise ValueError(f"{path}: {key} holds numbers that are not finite")
+            raise UserError(f"{path}: {key} holds numbers that are not finite")
 
 
 def _digest(path) -> str:

@@ -13,6 +13,7 @@ from usis_jax.checkpoint import flat_trees, metadata
 from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs import lookup
+from usis_jax.errors import UserError
 from usis_jax.inference import pretrained
 from usis_jax.interop import safetensors
 from usis_jax.interop.pickles import BadFile
@@ -40,7 +41,7 @@ def write(path, variables, meta: dict, dtype: str = "float32") -> None:
       dtype: "float32" or "float16" for parameters; statistics stay float32, they are few.
 
     Raises:
-      ValueError: a parameter is too large for the type; names it, and nothing is written.
+      UserError: a parameter is too large for the type; names it, and nothing is written.
 
     Source: the safetensors format.
     """
@@ -50,7 +51,7 @@ def write(path, variables, meta: dict, dtype: str = "float32") -> None:
     with np.errstate(over="ignore"):
         params = {name: value.astype(dtype) for name, value in flat.items() if name not in kept}
     if name := flat_trees.first_not_finite(params):
-        raise ValueError(f"--dtype is {dtype}, which cannot hold the values of {name} (up to "
+        raise UserError(f"--dtype is {dtype}, which cannot hold the values of {name} (up to "
                          f"{np.abs(flat[name]).max():.3g}); leave it out")
     arrays = kept | params if dtype == "float16" else params | kept
     texts = {_KEY: json.dumps(described(meta))}
@@ -61,7 +62,7 @@ def check_written(path, variables, dtype: str = "float32") -> None:
     """Reads a file of `write` back, and compares every value with what was to be written.
 
     Raises:
-      ValueError: they are not the same.
+      UserError: they are not the same.
     """
     found, _ = read(path)
     found, flat = flat_trees.flatten(found), flat_trees.flatten(variables)
@@ -85,14 +86,14 @@ def read(path=None, best: bool = False, step: int | None = None) -> tuple[dict, 
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is damaged, of another program, or of another step than asked for.
+      UserError: it is damaged, of another program, or of another step than asked for.
     """
     path = pretrained.FILE if path is None else paths.of(path, "the file of weights", paths.FILE)
     meta = _meta(safetensors.metadata(path), path)
     with path.open("rb") as file:
         arrays = safetensors.read(file, path)
     if best or step not in (None, meta["step"]):
-        raise ValueError(f"{path} holds one generator, that of step {meta['step']}; leave the step "
+        raise UserError(f"{path} holds one generator, that of step {meta['step']}; leave the step "
                          "out, or give a work directory")
     variables = {name: value.astype(np.float32) for name, value in arrays.items()}
     if name := flat_trees.first_not_finite(variables):

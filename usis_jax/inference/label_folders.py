@@ -39,7 +39,7 @@ def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_s
         dict of labels, photos, height, width, step, out_dir, contact_sheet and files.
     Raises:
         FileNotFoundError: no folder, or no label map in it.
-        ValueError: a file does not decode or has an id outside the spec, or a bad number.
+        UserError: a file does not decode or has an id outside the spec, or a bad number.
         PermissionError: `out_dir` cannot be written.
     """
     if num_samples < 1:
@@ -83,7 +83,7 @@ def list_labels(labels_dir):
         dict of name (path inside the folder without suffix) -> Path, in the order of the paths.
     Raises:
         FileNotFoundError: no folder, or no label map in it.
-        ValueError: two files would give photos of the same name.
+        UserError: two files would give photos of the same name.
     """
     folder = paths.of(labels_dir, "--labels", paths.FOLDER)
     if not folder.is_dir():
@@ -134,7 +134,7 @@ def _temporary_beside(out):
     while not parent.exists():
         parent = parent.parent
     if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file; it must be a folder")
+        raise UserError(f"--out {out} is a file; it must be a folder")
     try:
         return Path(tempfile.mkdtemp(dir=parent, prefix=".painting-"))
     except PermissionError:

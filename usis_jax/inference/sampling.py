@@ -11,6 +11,7 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.data.images import decode
 from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import sharded_map
+from usis_jax.errors import UserError
 from usis_jax.inference import generator_file
 from usis_jax.inference import photo_array as photos_lib
 from usis_jax.layers import spectral
@@ -52,7 +53,7 @@ class Generator:
             Generator.
         Raises:
             FileNotFoundError: there is no such checkpoint.
-            ValueError: a file is none of `usis export`, or has another step.
+            UserError: a file is none of `usis export`, or has another step.
         """
         return cls.of_meta(*read(workdir, best, step))
 
@@ -88,11 +89,11 @@ class Generator:
         Returns:
             Photos, uint8 [N, B, H, W, 3]: an array that notebooks show as a picture.
         Raises:
-            ValueError: size, ids or shape do not fit.
+            UserError: size, ids or shape do not fit.
         """
         label, seed = self._checked(label), randomness.check_seed(seed)
         if num_samples < 1:
-            raise ValueError(f"num_samples is {num_samples}; it must be at least 1")
+            raise UserError(f"num_samples is {num_samples}; it must be at least 1")
         samples = range(num_samples)
         painted = [self.painter(self.folded, label, seed, n, first) for n in samples]
         return np.stack(painted).view(photos_lib.Photos)
@@ -131,7 +132,7 @@ class Generator:
         Returns:
             int32 [H, W], train ids.
         Raises:
-            ValueError: it does not decode, or has an id outside the spec; names file and id.
+            UserError: it does not decode, or has an id outside the spec; names file and id.
         """
         data = self.settings.data
         size = (height or data.height, width or data.width)
@@ -143,18 +144,18 @@ class Generator:
         if label.ndim == 2:
             label = label[None]
         if label.ndim != 3 or label.dtype.kind not in "iu" or not label.size:
-            raise ValueError(
+            raise UserError(
                 f"label must be integers [B, H, W] or [H, W], got {label.dtype} {label.shape}"
             )
         stride = self.settings.generator.stride
         for name, size in zip(("height", "width"), label.shape[1:], strict=True):
             if size % stride:
-                raise ValueError(
+                raise UserError(
                     f"label {name} is {size}; it must be a multiple of the generator's "
                     f"stride {stride}"
                 )
         if label.min() < 0 or label.max() >= self.spec.num_classes:
-            raise ValueError(
+            raise UserError(
                 f"label has ids from {label.min()} to {label.max()}; this generator knows "
                 f"0 to {self.spec.num_classes - 1}"
             )

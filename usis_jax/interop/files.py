@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.interop import pickles, safetensors
 from usis_jax.storage import atomic
 
@@ -30,7 +31,7 @@ def read(path) -> Any:
 
     Raises:
       FileNotFoundError, IsADirectoryError, PermissionError: there is no such file to read.
-      ValueError: the file is of another format or damaged, or asks for more than tensors.
+      UserError: the file is of another format or damaged, or asks for more than tensors.
 
     Source: the formats of PyTorch and safetensors.
     """
@@ -69,9 +70,9 @@ def _read(file: BinaryIO, path, start: bytes, size: int):
 
 
 def check_name(path) -> None:
-    """Raises ValueError unless the name of a file to write says which format it is to have."""
+    """Raises UserError unless the name of a file to write says which format it is to have."""
     if pathlib.Path(path).suffix not in (*_TORCH_SUFFIXES, SAFETENSORS):
-        raise ValueError(f"{path} must end with {', '.join(_TORCH_SUFFIXES)} (PyTorch) or "
+        raise UserError(f"{path} must end with {', '.join(_TORCH_SUFFIXES)} (PyTorch) or "
                          f"{SAFETENSORS}")
 
 
@@ -83,7 +84,7 @@ def write(path, arrays: Mapping[str, np.ndarray]) -> None:
       arrays: key -> array of a dtype that PyTorch has.
 
     Raises:
-      ValueError: the suffix is of no known format.
+      UserError: the suffix is of no known format.
 
     Source: the formats of PyTorch and safetensors.
     """

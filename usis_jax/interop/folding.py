@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from usis_jax.errors import UserError
+
 EPSILON = 1e-5
 NORM = {"scale": "weight", "shift": "bias", "mean": "running_mean", "var": "running_var"}
 """Parts of a batch norm and their names."""
@@ -30,13 +32,13 @@ class StateDict:
         """An array, which no longer is left over then.
 
         Raises:
-          ValueError: there is none, or it has another shape.
+          UserError: there is none, or it has another shape.
         """
         value = self._left.pop(key, None)
         if value is None:
-            raise ValueError(f"{self._name} has no {key!r}; {self._advice}")
+            raise UserError(f"{self._name} has no {key!r}; {self._advice}")
         if np.shape(value) != shape:
-            raise ValueError(f"{self._name}: {key!r} has the shape {np.shape(value)}, it must be "
+            raise UserError(f"{self._name}: {key!r} has the shape {np.shape(value)}, it must be "
                              f"{shape}; {self._advice}")
         return np.asarray(value, np.float32)
 
@@ -52,7 +54,7 @@ class StateDict:
           batch norm folded in.
 
         Raises:
-          ValueError: as `take`.
+          UserError: as `take`.
         """
         kernel = self.take(f"{conv}.weight", (width, read, size, size)).transpose(2, 3, 1, 0)
         if norm is None:
@@ -69,8 +71,8 @@ class StateDict:
         """Checks that nothing is left over.
 
         Raises:
-          ValueError: keys are.
+          UserError: keys are.
         """
         if self._left:
-            raise ValueError(f"{self._name} has {len(self._left)} keys that the network has not, "
+            raise UserError(f"{self._name} has {len(self._left)} keys that the network has not, "
                              f"such as {min(self._left)!r}; {self._advice}")

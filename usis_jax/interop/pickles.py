@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from usis_jax.errors import UserError
+
 LEGACY = pickle.PROTO + b"\x02" + pickle.LONG1 + b"\x0a" + bytes.fromhex("6cfc9c46f9206aa85019")
 """First bytes of the format of PyTorch before 1.6: its magic number, pickled."""
 _PROTOCOL = 1001
@@ -30,7 +32,7 @@ DTYPES = {
 _NUMBERS = ("build_intlist", "build_doublelist", "build_boollist")
 
 
-class BadFile(ValueError):
+class BadFile(UserError):
     """A file that cannot be read; the message says why, and what to do, in one line."""
 
 

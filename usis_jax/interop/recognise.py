@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from usis_jax.errors import UserError
+
 _SIGNATURES = {
     "spade_generator": ("conv_img.weight", "body.0.conv_0.bias"),
     "wavelet_generator": ("conv_img.conv.weight", "body.0.conv_0.bias"),
@@ -63,7 +65,7 @@ def choose(content: Any, kind: str, path) -> dict[str, np.ndarray]:
       published key -> array.
 
     Raises:
-      ValueError: there is none, or there are several and not exactly one with "ema" in its name.
+      UserError: there is none, or there are several and not exactly one with "ema" in its name.
     """
     found = state_dicts(content)
     fitting = [entry for entry in found if entry.kind == kind]
@@ -71,11 +73,11 @@ def choose(content: Any, kind: str, path) -> dict[str, np.ndarray]:
     chosen = averages or fitting
     if not chosen:
         keys = " and ".join(_SIGNATURES[kind])
-        raise ValueError(f"{path}: expected a {NAMES[kind]} (keys such as {keys}), found "
+        raise UserError(f"{path}: expected a {NAMES[kind]} (keys such as {keys}), found "
                          f"{_describe(found)}")
     if len(chosen) > 1:
         names = ", ".join(entry.name or "one without a name" for entry in chosen)
-        raise ValueError(f"{path} holds several networks of this kind ({names}); save one alone")
+        raise UserError(f"{path} holds several networks of this kind ({names}); save one alone")
     return chosen[0].arrays
 
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.interop import keys
 from usis_jax.models.discriminator import WaveletDiscriminator
 from usis_jax.models.generator import SpadeGenerator
@@ -54,7 +55,7 @@ def load(kind: str, state_dict: Mapping[str, Any], **options) -> tuple[nn.Module
       group their minibatch standard deviation as published.
 
     Raises:
-      ValueError: unknown kind or option, an option that is missing or of a wrong value, or keys
+      UserError: unknown kind or option, an option that is missing or of a wrong value, or keys
         that are missing, left over, or of another shape than the module's.
 
     Source: the published networks' state dicts.
@@ -87,13 +88,13 @@ def state_dict(kind: str, variables: Mapping[str, Any],
       load_state_dict of the published module asks for.
 
     Raises:
-      ValueError: unknown kind, or a discriminator without `grid`.
+      UserError: unknown kind, or a discriminator without `grid`.
 
     Source: the published networks' state dicts.
     """
     _known(kind)
     if kind.endswith("_discriminator") and grid is None:
-        raise ValueError(f"{kind}: grid is missing; give height and width of the last feature")
+        raise UserError(f"{kind}: grid is missing; give height and width of the last feature")
     find = _find(kind, grid)
     arrays = {}
     for path, value in flax.traverse_util.flatten_dict(variables, sep="/").items():
@@ -105,7 +106,7 @@ def state_dict(kind: str, variables: Mapping[str, Any],
 
 def _known(kind):
     if kind not in OPTIONS:
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(OPTIONS)}")
+        raise UserError(f"kind is {kind!r}; it must be one of {', '.join(OPTIONS)}")
 
 
 def _checked(kind, options):
@@ -114,13 +115,13 @@ def _checked(kind, options):
     allowed = OPTIONS[kind]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
-        raise ValueError(f"{kind}: option {unknown[0]} is unknown; options are "
+        raise UserError(f"{kind}: option {unknown[0]} is unknown; options are "
                          f"{', '.join(allowed)}")
     values = {name: options.get(name, default) for name, default in allowed.items()}
     for name, value in values.items():
         number = (int, float) if name == "aspect_ratio" else int
         if isinstance(value, bool) or not isinstance(value, number) or value <= 0:
-            raise ValueError(f"{kind}: option {name} is {value!r}; it must be a positive number")
+            raise UserError(f"{kind}: option {name} is {value!r}; it must be a positive number")
     return values
 
 
@@ -145,7 +146,7 @@ def _discriminator(kind, arrays, options, kernels):
     name = "patch" if kind == "patch_discriminator" else "size"
     size = options[name]
     if size < 16 or size & (size - 1):
-        raise ValueError(f"{kind}: option {name} is {size!r}; it must be a power of two, 16 or "
+        raise UserError(f"{kind}: option {name} is {size!r}; it must be a power of two, 16 or "
                          "more")
     levels = size.bit_length() - 4  # the longer side ends with 4 pixels
     shared = {"levels": levels, "stddev_grouping": "published", "kernels": kernels}
@@ -184,6 +185,6 @@ def _fill(kind: str, arrays: dict[str, np.ndarray], template: Any, find: Callabl
                         (misshapen, "of another shape"), (filters, "with other filters")):
         if names:
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            raise ValueError(f"{kind}: keys {what}: {', '.join(names[:_LISTED])}{more}; the "
+            raise UserError(f"{kind}: keys {what}: {', '.join(names[:_LISTED])}{more}; the "
                              "weights are another network's or the options do not fit")
     return flax.traverse_util.unflatten_dict(filled, sep="/")

@@ -40,7 +40,7 @@ def write(generator, out):
         Path of that folder.
     Raises:
         UserError: other label maps lie there, or these, changed since.
-        ValueError: no map has only classes that files can name.
+        UserError: no map has only classes that files can name.
         PermissionError: it cannot be written.
     """
     spec, folder = generator.spec, Path(out) / "labels"
@@ -52,7 +52,7 @@ def write(generator, out):
     maps = [(name, table[label]) for name, label in label_maps(generator)]
     maps = [(name, label) for name, label in maps if label.min() >= 0]
     if not maps:
-        raise ValueError("no label map can be drawn for this generator; give --labels=DIR")
+        raise UserError("no label map can be drawn for this generator; give --labels=DIR")
     files = {folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png": label.astype(np.uint8)
              for name, label in maps}  # fmt: skip
     _check_only(files, folder)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.inference import sampling
 from usis_jax.models import generation
 from usis_jax.ops import pixel_range
@@ -126,10 +127,10 @@ class Painter:
         Returns:
             (photo uint8 [H, W, 3], seconds it took without compiling).
         Raises:
-            ValueError: the size is none of `sizes`.
+            UserError: the size is none of `sizes`.
         """
         if label.shape not in self.sizes.values():
-            raise ValueError(f"label map is {label.shape}; it must be one of {self.sizes}")
+            raise UserError(f"label map is {label.shape}; it must be one of {self.sizes}")
         program = self.prepare(self.program_of(label.shape, noise))
         start = time.perf_counter()
         photo = np.asarray(program(self.generator.folded, *_arguments(label, noise, sample)))

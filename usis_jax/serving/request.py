@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from usis_jax.data.images import decode, label_pixels
+from usis_jax.errors import UserError
 from usis_jax.serving.interactive import MOST_REGIONS, Noise
 from usis_jax.serving.limits import Refusal
 
@@ -179,7 +180,7 @@ class _Upload:
 
 
 def _no_constant(name):
-    raise ValueError(f"{name} is not allowed")
+    raise UserError(f"{name} is not allowed")
 
 
 def _known(pairs, allowed):

@@ -14,6 +14,7 @@ import time
 import traceback
 import urllib.parse
 
+from usis_jax.errors import UserError
 from usis_jax.serving import routes
 from usis_jax.serving.limits import CODES, Rate, Refusal, Turns
 
@@ -62,7 +63,7 @@ class Server(http.server.ThreadingHTTPServer):
         rate, burst: photos a second and at once that a client may ask for.
         most_waiting: requests that may wait while one is painted.
     Raises:
-        ValueError: the address is in use or not of this machine.
+        UserError: the address is in use or not of this machine.
     """
 
     daemon_threads = True
@@ -80,7 +81,7 @@ class Server(http.server.ThreadingHTTPServer):
             super().__init__((host, port), Handler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ValueError(
+            raise UserError(
                 f"cannot listen at --host {host}, --port {port} ({reason}); choose another --port, "
                 "or --port=0 for any that is free"
             ) from None

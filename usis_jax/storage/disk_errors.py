@@ -12,6 +12,8 @@ from pathlib import Path
 import jax
 from absl import logging as absl_logging
 
+from usis_jax.errors import UserError
+
 # What warnings of Orbax speak of where a checkpoint may not be what it should.
 _TROUBLE = re.compile(r"(?i)\bskipping merge|corrupt|incomplete|failed to (save|write|read OCDBT"
                       r"|finalize|delete|commit)|error|zero size|could not be|mismatch|truncat")
@@ -28,7 +30,7 @@ _FAULTS = {
 }
 
 
-class DamagedError(ValueError):
+class DamagedError(UserError):
     """A checkpoint that cannot be read, or is not what was written.
 
     Args:

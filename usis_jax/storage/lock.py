@@ -17,6 +17,8 @@ import threading
 import time
 from pathlib import Path
 
+from usis_jax.errors import UserError
+
 FILE = "lock"
 BEAT_SECONDS = 5.0
 # A host that missed this many beats is taken for dead.
@@ -32,7 +34,7 @@ class Lock:
         host: name of this host.
         beat_seconds: time between two beats.
     Raises:
-        ValueError: another run holds it; names its host and process.
+        UserError: another run holds it; names its host and process.
         PermissionError: the directory cannot be written.
     """
 
@@ -129,7 +131,7 @@ def _opened(workdir):
             errno.EACCES, f"cannot write to --workdir {workdir}: {error.strerror}"
         ) from None
     except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"--workdir {workdir} is a file, or lies in one") from None
+        raise UserError(f"--workdir {workdir} is a file, or lies in one") from None
 
 
 def _read(file):

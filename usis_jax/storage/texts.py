@@ -73,5 +73,5 @@ def _once(pairs):
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} comes twice")
+        raise UserError(f"the name {twice!r} comes twice")
     return found

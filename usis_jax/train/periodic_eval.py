@@ -18,6 +18,7 @@ from usis_jax.diagnostics import measurements
 from usis_jax.display import image_grid
 from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import mesh, sharded_map
+from usis_jax.errors import UserError
 from usis_jax.evaluation import eval_inputs as materials
 from usis_jax.evaluation import suite
 from usis_jax.inference import ema_statistics, sampling
@@ -65,7 +66,7 @@ class Validation:
         runner: mesh.Runner of the run.
     Raises:
         FileNotFoundError: validation data or the judge is not there.
-        ValueError: a measure cannot be taken: Inception's weights are missing, the judge is of
+        UserError: a measure cannot be taken: Inception's weights are missing, the judge is of
             another run, photos are too small or too few.
     """
 
@@ -81,7 +82,7 @@ class Validation:
         self._networks = networks
         examples = input_pipeline.validation(settings, settings.evaluation.photos)
         if len(examples.photos) < 2 and {"fid", "kid", "judge"} & set(self._measured):
-            raise ValueError(
+            raise UserError(
                 f"evaluation.measures is {settings.evaluation.measures}; fid, kid and judge need "
                 f"at least 2 photos, data.validation={settings.data.validation} has 1"
             )

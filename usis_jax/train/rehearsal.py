@@ -7,6 +7,7 @@ import numpy as np
 from usis_jax import errors
 from usis_jax.config import schema
 from usis_jax.display import image_grid
+from usis_jax.errors import UserError
 from usis_jax.evaluation import suite
 from usis_jax.evaluation.evaluators import inception_features
 from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
@@ -108,12 +109,12 @@ def networks(settings, spec, measured):
 
 
 def check_sizes(settings, measured):
-    """Raises ValueError where photos are too small for a measure."""
+    """Raises UserError where photos are too small for a measure."""
     side = min(settings.data.height, settings.data.width)
     for name in measured:
         least = _LEAST_SIDES.get(name, 0)
         if side < least:
-            raise ValueError(
+            raise UserError(
                 f"evaluation.measures is {settings.evaluation.measures}; {name} needs photos of at "
                 f"least {least} pixels a side, these are {settings.data.height}x"
                 f"{settings.data.width}; leave {name} out, or set eval_interval=0"

@@ -7,6 +7,7 @@ from usis_jax import methods
 from usis_jax.checkpoint import agreement, manager, randomness
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.errors import UserError
 from usis_jax.methods import train_state as state_lib
 from usis_jax.storage import disk_errors
 
@@ -49,7 +50,7 @@ def find(
     Returns:
         Start.
     Raises:
-        ValueError: every checkpoint is damaged.
+        UserError: every checkpoint is damaged.
         UserError: the newest means something else than the settings, the data or this process.
     """
     given = settings, spec, data or {}, accept
@@ -62,7 +63,7 @@ def find(
                 except disk_errors.DamagedError as error:
                     damaged[step] = error.reason
     if damaged:
-        raise ValueError(
+        raise UserError(
             f"every checkpoint in {workdir} is damaged (the newest: {damaged[max(damaged)]}): put "
             "back a copy of one, or choose another --workdir to begin anew"
         )

@@ -16,6 +16,7 @@ from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.diagnostics import meanings, step_means
 from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import liveness, mesh, preemption
+from usis_jax.errors import UserError
 from usis_jax.methods.method import Method
 from usis_jax.report import reporting
 from usis_jax.runtime import compilation_cache, host_memory, trace_cache
@@ -45,7 +46,7 @@ def train(
         steps_per_second, images_per_second, peak_memory_mib, metrics (last means), swd,
         evaluation (last values by name), best_step.
     Raises:
-        ValueError: the config does not fit the devices, or is not the one of `workdir`, or not
+        UserError: the config does not fit the devices, or is not the one of `workdir`, or not
             that of the generator that was imported there; another run uses `workdir`, or all its
             checkpoints are damaged; or a measure cannot be taken.
         FileNotFoundError: data is not prepared, or `evaluation.judge` is no judge.
@@ -102,7 +103,7 @@ def _train(
         eval_records.drop_after(workdir, start.step)
         provenance.note_start(workdir, start.step)
     if mesh.smallest(start.step) != start.step:
-        raise ValueError(
+        raise UserError(
             f"the processes do not see the same checkpoints in {workdir}: process "
             f"{runner.process_index} sees {start.step} as the newest good one; use a directory "
             "that all hosts share, and start again"

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from usis_jax import __version__
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic, texts
 
 FOLDER = "evaluations"
@@ -105,7 +106,7 @@ def _checked(value):
     """The dict with the parts that reports read, of the right kinds; others are left out."""
     step, rows = value["step"], value["rows"]
     if type(step) is not int or not 0 <= step < 2**53 or not isinstance(rows, list):
-        raise ValueError("no evaluation")
+        raise UserError("no evaluation")
     good = []
     for row in rows:
         if not isinstance(row, dict):

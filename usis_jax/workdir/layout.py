@@ -41,7 +41,7 @@ def check(settings, workdir, accept_config_change=False):
     """Checks that a directory is free, or holds a run of this config.
 
     Raises:
-        ValueError: it holds a run of another config; the message lists the fields that differ.
+        UserError: it holds a run of another config; the message lists the fields that differ.
         UserError: a file or folder of it is a link to nothing.
     """
     for own in OWN:  # each may be a link to another disk
@@ -57,7 +57,7 @@ def check(settings, workdir, accept_config_change=False):
         if change.split(":")[0] not in kept
     ]
     if changes and not accept_config_change:
-        raise ValueError(
+        raise UserError(
             f"{workdir} holds a run of another config ({'; '.join(changes)}): choose another "
             "--workdir, or, where no network gets another size, pass --accept_config_change to go "
             "on with the new values"
@@ -95,7 +95,7 @@ def create(workdir, settings):
     except PermissionError as error:
         raise PermissionError(f"cannot write to --workdir {workdir}: {error.strerror}") from None
     except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"--workdir {workdir} is a file, or lies in one") from None
+        raise UserError(f"--workdir {workdir} is a file, or lies in one") from None
 
 
 def _try_folders(workdir):
@@ -108,7 +108,7 @@ def _try_folders(workdir):
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except (NotADirectoryError, FileNotFoundError):
-            raise ValueError(
+            raise UserError(
                 f"{folder} is no folder, and a run keeps its {name} in one of that name: move it "
                 "away, or choose another --workdir"
             ) from None
@@ -123,7 +123,7 @@ def load_settings(workdir):
         Settings.
     Raises:
         FileNotFoundError: no run was started there.
-        ValueError: the file is damaged, or of another version.
+        UserError: the file is damaged, or of another version.
     """
     try:
         text = texts.read(Path(workdir) / CONFIG_FILE)
@@ -134,7 +134,7 @@ def load_settings(workdir):
     try:
         return settings_lib.from_json(text)
     except ValueError as error:
-        raise ValueError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
+        raise UserError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
 
 
 def _instead(workdir):

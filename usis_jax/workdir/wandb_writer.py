@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from usis_jax.config import settings as settings_lib
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic, texts
 
 _ID_FILE = "wandb_id.txt"
@@ -49,10 +50,10 @@ class Grouped:
 
 
 def check_wandb(settings):
-    """Raises ValueError where a Weights & Biases project is asked for and wandb is missing."""
+    """Raises UserError where a Weights & Biases project is asked for and wandb is missing."""
     project = settings.wandb.project
     if project and importlib.util.find_spec("wandb") is None:
-        raise ValueError(
+        raise UserError(
             f"wandb.project is {project!r}, and the package wandb is not installed: "
             "pip install wandb, or leave wandb.project empty"
         )
@@ -67,7 +68,7 @@ class Wandb:
         settings: Settings with `wandb.project`.
         workdir: directory of the run; the id of the run there is kept in it.
     Raises:
-        ValueError: the run cannot be started there.
+        UserError: the run cannot be started there.
     """
 
     def __init__(self, settings, workdir):
@@ -90,7 +91,7 @@ class Wandb:
             self._run.define_metric("*", step_metric="step")
         except Exception as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(
+            raise UserError(
                 f"wandb.project is {settings.wandb.project!r}, and no run can be started there: "
                 f"{first}; try `wandb login`, WANDB_MODE=offline or an empty wandb.project"
             ) from None

@@ -5,6 +5,7 @@ import os
 import sys
 
 from usis_jax.cli.commands import arguments
+from usis_jax.errors import UserError
 
 
 def add(commands) -> None:
@@ -38,7 +39,7 @@ def run(values) -> dict:
     """Compiles and reports; returns what is written as JSON."""
     settings = arguments.settings_of(values)
     if "step" not in values.programs:
-        raise ValueError("--programs must have step, which the totals are of")
+        raise UserError("--programs must have step, which the totals are of")
     if values.topology:
         # Nothing runs on the TPUs, and arrays that JAX makes on the way need some device.
         os.environ["JAX_PLATFORMS"] = "cpu"
@@ -98,7 +99,7 @@ def _spec(settings, num_classes):
     try:
         return input_pipeline.spec(settings)
     except FileNotFoundError as error:
-        raise ValueError(f"how many classes? give --num_classes=K, or: {error}") from error
+        raise UserError(f"how many classes? give --num_classes=K, or: {error}") from error
 
 
 def _line(report):

@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 from usis_jax.cli.commands import arguments
+from usis_jax.errors import UserError
 from usis_jax.storage import cache_dir
 
 _PRESETS = ("fid-published", "fid-clean")
@@ -80,10 +81,10 @@ def add(commands) -> None:
 def run(values) -> dict | None:
     """Measures; returns what is written as JSON, None where another process writes it."""
     if bool(values.workdir) == bool(values.compare):
-        raise ValueError("give --workdir=DIR for one run, or --compare DIR DIR for several")
+        raise UserError("give --workdir=DIR for one run, or --compare DIR DIR for several")
     for name in ("markdown", "plot", "controls"):
         if getattr(values, name) and values.compare:
-            raise ValueError(f"--{name} is of one run; give --workdir instead of --compare")
+            raise UserError(f"--{name} is of one run; give --workdir instead of --compare")
     from usis_jax.config import suggestions
     from usis_jax.distributed import mesh
     from usis_jax.evaluation import tables
@@ -162,7 +163,7 @@ def _judge(values, advance):
     if values.judge in published_segmenters.KNOWN:
         return published_segmenters.load(values.judge, values.judge_weights, advance)
     if values.judge_weights:
-        raise ValueError("--judge_weights belongs to a published segmenter; give --judge="
+        raise UserError("--judge_weights belongs to a published segmenter; give --judge="
                          f"{' or '.join(published_segmenters.KNOWN)} with it")
     return segmentation_evaluator.Judge.load(values.judge) if values.judge else None
 

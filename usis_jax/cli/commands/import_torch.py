@@ -2,6 +2,7 @@
 
 from usis_jax.cli.commands import arguments
 from usis_jax.config import suggestions
+from usis_jax.errors import UserError
 
 _ARCHITECTURES = ("usis", "usis-wavelet", "oasis")
 _DATASETS = ("cityscapes", "ade20k", "coco_stuff")
@@ -51,9 +52,9 @@ def run(values) -> dict:
 
     sizes = (values.height, values.width)
     if any(sizes) != all(sizes):
-        raise ValueError("--height and --width must be given together")
+        raise UserError("--height and --width must be given together")
     if not values.dataset and not all(sizes) and (values.spec or values.num_classes):
-        raise ValueError("--height and --width are missing; they are known for --dataset only")
+        raise UserError("--height and --width are missing; they are known for --dataset only")
     spec = None
     if values.spec:
         spec = lookup.read_own(values.spec)

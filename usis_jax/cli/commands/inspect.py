@@ -4,6 +4,7 @@ import os
 import pathlib
 
 from usis_jax.cli.commands import arguments
+from usis_jax.errors import UserError
 
 
 def add(commands) -> None:
@@ -44,13 +45,13 @@ def run(values) -> dict:
     given = [name for name, value in files.items() if value and name != "picture"]
     if given and (values.config or values.overrides):
         word = "DIR" if given[0] == "dir" else f"--{given[0]}"
-        raise ValueError(f"{word} and --config do not go together; give one of them")
+        raise UserError(f"{word} and --config do not go together; give one of them")
     if values.judge and not values.config:
-        raise ValueError("--judge needs --config=FILE, whose photos it reads")
+        raise UserError("--judge needs --config=FILE, whose photos it reads")
     if values.dir or values.photos or values.labels:
         return {"command": "inspect", **inspect_files(files)}
     if not values.config:
-        raise ValueError("give a folder of your own files, or --config=FILE")
+        raise UserError("give a folder of your own files, or --config=FILE")
     picture = _picture_file(values.picture)
     settings, judge = arguments.settings_of(values), None
     if values.judge:
@@ -116,11 +117,11 @@ def _picture_file(given) -> pathlib.Path:
     path = pathlib.Path(given or "inspect.png")
     folder = path.absolute().parent
     if path.suffix.lower() != ".png" or not folder.is_dir():
-        raise ValueError(f"--picture is {path}; it must be a .png file in a folder that exists")
+        raise UserError(f"--picture is {path}; it must be a .png file in a folder that exists")
     if given and path.exists():
-        raise ValueError(f"--picture is {path}, which is there already; choose another name")
+        raise UserError(f"--picture is {path}, which is there already; choose another name")
     if not os.access(folder, os.W_OK):
-        raise ValueError(f"there is no permission to write {path}; give --picture=FILE")
+        raise UserError(f"there is no permission to write {path}; give --picture=FILE")
     number = 2
     while path.exists():
         path, number = path.with_name(f"inspect_{number}.png"), number + 1

@@ -86,11 +86,11 @@ def _own(values):
     """OwnFolders of --photos and --labels, or None without them; --config gets its default."""
     if not values.photos and not values.labels:
         if values.name:
-            raise ValueError("--name is the name of your own folders; give --photos and --labels")
+            raise UserError("--name is the name of your own folders; give --photos and --labels")
         return None
     for kind in ("photos", "labels"):
         if not getattr(values, kind):
-            raise ValueError(f"--{kind} is missing; give the folders of photos and of label maps")
+            raise UserError(f"--{kind} is missing; give the folders of photos and of label maps")
     from usis_jax.data.preparation import own_folders
 
     spec = values.spec or dict(values.overrides).get("data.label_spec", "")
@@ -113,7 +113,7 @@ def _overrides(values, own) -> list[tuple[str, str]]:
         if value is None:
             continue
         if field in dict(values.overrides):
-            raise ValueError(f"--{option} and --config.{field} are the same; give one of them")
+            raise UserError(f"--{option} and --config.{field} are the same; give one of them")
         fields.append((field, str(value)))
     return fields + values.overrides
 

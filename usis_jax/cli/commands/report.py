@@ -1,6 +1,7 @@
 """`usis report`: one HTML page about a run."""
 
 from usis_jax.cli.commands import arguments
+from usis_jax.errors import UserError
 
 
 def add(commands) -> None:
@@ -20,7 +21,7 @@ def add(commands) -> None:
 def run(values) -> dict:
     """Writes the page; returns what is written as JSON."""
     if bool(values.folder) == bool(values.workdir):
-        raise ValueError("give one work directory: usis report WORKDIR")
+        raise UserError("give one work directory: usis report WORKDIR")
     from usis_jax.report import reporting
 
     result = reporting.write(values.folder or values.workdir, values.out)

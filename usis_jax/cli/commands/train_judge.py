@@ -1,6 +1,7 @@
 """`usis train-judge`: a small segmenter of real photos, for measuring generated ones."""
 
 from usis_jax.cli.commands import arguments
+from usis_jax.errors import UserError
 
 _WITHOUT_CONFIG = "configs/small.py"
 
@@ -46,7 +47,7 @@ def run(values) -> dict | None:
         missing = [name for name in ("pairs", "measure", "height", "width")
                    if getattr(values, name) is None]
         if missing:
-            raise ValueError(f"--{missing[0]} is missing; without --config give --pairs, "
+            raise UserError(f"--{missing[0]} is missing; without --config give --pairs, "
                              "--measure, --height and --width")
         values.config = _WITHOUT_CONFIG
     fields = dict(values.overrides)
@@ -54,7 +55,7 @@ def run(values) -> dict | None:
                           ("width", "data.width")):
         value = getattr(values, option)
         if value is not None and field in fields:
-            raise ValueError(f"--{option} and --config.{field} are the same; give one of them")
+            raise UserError(f"--{option} and --config.{field} are the same; give one of them")
         if value is not None:
             values.overrides.append((field, str(value)))
     settings = arguments.settings_of(values)
@@ -66,7 +67,7 @@ def run(values) -> dict | None:
         try:
             schema.parse_data(values.pairs)
         except ValueError as error:
-            raise ValueError(f"--pairs is {error}") from None
+            raise UserError(f"--pairs is {error}") from None
     given = {name: getattr(values, name) for name in ("steps", "batch_size", "seed")}
     training = train_evaluator.Training(**{k: v for k, v in given.items() if v is not None})
     mesh.initialize()

@@ -7,6 +7,8 @@ import os
 import pathlib
 import zipfile
 
+from usis_jax.errors import UserError
+
 LARGEST_FILE = 2**29
 """Bytes of a file inside a zip file that are read; images have less, zip bombs more."""
 
@@ -48,11 +50,11 @@ class Member:
         """Content of the file.
 
         Raises:
-          ValueError: it has more than LARGEST_FILE bytes, packed or not; nothing is read then.
+          UserError: it has more than LARGEST_FILE bytes, packed or not; nothing is read then.
           zipfile.BadZipFile: its checksum is wrong.
         """
         if self.info.file_size > LARGEST_FILE:
-            raise ValueError(
+            raise UserError(
                 f"it has {self.info.file_size} bytes; at most {LARGEST_FILE} are read of a file "
                 "in a zip file"
             )
@@ -78,7 +80,7 @@ def find(root, place: Place) -> dict[str, pathlib.Path | Member]:
       File by image name, sorted; empty where there is none.
 
     Raises:
-      ValueError: two files have one name, or a zip file is broken.
+      UserError: two files have one name, or a zip file is broken.
     """
     root = pathlib.Path(root)
     for pattern in place.folders:
@@ -122,7 +124,7 @@ def _open(path: str, changed: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except Exception as error:  # of damaged tables of contents, zipfile raises nearly anything
-        raise ValueError(
+        raise UserError(
             f"{path} cannot be read as a zip file ({error}); download it again"
         ) from error
 
@@ -146,6 +148,6 @@ def _by_name(files: list, ending: str) -> dict[str, pathlib.Path | Member]:
             continue
         name = file_name.removesuffix(ending)
         if name in found:
-            raise ValueError(f"{found[name]} and {file} have the same name; keep one of them")
+            raise UserError(f"{found[name]} and {file} have the same name; keep one of them")
         found[name] = file
     return dict(sorted(found.items()))

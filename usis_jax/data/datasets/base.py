@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from usis_jax.data.images import raw_png
 from usis_jax.data.preparation import locations
 from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.errors import UserError
 
 KINDS = ("photos", "labels")
 FIELDS = {"photos": "photo", "labels": "label"}
@@ -49,7 +50,7 @@ class DataConfig(tfds.core.BuilderConfig):
         self.name = self.name or locations.config_name(self.kind, self.height, self.width)
 
 
-class BadFiles(ValueError):
+class BadFiles(UserError):
     """Files of a data set that cannot be used; `problems` has one line for each.
 
     Args:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from usis_jax.data.datasets import archives
 from usis_jax.data.datasets.base import BadFiles
 from usis_jax.data.datasets.folder import Folder
+from usis_jax.errors import UserError
 
 
 class Published(Folder, skip_registration=True):
@@ -32,7 +33,7 @@ class Published(Folder, skip_registration=True):
           For each split that has any, file by image name.
 
         Raises:
-          ValueError: two files have one name, or a zip file is broken.
+          UserError: two files have one name, or a zip file is broken.
         """
         places = cls.PLACES.get(kind, {})
         found = {split: archives.find(root, place) for split, place in places.items()}
@@ -51,16 +52,16 @@ class Published(Folder, skip_registration=True):
 
         Raises:
           FileNotFoundError: there is no file of a split; says where they are looked for.
-          ValueError: the data set has not that kind or split, or another number of files.
+          UserError: the data set has not that kind or split, or another number of files.
         """
         if kind not in cls.PLACES:
-            raise ValueError(
+            raise UserError(
                 f"data set {cls.name!r} has no {kind}, only {', '.join(cls.PLACES)}; name another "
                 "one in data.labels and data.validation"
             )
         for split in splits:
             if split not in cls.PLACES[kind]:
-                raise ValueError(
+                raise UserError(
                     f"data set {cls.name!r} has no {kind} of split {split!r}, only of "
                     f"{', '.join(cls.PLACES[kind])}; change data.photos, data.labels or "
                     "data.validation"
@@ -73,7 +74,7 @@ class Published(Folder, skip_registration=True):
                     + " ".join(cls.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
                 )
             if len(found) != place.count and not allow_partial:
-                raise ValueError(
+                raise UserError(
                     f"{archives.where(found)} has {len(found)} {kind} of {cls.name}'s split "
                     f"{split}, {place.count} are published; complete it, or add --allow_partial "
                     "to go on with what is there"

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from usis_jax.data.images import file_kinds, image_files, label_pixels
+from usis_jax.errors import UserError
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
@@ -47,7 +48,7 @@ def load_photo(path, height: int, width: int, upright: bool = True) -> np.ndarra
       uint8 [height, width, 3].
 
     Raises:
-      ValueError: the file does not decode, or has 32 bits a channel; the message names it.
+      UserError: the file does not decode, or has 32 bits a channel; the message names it.
     """
     image = open_image(path, "photo")
     image = to_rgb(turned(image, path) if upright else image, path)
@@ -70,7 +71,7 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
       uint8 [height, width], train ids.
 
     Raises:
-      ValueError: the file does not decode, is a JPEG or the like (whose compression invents
+      UserError: the file does not decode, is a JPEG or the like (whose compression invents
         ids), has pixels that decoders change (see `label_pixels`), is a colour image without a
         palette in the spec, or has an id outside the spec.
     """
@@ -78,7 +79,7 @@ def load_label(path, height: int, width: int, spec) -> np.ndarray:
     lossy = lossy_format(image)
     if lossy:
         named = " in spite of its name" if str(path).lower().endswith(image_files.LOSSLESS) else ""
-        raise ValueError(
+        raise UserError(
             f"{path}: label map is a {lossy}{named}, whose compression changes ids; use PNG"
         )
     label = spec.to_train_ids(label_pixels.values(image, path), path)
@@ -101,7 +102,7 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
       label_pixels.Stored of it.
 
     Raises:
-      ValueError: the file does not decode, or says that it has more than MOST_PIXELS pixels (which
+      UserError: the file does not decode, or says that it has more than MOST_PIXELS pixels (which
         are then not decoded); the message names it.
     """
     try:
@@ -110,7 +111,7 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
             on_disk = isinstance(path, (str, os.PathLike))
             if on_disk:
                 if not stat.S_ISREG(os.stat(path).st_mode):
-                    raise ValueError("it is no file")  # a pipe would be waited for
+                    raise UserError("it is no file")  # a pipe would be waited for
                 with open(path, "rb") as file:
                     source = _whole_png(file) or path
             else:
@@ -119,7 +120,7 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
             image = Image.open(source, formats=_known_formats())
             size, kept = image.size, label_pixels.stored(image)
             if kept.preview or file_kinds.is_raw(path):
-                raise ValueError("of a raw file of a camera, only a preview can be read")
+                raise UserError("of a raw file of a camera, only a preview can be read")
             if size[0] * size[1] > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"{size[0]} x {size[1]} pixels")
             if enough:
@@ -127,19 +128,19 @@ def open_image(path, what: str, enough: tuple[int, int] | None = None) -> Image.
             image.load()
             image.info["full_size"], image.info["stored"] = size, kept
     except Image.DecompressionBombError as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: {what} is too large ({error}); at most {MOST_PIXELS / 1e6:.0f} million "
             "pixels are read, save it smaller"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise ValueError(f"{path}: {what} {_unidentified(path, on_disk, what)}") from error
+        raise UserError(f"{path}: {what} {_unidentified(path, on_disk, what)}") from error
     except Exception as error:  # broken files make PIL's decoders raise nearly anything
         reason = re.sub(r" *(<_io\.BytesIO[^>]*>|'.*')$", "", str(error)) or type(error).__name__
         if on_disk and os.path.isfile(path) and not os.path.getsize(path):
             reason = "it is empty"
         if on_disk and os.path.islink(path) and not os.path.exists(path):
             reason = f"it is a link to {os.readlink(path)}, which is not there"
-        raise ValueError(f"{path}: {what} does not decode ({reason})") from error
+        raise UserError(f"{path}: {what} does not decode ({reason})") from error
     return image
 
 
@@ -167,7 +168,7 @@ def orientation(image: Image.Image, path) -> int:
     try:
         value = int(image.getexif().get(_ORIENTATION, 1))
     except Exception as error:  # as in open_image
-        raise ValueError(
+        raise UserError(
             f"{path}: photo has EXIF data that cannot be read ({type(error).__name__}: {error}); "
             "save it without"
         ) from error
@@ -184,7 +185,7 @@ def _whole_png(file) -> io.BytesIO | None:
     """Content of a PNG file whose checksums are right, which PIL does not look at; None of others.
 
     Raises:
-      ValueError: a checksum is wrong, or the file is cut off; pixels would be others, unnoticed.
+      UserError: a checksum is wrong, or the file is cut off; pixels would be others, unnoticed.
     """
     if file.read(len(_PNG)) != _PNG:
         file.seek(0)
@@ -198,11 +199,11 @@ def _whole_png(file) -> io.BytesIO | None:
             break
         weighty = kind[:1].isupper() or kind in _WEIGHTY_CHUNKS
         if weighty and zlib.crc32(view[place + 4 : end]) != int.from_bytes(view[end : end + 4]):
-            raise ValueError(f"the checksum of its part {kind!r} is wrong, so it was changed")
+            raise UserError(f"the checksum of its part {kind!r} is wrong, so it was changed")
         if kind == b"IEND":
             return io.BytesIO(content)
         place = end + 4
-    raise ValueError("it is cut off")
+    raise UserError("it is cut off")
 
 
 @functools.cache
@@ -236,7 +237,7 @@ def to_rgb(image: Image.Image, path) -> Image.Image:
         grey = np.asarray(image).astype(np.float64)
         return Image.fromarray(np.round(grey / 257).astype(np.uint8)).convert("RGB")
     if image.mode.startswith(("I", "F")):
-        raise ValueError(
+        raise UserError(
             f"{path}: photo has mode {image.mode}, 32 bits a channel; save it with 8 or 16 bits"
         )
     if has_alpha(image):
@@ -247,4 +248,4 @@ def to_rgb(image: Image.Image, path) -> Image.Image:
     try:
         return image.convert("RGB")
     except ValueError as error:
-        raise ValueError(f"{path}: photo has mode {image.mode}; save it as RGB") from error
+        raise UserError(f"{path}: photo has mode {image.mode}; save it as RGB") from error

@@ -11,6 +11,8 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
+from usis_jax.errors import UserError
+
 ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 COLOUR_MODES = ("RGB", "RGBA")
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SUBFILE, _FORMAT, _DNG = 258, 262, 274, 254, 339, 50706
@@ -91,17 +93,17 @@ def values(image: Image.Image, path) -> np.ndarray:
       Integers [H, W], or uint8 [H, W, 3].
 
     Raises:
-      ValueError: PIL does not give them exactly, or it is not clear what they are; the message
+      UserError: PIL does not give them exactly, or it is not clear what they are; the message
         names the file, what it has, and what to save instead.
     """
     kept = image.info.get("stored", Stored())
     if reason := _reason(image, kept):
-        raise ValueError(f"{path}: label map {reason}")
+        raise UserError(f"{path}: label map {reason}")
     if image.mode == "RGBA":
         alpha = np.asarray(image.getchannel("A"))
         partly = int(((alpha > 0) & (alpha < 255)).sum())
         if partly:
-            raise ValueError(
+            raise UserError(
                 f"{path}: label map has {partly} pixels that are partly transparent, as smoothed "
                 "edges are; export it without anti-aliasing and without an alpha channel"
             )

@@ -7,6 +7,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from usis_jax.errors import UserError
+
 _COLOUR_TYPES = {1: 0, 3: 2}
 _UP = 2
 # Signature, length and kind of the first chunk; then width, height, depth and colour type.
@@ -28,12 +30,12 @@ def encode(image) -> bytes:
       A PNG file, which any reader of PNGs decodes to the same pixels.
 
     Raises:
-      ValueError: the array has another type or shape.
+      UserError: the array has another type or shape.
     """
     image = np.asarray(image)
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in _COLOUR_TYPES:
-        raise ValueError(
+        raise UserError(
             f"image is {image.dtype} {list(image.shape)}; it must be uint8 [H, W], [H, W, 1] or "
             "[H, W, 3]"
         )

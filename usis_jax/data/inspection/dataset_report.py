@@ -10,6 +10,7 @@ from usis_jax.data.pipeline import class_frequency, input_pipeline, record_sourc
 from usis_jax.data.preparation import locations
 from usis_jax.data.specs import spec_mapping
 from usis_jax.display import image_grid
+from usis_jax.errors import UserError
 
 _ROWS = 4
 _COLUMNS = 2
@@ -34,7 +35,7 @@ def describe(settings, progress: bool = True, judge=None) -> dict:
 
     Raises:
       FileNotFoundError: a data set is not prepared; says what to run.
-      ValueError: a split is empty or unknown, or the judge knows other classes or another size.
+      UserError: a split is empty or unknown, or the judge knows other classes or another size.
     """
     data, spec = settings.data, input_pipeline.spec(settings)
     name, split = schema.parse_data(data.labels)
@@ -127,7 +128,7 @@ def _judged(settings, spec, judge) -> np.ndarray | None:
         return None
     if judge.spec.classes != spec.classes:
         what = spec_mapping.differences(judge.spec, spec, "the judge", "the label maps")
-        raise ValueError(
+        raise UserError(
             f"--judge knows the classes of {judge.spec.name!r} and the label maps those of "
             f"{spec.name!r} ({'; '.join(what)}); train a judge of the same classes"
         )

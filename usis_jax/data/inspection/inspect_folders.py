@@ -22,6 +22,7 @@ from usis_jax.data.inspection import (
 )
 from usis_jax.data.preparation import folder_layout
 from usis_jax.data.specs import label_spec, lookup
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic, paths
 
 PHOTO_FOLDERS = ("photos", "images", "photo", "image", "imgs", "img")
@@ -65,7 +66,7 @@ def inspect(
 
     Raises:
       FileNotFoundError: a folder is missing or has no images.
-      ValueError: it cannot be told what a folder holds, or a result cannot be written.
+      UserError: it cannot be told what a folder holds, or a result cannot be written.
     """
     began = time.perf_counter()
     folders = find_folders(folder, photos, labels)
@@ -140,7 +141,7 @@ def holds_labels(folder: pathlib.Path) -> bool:
             continue
         like[distinct <= 64 or share >= _LIKE_LABELS].append(path.name)
     if min(map(len, like.values())) * 4 > sum(map(len, like.values())):
-        raise ValueError(
+        raise UserError(
             f"{folder} seems to hold label maps ({like[True][0]}) and photos ({like[False][0]}); "
             "put them into two folders, and say --photos=DIR and --labels=DIR"
         )
@@ -162,14 +163,14 @@ def _targets(folders: Folders, out, picture) -> tuple[pathlib.Path, pathlib.Path
               if (path := getattr(folders, kind))]
     paths.check_not_an_input(picture, "--picture", inputs)
     if out.suffix not in (".toml", ".yaml", ".yml", ".json"):
-        raise ValueError(f"--out is {out}; its name must end in .toml, .yaml, .yml or .json")
+        raise UserError(f"--out is {out}; its name must end in .toml, .yaml, .yml or .json")
     if picture.suffix.lower() != ".png":
-        raise ValueError(f"--picture is {picture}; its name must end in .png")
+        raise UserError(f"--picture is {picture}; its name must end in .png")
     for option, path in (("--picture", picture), *((("--out", out),) if folders.labels else ())):
         if not path.absolute().parent.is_dir() or path.is_dir():
-            raise ValueError(f"{option} is {path}; it must be a file in a folder that exists")
+            raise UserError(f"{option} is {path}; it must be a file in a folder that exists")
         if not os.access(path.absolute().parent, os.W_OK):
-            raise ValueError(f"there is no permission to write {path}; give {option}=FILE")
+            raise UserError(f"there is no permission to write {path}; give {option}=FILE")
     return draft_spec.free_path(out), picture
 
 

@@ -10,6 +10,7 @@ from usis_jax.data.datasets.base import FIELDS, SPEC_FILE
 from usis_jax.data.pipeline import record_source
 from usis_jax.data.preparation import locations
 from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic
 
 TEMPERATURE = 0.01
@@ -98,7 +99,7 @@ def rare_class_probabilities(pixels: np.ndarray, void: int | None) -> np.ndarray
       pixels that are not void; 0 for void and for classes without a pixel.
 
     Raises:
-      ValueError: no pixel has a class.
+      UserError: no pixel has a class.
 
     Source: Hoyer, Dai, Van Gool, "DAFormer", CVPR 2022, section 3.3, with its temperature.
     """
@@ -106,7 +107,7 @@ def rare_class_probabilities(pixels: np.ndarray, void: int | None) -> np.ndarray
     if void is not None:
         totals[void] = 0
     if not totals.any():
-        raise ValueError(
+        raise UserError(
             "data.class_balance is above 0, and no label map of data.labels has a pixel of a class "
             "other than void; set it to 0"
         )
@@ -161,9 +162,9 @@ def _stored(path: pathlib.Path) -> np.ndarray:
     try:
         pixels = np.load(path, allow_pickle=False)
     except Exception as error:  # of damaged files, NumPy raises nearly anything
-        raise ValueError(f"{path} is damaged ({error}); delete it, it is made again") from error
+        raise UserError(f"{path} is damaged ({error}); delete it, it is made again") from error
     if pixels.ndim != 2 or pixels.dtype.kind not in "iu":
-        raise ValueError(f"{path} is no table of pixels; delete it, it is made again")
+        raise UserError(f"{path} is no table of pixels; delete it, it is made again")
     return pixels
 
 

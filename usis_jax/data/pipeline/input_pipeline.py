@@ -17,6 +17,7 @@ from usis_jax.config import schema
 from usis_jax.data.datasets.base import FIELDS, SPEC_FILE
 from usis_jax.data.pipeline import class_frequency, record_source, samplers
 from usis_jax.data.specs import label_spec, spec_mapping
+from usis_jax.errors import UserError
 
 
 class Examples(NamedTuple):
@@ -93,10 +94,10 @@ def training(
 
     Raises:
       FileNotFoundError: a data set is not prepared; says what to run.
-      ValueError: batch_size does not divide over the processes, or a split is empty or unknown.
+      UserError: batch_size does not divide over the processes, or a split is empty or unknown.
     """
     if settings.batch_size % process_count:
-        raise ValueError(
+        raise UserError(
             f"batch_size is {settings.batch_size}; it must be a multiple of the "
             f"{process_count} processes"
         )
@@ -132,7 +133,7 @@ def validation(settings, count: int = 0) -> Examples:
 
     Raises:
       FileNotFoundError: the data set is not prepared; says what to run.
-      ValueError: the label maps have other classes than those of data.labels.
+      UserError: the label maps have other classes than those of data.labels.
     """
     name, split = schema.parse_data(settings.data.validation)
     folders = {kind: record_source.folder(settings, name, kind, True) for kind in FIELDS}
@@ -198,7 +199,7 @@ def counts(settings) -> dict[str, dict[str, int]]:
 
     Raises:
       FileNotFoundError: a data set is not prepared; says what to run.
-      ValueError: a split is empty or unknown.
+      UserError: a split is empty or unknown.
     """
     data = settings.data
     sources = {

@@ -31,7 +31,7 @@ class Pairs:
 
     Raises:
       FileNotFoundError: the data set is not prepared; says what to run.
-      ValueError: no such split, or its photos and label maps do not belong together.
+      UserError: no such split, or its photos and label maps do not belong together.
     """
 
     def __init__(self, settings, source: str):
@@ -49,7 +49,7 @@ class Pairs:
         photos, labels = rows["photos"], rows["labels"]
         self.names = sorted(photos.keys() & labels.keys())
         if 2 * len(self.names) < min(len(photos), len(labels)):
-            raise ValueError(
+            raise UserError(
                 f"{source} holds no pairs: {len(photos)} photos and {len(labels)} label maps, of "
                 f"which {len(self.names)} have one name; give a split whose photos and label maps "
                 "belong together"
@@ -69,13 +69,13 @@ class Pairs:
         """Checks that two sequences can train and measure a judge.
 
         Raises:
-          ValueError: they share pairs, or their label maps have other classes.
+          UserError: they share pairs, or their label maps have other classes.
         """
         shared = set(self.names) & set(other.names)
         own, others = _bases(self._split), _bases(other._split)
         one_split = own & others or "all" in own | others
         if self._name == other._name and one_split and shared:
-            raise ValueError(
+            raise UserError(
                 f"{self.source} and {other.source} share {len(shared)} pairs; a judge must be "
                 "measured on others than it was trained on"
             )
@@ -93,7 +93,7 @@ def default_source(settings) -> str:
 
     Raises:
       FileNotFoundError: the data set is not prepared; says what to run.
-      ValueError: neither split has pairs.
+      UserError: neither split has pairs.
     """
     name, measured = schema.parse_data(settings.data.validation)
     for split in ("train", "test"):

@@ -7,6 +7,7 @@ import numpy as np
 from usis_jax.data.datasets.base import FIELDS
 from usis_jax.data.images import raw_png
 from usis_jax.data.preparation import advice, locations
+from usis_jax.errors import UserError
 
 # Bytes of decoded images that a stream keeps in memory.
 MEMORY_LIMIT = 2**30
@@ -41,7 +42,7 @@ class Records:
                 raise EOFError("it is cut short")
             return record
         except Exception as error:  # ArrayRecord's reader raises RuntimeError and others
-            raise ValueError(
+            raise UserError(
                 f"{self._path}: record {index} cannot be read ({type(error).__name__}: {error}); "
                 f"run: {advice.again(self._path)}"
             ) from error
@@ -68,7 +69,7 @@ class Encoded:
                 raise OSError("it is empty")
             return raw_png.decode(content)
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"record {index} of a prepared data set is no image ({error}); {self._advice()}"
             ) from error
 
@@ -132,7 +133,7 @@ def read(settings, kind: str, sources: list[tuple[str, str]]) -> list:
 
     Raises:
       FileNotFoundError: a data set is not prepared; says what to run.
-      ValueError: a split is empty or unknown.
+      UserError: a split is empty or unknown.
     """
     found = encoded(settings, kind, sources)
     shape = (*locations.size(settings), 3 if kind == "photos" else 1)
@@ -171,7 +172,7 @@ def open_split(path: pathlib.Path, split: str, settings=None, fields=()):
       fields: fields to change in that command, as of `suggestions.prepare`.
 
     Raises:
-      ValueError: the split is empty or unknown; says which there are.
+      UserError: the split is empty or unknown; says which there are.
     """
     import tensorflow_datasets as tfds
 
@@ -181,7 +182,7 @@ def open_split(path: pathlib.Path, split: str, settings=None, fields=()):
         skip = {FIELDS[kind]: tfds.decode.SkipDecoding()}
         return Records(builder.as_data_source(split, decoders=skip), path)
     except (ValueError, KeyError, AssertionError) as error:
-        raise ValueError(
+        raise UserError(
             f"data set {builder.name!r} has no split {split!r} of {kind}, or it is empty; there "
             "are "
             + ", ".join(f"{key} ({info.num_examples})" for key, info in builder.info.splits.items())

@@ -6,6 +6,7 @@ import pathlib
 from usis_jax.config import schema
 from usis_jax.data.preparation import folder_layout, locations, sources
 from usis_jax.data.specs import label_spec, lookup, spec_mapping
+from usis_jax.errors import UserError
 from usis_jax.storage import paths, texts
 
 
@@ -48,7 +49,7 @@ def all_plans(settings, data_dir=None, own=None, allow_partial: bool = False) ->
 
     Raises:
       FileNotFoundError: data_dir, or a folder in it, is missing.
-      ValueError: a data set has not the split that settings name or is not complete, or label
+      UserError: a data set has not the split that settings name or is not complete, or label
         maps to train with and to validate with have other classes.
     """
     wanted = needed(settings)
@@ -149,7 +150,7 @@ def _files(name: str, kind: str, splits: set[str], files: dict, states: dict, sp
     chosen = _base_splits(splits, files)
     for part in chosen:
         if part not in files:
-            raise ValueError(
+            raise UserError(
                 f"data set {name!r} has no {kind} of split {part!r}, only of {', '.join(files)}; "
                 "change data.photos, data.labels or data.validation, or let usis prepare "
                 "--photos=DIR --labels=DIR hold out a part for validation"
@@ -172,7 +173,7 @@ def _scenes(settings, kind: str, splits: set[str]) -> dict:
     from usis_jax.data.datasets import scenes
 
     if settings.data.label_spec and kind == "labels":
-        raise ValueError(
+        raise UserError(
             f"data.label_spec is {settings.data.label_spec!r}; it must be empty for label maps of "
             "scenes"
         )
@@ -213,7 +214,7 @@ def _spec(settings, name: str, source: pathlib.Path) -> label_spec.LabelSpec:
     try:
         return spec_mapping.through(own, wanted) if own else wanted
     except ValueError as error:
-        raise ValueError(f"data.label_spec is {value!r}, for labels of {name!r}: {error}") from None
+        raise UserError(f"data.label_spec is {value!r}, for labels of {name!r}: {error}") from None
 
 
 def must_build(plan: dict, overwrite: bool) -> bool:
@@ -222,7 +223,7 @@ def must_build(plan: dict, overwrite: bool) -> bool:
     A plan that goes on from what is there gets the splits that were there before as well.
 
     Raises:
-      ValueError: it is prepared from other files or with another label spec.
+      UserError: it is prepared from other files or with another label spec.
     """
     from usis_jax.data.datasets import base
 
@@ -251,7 +252,7 @@ def must_build(plan: dict, overwrite: bool) -> bool:
         return bool(set(after) - set(before))
     if overwrite:
         return True
-    raise ValueError(
+    raise UserError(
         f"{plan['path']} was prepared from other data (different: {' and '.join(changed)}); add "
         "--overwrite to build it again, or choose another --config.data.prepared_dir"
     )

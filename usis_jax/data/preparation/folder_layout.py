@@ -38,7 +38,7 @@ def list_files(source, kind: str) -> dict[str, dict[str, pathlib.Path]]:
 
     Raises:
       FileNotFoundError: the folder or its photos/ or labels/ is missing.
-      ValueError: it is empty, mixes layouts, or two files have one name.
+      UserError: it is empty, mixes layouts, or two files have one name.
     """
     return split_files(_kind_folder(paths.of(source, "data folder"), kind), kind)
 
@@ -55,7 +55,7 @@ def split_files(root: pathlib.Path, kind: str) -> dict[str, dict[str, pathlib.Pa
 
     Raises:
       FileNotFoundError: there is no such folder.
-      ValueError: it has no image files, has some outside its split folders, or two of one name.
+      UserError: it has no image files, has some outside its split folders, or two of one name.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"folder of {kind} {root} does not exist or is no folder")
@@ -68,7 +68,7 @@ def split_files(root: pathlib.Path, kind: str) -> dict[str, dict[str, pathlib.Pa
     stray = [p for p in entries if p.is_file() and image_files.is_image(p)]
     stray += [p for p in folders if p not in named and image_files.find(p)]
     if stray:
-        raise ValueError(
+        raise UserError(
             f"{root} has {stray[0].name} beside the split folder {named[0].name}/; keep all "
             f"{kind} in folders train/, val/ and test/, or none of them in such folders"
         )
@@ -76,7 +76,7 @@ def split_files(root: pathlib.Path, kind: str) -> dict[str, dict[str, pathlib.Pa
     for folder in named:
         split = SPLITS[folder.name.lower()]
         if split in splits:
-            raise ValueError(f"{root} has two folders of the split {split}; keep one of them")
+            raise UserError(f"{root} has two folders of the split {split}; keep one of them")
         splits[split] = _by_name(folder, kind)
     return splits
 
@@ -86,7 +86,7 @@ def check_apart(photos, labels) -> None:
     if photos is None or labels is None:
         return
     if paths.is_inside(photos, labels) or paths.is_inside(labels, photos):
-        raise ValueError(
+        raise UserError(
             f"photos in {photos} and label maps in {labels} lie in each other; each must have a "
             "folder of its own"
         )
@@ -168,5 +168,5 @@ def _kind_folder(source: pathlib.Path, kind: str) -> pathlib.Path:
 def _by_name(root: pathlib.Path, kind: str) -> dict[str, pathlib.Path]:
     found = image_files.by_name(root)
     if not found:
-        raise ValueError(f"{root} has no image files; it must hold {kind}")
+        raise UserError(f"{root} has no image files; it must hold {kind}")
     return dict(sorted(found.items()))

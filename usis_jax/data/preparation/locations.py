@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+from usis_jax.errors import UserError
 from usis_jax.storage import paths, texts
 
 VERSION = "1.0.0"
@@ -48,7 +49,7 @@ def splits(path: pathlib.Path) -> dict[str, int]:
     """Number of images of each split of a prepared data set in a folder of `location`.
 
     Raises:
-      ValueError: its dataset_info.json is damaged, or names files outside the folder.
+      UserError: its dataset_info.json is damaged, or names files outside the folder.
     """
     found = {}
     for part in _json(path / "dataset_info.json", "splits"):
@@ -59,7 +60,7 @@ def splits(path: pathlib.Path) -> dict[str, int]:
         except (KeyError, TypeError, ValueError, AttributeError):
             good = False
         if not good or found[name] < 0:
-            raise ValueError(_damaged(path / "dataset_info.json"))
+            raise UserError(_damaged(path / "dataset_info.json"))
     return found
 
 
@@ -67,7 +68,7 @@ def missing_shards(path: pathlib.Path) -> list[str]:
     """Names of files that dataset_info.json promises and that are missing or empty.
 
     Raises:
-      ValueError: dataset_info.json is damaged.
+      UserError: dataset_info.json is damaged.
     """
     missing = []
     for split in _json(path / "dataset_info.json", "splits"):
@@ -86,24 +87,24 @@ def builder(path: pathlib.Path):
     TFDS imports whatever Python modules a data set's files name, so they are looked at first.
 
     Raises:
-      ValueError: the folder's files are damaged, or it is no data set of usis_jax.
+      UserError: the folder's files are damaged, or it is no data set of usis_jax.
     """
     import tensorflow_datasets as tfds
 
     splits(path)
     if _json(path / "dataset_info.json", "fileFormat") != "array_record":
-        raise ValueError(_damaged(path / "dataset_info.json"))
+        raise UserError(_damaged(path / "dataset_info.json"))
     features = _json(path / "features.json", "featuresDict")
     inner = features.get("features") if isinstance(features, dict) else None
     kinds = [_json(path / "features.json", "pythonClassName")]
     kinds += [entry.get("pythonClassName") if isinstance(entry, dict) else None
               for entry in (inner.values() if isinstance(inner, dict) else [None])]
     if any(kind not in _FEATURES for kind in kinds) or len(kinds) != 3:
-        raise ValueError(_damaged(path / "features.json"))
+        raise UserError(_damaged(path / "features.json"))
     try:
         return tfds.builder_from_directory(path)
     except Exception as error:  # of damaged files, TFDS raises nearly anything
-        raise ValueError(f"{_damaged(path)} ({type(error).__name__}: {error})") from error
+        raise UserError(f"{_damaged(path)} ({type(error).__name__}: {error})") from error
 
 
 def _json(file: pathlib.Path, key: str):
@@ -111,10 +112,10 @@ def _json(file: pathlib.Path, key: str):
     file = pathlib.Path(file)
     try:
         if file.stat().st_size > _LARGEST:
-            raise ValueError("too large")
+            raise UserError("too large")
         return texts.read_json(file)[key]
     except (ValueError, TypeError, LookupError, RecursionError, FileNotFoundError):
-        raise ValueError(_damaged(file)) from None
+        raise UserError(_damaged(file)) from None
 
 
 def _damaged(path) -> str:

@@ -12,6 +12,7 @@ import re
 from usis_jax.config import suggestions
 from usis_jax.data.preparation import folder_layout
 from usis_jax.data.specs import label_spec, lookup
+from usis_jax.errors import UserError
 from usis_jax.storage import paths
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -60,10 +61,10 @@ def find(name: str, photos, labels, spec: str = "") -> OwnFolders:
 
     Raises:
       FileNotFoundError: a folder or the label spec is missing.
-      ValueError: the name is not allowed, or a folder's layout is unclear, or it has one file only.
+      UserError: the name is not allowed, or a folder's layout is unclear, or it has one file only.
     """
     if not _NAME.fullmatch(name) or name == "scenes":
-        raise ValueError(
+        raise UserError(
             f"--name is {name!r}; it must be small letters, digits and _, begin with a letter and "
             "not be scenes, for example my_streets"
         )
@@ -76,7 +77,7 @@ def find(name: str, photos, labels, spec: str = "") -> OwnFolders:
             raise FileNotFoundError(f"--{kind}={root} does not exist or is no folder")
         files[kind] = folder_layout.split_files(root, kind)
         if "train" not in files[kind]:
-            raise ValueError(
+            raise UserError(
                 f"--{kind}={root} has only the splits {', '.join(files[kind])}; put {kind} to "
                 "train with into train/"
             )
@@ -97,7 +98,7 @@ def hold_out(files: dict[str, dict[str, dict[str, pathlib.Path]]]) -> tuple[str,
       Kinds from which files were taken.
 
     Raises:
-      ValueError: a kind has a single file.
+      UserError: a kind has a single file.
     """
     without = tuple(kind for kind in files if "validation" not in files[kind])
     train = {kind: files[kind]["train"] for kind in files}
@@ -106,7 +107,7 @@ def hold_out(files: dict[str, dict[str, dict[str, pathlib.Path]]]) -> tuple[str,
         partners = train[other] if other in without else files[other]["validation"]
         chosen = _choose(train[kind], partners)
         if len(train[kind]) < 2:
-            raise ValueError(
+            raise UserError(
                 f"there is 1 file of {kind} only; at least 2 must be there, one of them is for "
                 "validation"
             )

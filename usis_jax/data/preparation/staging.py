@@ -8,6 +8,8 @@ import shutil
 import socket
 import tempfile
 
+from usis_jax.errors import UserError
+
 _PREFIX = ".usis_preparing_"
 
 
@@ -20,7 +22,7 @@ def folder(root: pathlib.Path, size: int):
       size: bytes that will be written at most.
 
     Raises:
-      ValueError: `root` cannot be written or has less than `size` free.
+      UserError: `root` cannot be written or has less than `size` free.
     """
     host = f"{_PREFIX}{socket.gethostname()}_"
     created = [p for p in (root, *root.parents) if not p.exists()]
@@ -32,7 +34,7 @@ def folder(root: pathlib.Path, size: int):
                 shutil.rmtree(old, ignore_errors=True)
         free = shutil.disk_usage(root).free
         if free < size:
-            raise ValueError(
+            raise UserError(
                 f"data.prepared_dir {root} has {free / 2**20:.0f} MiB free; preparing may need "
                 f"{size / 2**20:.0f} MiB"
             )
@@ -42,12 +44,12 @@ def folder(root: pathlib.Path, size: int):
         if isinstance(error, FileNotFoundError) and staging is not None:
             raise
         reason = error.strerror or error
-        raise ValueError(f"cannot write data.prepared_dir {root}: {reason}") from error
+        raise UserError(f"cannot write data.prepared_dir {root}: {reason}") from error
     except RuntimeError as error:  # as ArrayRecord's writer reports a full disk
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
         reason = os.strerror(errno.ENOSPC)
-        raise ValueError(f"cannot write data.prepared_dir {root}: {reason}") from error
+        raise UserError(f"cannot write data.prepared_dir {root}: {reason}") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

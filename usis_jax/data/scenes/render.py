@@ -11,6 +11,7 @@ from usis_jax.data.scenes.foliage import draw_bush, draw_tree
 from usis_jax.data.scenes.ground import Canvas, paint_backdrop, paint_ground, paint_sky
 from usis_jax.data.scenes.layout import plan
 from usis_jax.data.scenes.objects import draw_fence, draw_person, draw_pole, draw_sign
+from usis_jax.errors import UserError
 
 _DRAW = {"car": draw_car, "person": draw_person, "lamp": draw_pole, "bollard": draw_pole,
          "sign": draw_sign, "lights": draw_sign, "board": draw_sign, "fence": draw_fence,
@@ -52,9 +53,9 @@ def _develop(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _render(seed: int, height: int, width: int, photo: bool):
     """Draws a scene larger than asked for; returns painter, oversampling, generator of details."""
     if min(height, width) < 16:
-        raise ValueError(f"height, width: got {height}, {width}, allowed 16 and more")
+        raise UserError(f"height, width: got {height}, {width}, allowed 16 and more")
     if seed < 0:
-        raise ValueError(f"seed: got {seed}, allowed 0 and more")
+        raise UserError(f"seed: got {seed}, allowed 0 and more")
     over = 2
     shape = (height * over, width * over)
     world = plan(seed, *shape)
@@ -82,7 +83,7 @@ def draw_scene(seed: int, height: int = 64, width: int = 128) -> tuple[np.ndarra
       photo uint8 [H, W, 3] and label map uint8 [H, W] with the ids of `scene_classes`.
 
     Raises:
-      ValueError: a size below 16, or a negative seed.
+      UserError: a size below 16, or a negative seed.
     """
     painter, over, rng = _render(seed, height, width, photo=True)
     label = np.asarray(painter.label)[over // 2 :: over, over // 2 :: over]
@@ -101,7 +102,7 @@ def draw_label(seed: int, height: int = 64, width: int = 128) -> np.ndarray:
       uint8 [H, W] with the ids of `scene_classes`.
 
     Raises:
-      ValueError: a size below 16, or a negative seed.
+      UserError: a size below 16, or a negative seed.
     """
     painter, over, _ = _render(seed, height, width, photo=False)
     label = np.asarray(painter.label)[over // 2 :: over, over // 2 :: over]

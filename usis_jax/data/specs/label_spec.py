@@ -28,7 +28,7 @@ class LabelSpec:
         are colour images; () for the palette, which must then have distinct colours.
 
     Raises:
-      ValueError: a field contradicts another one.
+      UserError: a field contradicts another one.
     """
 
     name: str
@@ -85,7 +85,7 @@ class LabelSpec:
           uint8 [H, W], train ids.
 
         Raises:
-          ValueError: an id or a colour is outside the spec; the message names file, id and the
+          UserError: an id or a colour is outside the spec; the message names file, id and the
             number of pixels.
         """
         array = np.asarray(array)
@@ -101,7 +101,7 @@ class LabelSpec:
         if (train < 0).any():
             found, counts = np.unique(ids[train < 0], return_counts=True)
             what = [f"id {i} on {n} pixels" for i, n in zip(found, counts, strict=True)]
-            raise ValueError(
+            raise UserError(
                 f"{file}: label {_some(what)} outside label spec {self.name!r}, "
                 f"which knows ids {_ranges([a for a, _ in self.file_ids])}{_smoothed(counts)}"
             )
@@ -111,12 +111,12 @@ class LabelSpec:
         """Train ids of a colour label map; see `to_train_ids`."""
         pairs = self.file_colours or tuple((c, k) for k, c in enumerate(self.palette))
         if not pairs:
-            raise ValueError(
+            raise UserError(
                 f"{file}: label map is a colour image, and label spec {self.name!r} has no "
                 "colours; save one id a pixel (8-bit grey PNG) or give each class a colour"
             )
         if len({colour for colour, _ in pairs}) < len(pairs):
-            raise ValueError(
+            raise UserError(
                 f"{file}: label map is a colour image, and two classes of label spec "
                 f"{self.name!r} have the same colour; say with `file_colours` which one it means"
             )
@@ -132,7 +132,7 @@ class LabelSpec:
                 f"colour ({c >> 16}, {c >> 8 & 255}, {c & 255}) on {n} pixels"
                 for c, n in zip(found.tolist(), counts, strict=True)
             ]
-            raise ValueError(
+            raise UserError(
                 f"{file}: label {_some(what)} outside label spec {self.name!r}{_smoothed(counts)}"
             )
         return np.array([train_id for _, train_id in pairs], np.uint8)[index]
@@ -178,7 +178,7 @@ class LabelSpec:
           LabelSpec.
 
         Raises:
-          ValueError: a key is missing or unknown, or a value has no sense.
+          UserError: a key is missing or unknown, or a value has no sense.
         """
         try:
             return cls(**spec_format.fields(content))
@@ -191,7 +191,7 @@ class LabelSpec:
 
         Raises:
           FileNotFoundError: there is no such file.
-          ValueError: the file is no label spec.
+          UserError: the file is no label spec.
         """
         path = paths.of(path, "label spec", paths.FILE)
         if not path.is_file():

@@ -3,6 +3,8 @@
 import typing
 import unicodedata
 
+from usis_jax.errors import UserError
+
 if typing.TYPE_CHECKING:
     from usis_jax.data.specs.label_spec import LabelSpec
 
@@ -11,25 +13,25 @@ def check(spec: "LabelSpec") -> None:
     """ValueError where fields of a label spec contradict each other; names classes and values."""
     size = len(spec.classes)
     if not 1 <= size <= 256:
-        raise ValueError(f"label spec {spec.name!r} has {size} classes; allowed are 1 to 256")
+        raise UserError(f"label spec {spec.name!r} has {size} classes; allowed are 1 to 256")
     if spec.palette and len(spec.palette) != size:
-        raise ValueError(f"label spec has {len(spec.palette)} colours for {size} classes")
+        raise UserError(f"label spec has {len(spec.palette)} colours for {size} classes")
     colours = [colour for colour, _ in spec.file_colours]
     if any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in (*spec.palette, *colours)):
-        raise ValueError("a colour of a label spec must be three numbers from 0 to 255")
+        raise UserError("a colour of a label spec must be three numbers from 0 to 255")
     _check_once(spec, "file colour", spec.file_colours)
     _check_once(spec, "file id", spec.file_ids)
     _check_names(spec)
     ids = [a for a, _ in spec.file_ids]
     if any(not -(2**15) <= a < 2**16 for a in ids):
-        raise ValueError("a file id of a label spec must lie between -32768 and 65535")
+        raise UserError("a file id of a label spec must lie between -32768 and 65535")
     train = [b for _, b in (*spec.file_ids, *spec.file_colours)]
     train += [b for pair in spec.flip_pairs for b in pair]
     if spec.void is not None:
         train.append(spec.void)
     for b in train:
         if not 0 <= b < size:
-            raise ValueError(f"train id {b} of a label spec must lie between 0 and {size - 1}")
+            raise UserError(f"train id {b} of a label spec must lie between 0 and {size - 1}")
 
 
 def class_words(spec: "LabelSpec", k: int) -> str:
@@ -44,9 +46,9 @@ def _check_once(spec: "LabelSpec", what: str, pairs) -> None:
         if value not in seen:
             seen[value] = k
         elif seen[value] == k:
-            raise ValueError(f"label spec gives {what} {value} twice to {class_words(spec, k)}")
+            raise UserError(f"label spec gives {what} {value} twice to {class_words(spec, k)}")
         else:
-            raise ValueError(
+            raise UserError(
                 f"label spec gives {what} {value} to two classes, {class_words(spec, seen[value])} and "
                 f"{class_words(spec, k)}; keep one of them"
             )
@@ -58,10 +60,10 @@ def _check_names(spec: "LabelSpec") -> None:
     for k, name in enumerate(spec.classes):
         plain = " ".join(unicodedata.normalize("NFKC", str(name)).split()).casefold()
         if not plain:
-            raise ValueError(f"class {k} of label spec {spec.name!r} has an empty name")
+            raise UserError(f"class {k} of label spec {spec.name!r} has an empty name")
         first = seen.setdefault(plain, k)
         if first != k:
-            raise ValueError(
+            raise UserError(
                 f"label spec {spec.name!r} gives one name to two classes, {class_words(spec, first)} "
                 f"and {class_words(spec, k)}; rename one, or put the ids of both into one class"
             )

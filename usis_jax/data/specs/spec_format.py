@@ -33,7 +33,7 @@ def read(path: pathlib.Path) -> dict:
     """Content of a spec file.
 
     Raises:
-      ValueError: it does not parse, is too large or nested too deep, or is YAML with references,
+      UserError: it does not parse, is too large or nested too deep, or is YAML with references,
         in which a short text can stand for an endless one; the message names it.
     """
     suffix = path.suffix.lower()
@@ -42,7 +42,7 @@ def read(path: pathlib.Path) -> dict:
     try:
         size = path.stat().st_size
         if size > _LARGEST:
-            raise ValueError(f"it has {size} bytes; at most {_LARGEST} are read")
+            raise UserError(f"it has {size} bytes; at most {_LARGEST} are read")
         text = texts.decode(path.read_bytes(), "it")
         if suffix == ".toml":
             if _DEEP_KEY.search(text):  # tomllib takes minutes for keys of very many parts
@@ -72,7 +72,7 @@ def write(content: dict, path: pathlib.Path) -> None:
     elif path.suffix == ".toml":
         text = _toml(content)
     else:
-        raise ValueError(f"label spec {path} must end in .toml, .yaml, .yml or .json")
+        raise UserError(f"label spec {path} must end in .toml, .yaml, .yml or .json")
     atomic.write_text(path, text)
 
 
@@ -84,11 +84,11 @@ def fields(content: dict) -> dict:
                         f"{', '.join(sorted(_KEYS))}{foreign.of_keys(content)}")
     classes = content.get("classes") or []
     if not classes or not isinstance(classes, list):
-        raise ValueError("`classes` is missing or empty; it must be a list")
+        raise UserError("`classes` is missing or empty; it must be a list")
     classes = [{"name": c} if isinstance(c, str) else c for c in classes]
     for entry in classes:
         if not isinstance(entry, dict) or set(entry) - _CLASS_KEYS or "name" not in entry:
-            raise ValueError(
+            raise UserError(
                 f"class {_short(entry)} must have a name and may have `ids`, `colour` and "
                 "`file_colours`"
             )
@@ -97,13 +97,13 @@ def fields(content: dict) -> dict:
     def position(value):
         if isinstance(value, str):
             if value not in names:
-                raise ValueError(f"{value!r} is not one of the classes {names}")
+                raise UserError(f"{value!r} is not one of the classes {names}")
             return names.index(value)
         return _whole(value, "class by position")
 
     palette = [_wholes(entry["colour"], "colour") for entry in classes if "colour" in entry]
     if palette and len(palette) != len(classes):
-        raise ValueError("either each class has a `colour` or none has")
+        raise UserError("either each class has a `colour` or none has")
     void = content.get("void")
     return {
         "name": _text(content.get("name", "custom"), "name"),
@@ -138,13 +138,13 @@ def _text(value, what) -> str:
 
 def _whole(value, what) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{what} is {_short(value)}; it must be a whole number")
+        raise UserError(f"{what} is {_short(value)}; it must be a whole number")
     return value
 
 
 def _list(value, what) -> list:
     if not isinstance(value, list | tuple):
-        raise ValueError(f"`{what}` is {_short(value)}; it must be a list")
+        raise UserError(f"`{what}` is {_short(value)}; it must be a list")
     return value
 
 

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from usis_jax.errors import UserError
+
 # (source, target): what the target calls a class of the source that it names otherwise.
 _STREETS = {
     "pavement": "sidewalk",
@@ -42,11 +44,11 @@ def mapping(source, target, to_void=()) -> np.ndarray:
       uint8 [K of source].
 
     Raises:
-      ValueError: classes of `source` have no counterpart in `target`; the message names them.
+      UserError: classes of `source` have no counterpart in `target`; the message names them.
     """
     unknown = [name for name in to_void if name not in source.classes]
     if unknown:
-        raise ValueError(f"to_void has {unknown[0]!r}, which label spec {source.name!r} has not")
+        raise UserError(f"to_void has {unknown[0]!r}, which label spec {source.name!r} has not")
     pair = source.name, target.name
     aliases = ALIASES.get(pair, {})
     lost = {*to_void, *TO_VOID.get(pair, ())} if target.void is not None else set()
@@ -60,7 +62,7 @@ def mapping(source, target, to_void=()) -> np.ndarray:
         else:
             missing.append(name)
     if missing:
-        raise ValueError(
+        raise UserError(
             f"label spec {target.name!r} has no counterpart for {', '.join(map(repr, missing))} of "
             f"{source.name!r}; write a label spec file that says what each id of the files means"
         )
@@ -77,7 +79,7 @@ def check_same(first, second, first_name: str, second_name: str) -> None:
       second_name: what the second one belongs to.
 
     Raises:
-      ValueError: they differ; says in what and what to do.
+      UserError: they differ; says in what and what to do.
     """
     if (first.classes, first.void) == (second.classes, second.void):
         return
@@ -86,7 +88,7 @@ def check_same(first, second, first_name: str, second_name: str) -> None:
     what = f"not in both: {', '.join(only[:5])}"
     if not only:
         what = "; ".join(differences(first, second, "the first", "the second"))
-    raise ValueError(
+    raise UserError(
         f"{first_name} has the {len(first.classes)} classes of label spec {first.name!r} and "
         f"{second_name} the {len(second.classes)} of {second.name!r} ({what}); give a label spec "
         "that both have a counterpart in, such as --config.data.label_spec=cityscapes"
@@ -178,7 +180,7 @@ def through(source, target, to_void=()):
       LabelSpec with the name, classes, colours, void and flip pairs of `target`.
 
     Raises:
-      ValueError: as in `mapping`.
+      UserError: as in `mapping`.
     """
     table = mapping(source, target, to_void)
     colours = source.file_colours

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from usis_jax.data.specs import spec_mapping
 from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.errors import UserError
 
 FORMAT_VERSION = 1
 INFO_FILE, WEIGHTS_FILE = "judge.json", "judge.safetensors"
@@ -17,12 +18,12 @@ def read_info(path: Path) -> dict:
         info = json.loads(path.read_text(encoding="utf-8"))
         version = info.get("format_version")
     except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {error}") from error
     if version != FORMAT_VERSION:
-        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
+        raise UserError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
     missing = [key for key in ("height", "width", "widths", "scores", "sha256") if key not in info]
     if missing:
-        raise ValueError(f"{path} is damaged: it has no {', '.join(missing)}")
+        raise UserError(f"{path} is damaged: it has no {', '.join(missing)}")
     return info
 
 
@@ -35,11 +36,11 @@ def check_spec(info: dict, spec: LabelSpec, directory: Path) -> None:
       directory: the folder.
 
     Raises:
-      ValueError: it is another one; names the classes and their positions.
+      UserError: it is another one; names the classes and their positions.
     """
     if "label_spec" not in info:
         return
     trained = LabelSpec.from_dict(info["label_spec"], directory / INFO_FILE)
     if what := spec_mapping.differences(trained, spec, INFO_FILE, SPEC_FILE):
-        raise ValueError(f"{directory / SPEC_FILE} was changed since the judge was trained: "
+        raise UserError(f"{directory / SPEC_FILE} was changed since the judge was trained: "
                          f"{'; '.join(what)}; put the former one back")

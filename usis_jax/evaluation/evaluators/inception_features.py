@@ -25,6 +25,7 @@ from jax.sharding import PartitionSpec as P
 from PIL import Image
 
 from usis_jax.distributed import sharded_map
+from usis_jax.errors import UserError
 from usis_jax.evaluation.evaluators import pretrained_weights
 from usis_jax.evaluation.networks import inception as inception_network
 from usis_jax.evaluation.networks import inception_keys
@@ -62,10 +63,10 @@ def inception(path=None, feature: int = 2048) -> Network:
       feature: width of the layer, 64, 192, 768 or 2048; a published FID has 2048.
 
     Raises:
-      ValueError: there are no weights or others, and how to get them; or no such feature.
+      UserError: there are no weights or others, and how to get them; or no such feature.
     """
     if feature not in inception_network.FEATURES:
-        raise ValueError(f"feature is {feature}; it must be one of {inception_network.FEATURES}")
+        raise UserError(f"feature is {feature}; it must be one of {inception_network.FEATURES}")
     found, known = pretrained_weights.find("inception", path)
     variables = inception_keys.variables(pretrained_weights.read(found, known), found)
     network = inception_network.Inception(feature)
@@ -144,12 +145,12 @@ def batches(
       float32 [b, network.width], in the order of the photos.
 
     Raises:
-      ValueError: unknown preset, batch_size below 1, or an array that is no photo.
+      UserError: unknown preset, batch_size below 1, or an array that is no photo.
     """
     if preset not in PRESETS:
-        raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
+        raise UserError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
+        raise UserError(f"batch_size is {batch_size}; it must be 1 or more")
     devices = jax.local_devices()
     batch_size = -(-batch_size // len(devices)) * len(devices)
     mesh = Mesh(np.array(devices), ("batch",))
@@ -188,12 +189,12 @@ def _photos(photos):
     for number, array in enumerate(photos):
         array = np.asarray(array)
         if array.ndim not in (3, 4) or array.shape[-1] != 3 or not all(array.shape[-3:]):
-            raise ValueError(f"photos: array {number} has the shape {array.shape}; it must be "
+            raise UserError(f"photos: array {number} has the shape {array.shape}; it must be "
                              "[H, W, 3] or [B, H, W, 3]")
         if array.dtype != np.uint8:
             is_float = np.issubdtype(array.dtype, np.floating)
             if not is_float or (array.size and not (array.min() >= 0 and array.max() <= 255)):
-                raise ValueError(f"photos: array {number} ({array.dtype}) must be uint8, or float "
+                raise UserError(f"photos: array {number} ({array.dtype}) must be uint8, or float "
                                  "in [0, 255]")
         yield from array if array.ndim == 4 else (array,)
 
@@ -233,7 +234,7 @@ class Extractor:
           float32 [N, network.width].
 
         Raises:
-          ValueError: as for `batches`.
+          UserError: as for `batches`.
         """
         if not keep or self.cache is None:
             return self._measure(photos)

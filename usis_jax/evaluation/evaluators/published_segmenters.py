@@ -16,6 +16,7 @@ import numpy as np
 
 from usis_jax.data.specs import label_spec, lookup, spec_mapping
 from usis_jax.distributed import sharded_map
+from usis_jax.errors import UserError
 from usis_jax.evaluation.networks import (
     deeplab,
     deeplab_keys,
@@ -159,7 +160,7 @@ class PublishedJudge:
           int32 [N, H, W], train ids of the judge's spec.
 
         Raises:
-          ValueError: the run has classes that the judge has no counterpart for; names them.
+          UserError: the run has classes that the judge has no counterpart for; names them.
         """
         same = (spec.classes, spec.void) == (self.spec.classes, self.spec.void)
         table = np.arange(spec.num_classes) if same else spec_mapping.mapping(spec, self.spec)
@@ -175,15 +176,15 @@ class PublishedJudge:
           int32 [N, H, W], train ids of the judge's spec, never void.
 
         Raises:
-          ValueError: photos are no photos, or of a size that the judge cannot read.
+          UserError: photos are no photos, or of a size that the judge cannot read.
         """
         photos = np.asarray(photos)
         if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8 or not len(photos):
-            raise ValueError(
+            raise UserError(
                 f"photos must be uint8 [N, H, W, 3], got {photos.dtype} {photos.shape}")
         multiple, smallest = self.published.multiple, self.published.smallest
         if any(side % multiple or side < smallest for side in photos.shape[1:3]):
-            raise ValueError(
+            raise UserError(
                 f"--judge={self.key} reads photos whose sides are multiples of {multiple} and at "
                 f"least {smallest}, and these are {photos.shape[1]}x{photos.shape[2]}; choose "
                 "another judge")
@@ -203,20 +204,20 @@ def load(name: str, given, advance=None) -> PublishedJudge:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: unknown name, not as many files as it has, or they hold something else.
+      UserError: unknown name, not as many files as it has, or they hold something else.
     """
     if name not in KNOWN:
-        raise ValueError(f"judge is {name!r}; it must be one of {', '.join(KNOWN)}")
+        raise UserError(f"judge is {name!r}; it must be one of {', '.join(KNOWN)}")
     published = KNOWN[name]
     weights = [paths.of(path, "--judge_weights", paths.FILE) for path in given or ()]
     if len(weights) != len(published.files):
-        raise ValueError(
+        raise UserError(
             f"--judge={name} needs {len(published.files)} of --judge_weights, not {len(weights)}: "
             f"{' and '.join(published.files)}, to be had from {published.where}")
     dicts = [files.read(path) for path in weights]
     for path, content in zip(weights, dicts, strict=True):
         if not isinstance(content, dict):
-            raise ValueError(f"{path} holds no state dict; give {' and '.join(published.files)}")
+            raise UserError(f"{path} holds no state dict; give {' and '.join(published.files)}")
     names = [str(path) for path in weights]
     variables = jax.tree.map(jnp.asarray, published.variables(dicts, names))
     digests = [_digest(path) for path in weights]

@@ -21,6 +21,7 @@ from usis_jax.checkpoint import flat_trees
 from usis_jax.data.specs import spec_mapping
 from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.distributed import sharded_map
+from usis_jax.errors import UserError
 from usis_jax.evaluation.evaluators import evaluator_files
 from usis_jax.evaluation.evaluators.evaluator_files import (
     FORMAT_VERSION,
@@ -113,7 +114,7 @@ class Judge:
       info: what `judge.json` holds; needs height, width, widths and scores.
 
     Raises:
-      ValueError: the variables do not fit the sizes.
+      UserError: the variables do not fit the sizes.
     """
 
     def __init__(self, variables, spec: LabelSpec, info: dict):
@@ -136,7 +137,7 @@ class Judge:
 
         Raises:
           FileNotFoundError: the folder holds no judge.
-          ValueError: a file of it is damaged or of another version.
+          UserError: a file of it is damaged or of another version.
         """
         directory = paths.of(directory, "--judge", paths.FOLDER)
         if not (directory / INFO_FILE).is_file():
@@ -150,9 +151,9 @@ class Judge:
         try:
             judge = cls(variables, spec, info)
         except ValueError as error:
-            raise ValueError(f"{directory} cannot be used: {error}") from error
+            raise UserError(f"{directory} cannot be used: {error}") from error
         if judge.sha256 != info["sha256"]:
-            raise ValueError(f"{directory / WEIGHTS_FILE} is not the file that {INFO_FILE} was "
+            raise UserError(f"{directory / WEIGHTS_FILE} is not the file that {INFO_FILE} was "
                              "written with; train the judge again, into another folder")
         return judge
 
@@ -176,7 +177,7 @@ class Judge:
           int32 [N, H, W], class ids; never void.
 
         Raises:
-          ValueError: photos have another shape.
+          UserError: photos have another shape.
         """
         return self._spread(self._labels, photos)
 
@@ -190,7 +191,7 @@ class Judge:
           float32 [N, D].
 
         Raises:
-          ValueError: photos have another shape.
+          UserError: photos have another shape.
         """
         return self._spread(self._features, photos)
 
@@ -202,7 +203,7 @@ class Judge:
           picture: uint8 [h, w, 3] for `judge.png`, or None.
 
         Raises:
-          ValueError: the folder holds something.
+          UserError: the folder holds something.
           PermissionError: it cannot be written.
         """
         directory = paths.of(directory, "--out")
@@ -227,7 +228,7 @@ class Judge:
     def _spread(self, function, photos):
         photos = np.asarray(photos)
         if photos.ndim != 4 or photos.shape[1:] != (self.height, self.width, 3) or not len(photos):
-            raise ValueError(
+            raise UserError(
                 f"photos are {list(photos.shape)}; this judge was trained and measured at "
                 f"[N, {self.height}, {self.width}, 3] and reads only those")
         return function(self.variables, photos)
@@ -245,21 +246,21 @@ def check_fits(judge, size, spec: LabelSpec, validation: str | None,
       name: of what names the judge, for the message.
 
     Raises:
-      ValueError: it is of another size or of other classes, or was trained on that split.
+      UserError: it is of another size or of other classes, or was trained on that split.
     """
     if (judge.height, judge.width) != tuple(size):
-        raise ValueError(
+        raise UserError(
             f"{name} reads photos of {judge.height}x{judge.width} and this run paints "
             f"{size[0]}x{size[1]}; train a judge of that size"
         )
     if judge.spec.classes != spec.classes or judge.spec.void != spec.void:
         what = spec_mapping.differences(judge.spec, spec, "the judge", "the run")
-        raise ValueError(
+        raise UserError(
             f"{name} knows the classes of {judge.spec.name!r} and this run paints those of "
             f"{spec.name!r} ({'; '.join(what)}); train a judge of the same classes"
         )
     if validation is not None and judge.info.get("pairs") == validation:
-        raise ValueError(
+        raise UserError(
             f"{name} was trained on {validation}, the photos that this run is measured with; "
             "train a judge on other pairs"
         )
@@ -269,15 +270,15 @@ def check_free(directory) -> None:
     """Checks that a judge can be written as a folder.
 
     Raises:
-      ValueError: it is there already and holds something, or lies in a file.
+      UserError: it is there already and holds something, or lies in a file.
       PermissionError: it cannot be written.
     """
     directory = paths.of(directory, "--out")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise ValueError(f"--out is {directory}, which is there already; choose another folder")
+        raise UserError(f"--out is {directory}, which is there already; choose another folder")
     parent = next(path for path in directory.absolute().parents if path.exists())
     if not parent.is_dir():
-        raise ValueError(f"--out is {directory}, which lies in a file; choose another folder")
+        raise UserError(f"--out is {directory}, which lies in a file; choose another folder")
     if not os.access(parent, os.W_OK):
         raise PermissionError(f"there is no permission to write --out {directory}")
 

@@ -32,6 +32,7 @@ from usis_jax.diagnostics import step_means
 from usis_jax.display import image_grid
 from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import mesh
+from usis_jax.errors import UserError
 from usis_jax.evaluation.evaluators.segmentation_evaluator import (
     BATCH,
     Judge,
@@ -78,7 +79,7 @@ def train_judge(settings, out, pairs: str = "", training: Training = Training(),
 
     Raises:
       FileNotFoundError: data is not prepared.
-      ValueError: a split has no pairs, the splits overlap, sizes do not fit, or `out` is there.
+      UserError: a split has no pairs, the splits overlap, sizes do not fit, or `out` is there.
       FloatingPointError: the loss is not finite.
     """
     check_free(out)
@@ -132,13 +133,13 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
       (variables, rates): the network's parameters and statistics, and `Progress.overall()`.
 
     Raises:
-      ValueError: H or W is no multiple of the network's stride.
+      UserError: H or W is no multiple of the network's stride.
       FloatingPointError: the loss is not finite.
     """
     spec = pairs.spec
     network = JudgeNetwork(spec.num_classes, training.widths, spec.void, mesh.AXIS)
     if size[0] % network.stride or size[1] % network.stride:
-        raise ValueError(f"a judge reads photos whose height and width are multiples of "
+        raise UserError(f"a judge reads photos whose height and width are multiples of "
                          f"{network.stride}, not {size[0]}x{size[1]}; change data.height or "
                          "data.width")
     runner = mesh.Runner(devices=_devices(training.batch_size))
@@ -246,7 +247,7 @@ def _devices(batch_size: int) -> list:
     if jax.process_count() == 1:
         return devices[:math.gcd(batch_size, len(devices))]
     if batch_size % len(devices):
-        raise ValueError(f"--batch_size is {batch_size}; on several hosts it must be a multiple of "
+        raise UserError(f"--batch_size is {batch_size}; on several hosts it must be a multiple of "
                          f"their {len(devices)} devices")
     return devices
 

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax.errors import UserError
+
 WINDOW = 11
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _DEVIATION = 1.5
@@ -54,7 +56,7 @@ def diversity(samples_of_maps):
     Returns:
         Diversity.
     Raises:
-        ValueError: no label map, fewer than 2 samples, shapes differ, or photos below 11 pixels.
+        UserError: no label map, fewer than 2 samples, shapes differ, or photos below 11 pixels.
     """
     each, shape = [], None
     for samples in samples_of_maps:
@@ -63,13 +65,13 @@ def diversity(samples_of_maps):
         if shape is None:
             shape = samples.shape
         if samples.shape != shape or len(samples) < 2:
-            raise ValueError(
+            raise UserError(
                 "samples of every label map must have one shape [N, H, W, 3] with N at least 2, "
                 f"got {samples.shape} after {shape}"
             )
         each.append(float(np.mean(pairs(samples))))
     if shape is None:
-        raise ValueError("diversity needs the samples of at least 1 label map, got none")
+        raise UserError("diversity needs the samples of at least 1 label map, got none")
     scales = num_scales(*shape[1:3])
     return Diversity(
         value=float(np.mean(each)),
@@ -91,13 +93,13 @@ def pairs(samples):
     Returns:
         float32 [N (N - 1) / 2]: MS-SSIM of (0, 1), (0, 2), ..., (1, 2), ...
     Raises:
-        ValueError: not [N, H, W, 3], N below 2, or photos below 11 pixels.
+        UserError: not [N, H, W, 3], N below 2, or photos below 11 pixels.
     """
     samples = np.asarray(samples)
     _check(samples, "samples")
     number = len(samples)
     if number < 2:
-        raise ValueError(f"samples must be 2 or more to compare, got {number}")
+        raise UserError(f"samples must be 2 or more to compare, got {number}")
     scales = num_scales(*samples.shape[1:3])
     moments = _moments(samples, scales)
     # All samples against all, rolled by 1, 2, ...: of one shape, so that it is compiled once.
@@ -118,11 +120,11 @@ def ms_ssim(photos_a, photos_b):
     Returns:
         float32 [...], 1 for equal photos; the mean over the three colour channels.
     Raises:
-        ValueError: shapes differ, are not [..., H, W, 3], or photos are below 11 pixels.
+        UserError: shapes differ, are not [..., H, W, 3], or photos are below 11 pixels.
     """
     photos_a, photos_b = np.asarray(photos_a), np.asarray(photos_b)
     if photos_a.shape != photos_b.shape:
-        raise ValueError(
+        raise UserError(
             f"photos must be two sets of one shape, got {photos_a.shape} and {photos_b.shape}"
         )
     _check(photos_a, "photos")
@@ -234,10 +236,10 @@ def _scales_warning(scales, shape):
 
 
 def _check(photos, name):
-    """Raises ValueError if these are not photos on which the window fits."""
+    """Raises UserError if these are not photos on which the window fits."""
     if photos.ndim < 3 or photos.shape[-1] != 3:
-        raise ValueError(f"{name} must be [..., H, W, 3], got shape {photos.shape}")
+        raise UserError(f"{name} must be [..., H, W, 3], got shape {photos.shape}")
     if min(photos.shape[-3:-1]) < WINDOW:
-        raise ValueError(
+        raise UserError(
             f"{name} must be at least {WINDOW} pixels a side, got {photos.shape[-3:-1]}"
         )

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.storage import atomic
 
 FEWEST_IMAGES = 2048
@@ -43,7 +44,7 @@ class Statistics:
         Returns:
             Statistics.
         Raises:
-            ValueError: not [N, D], empty, or not finite.
+            UserError: not [N, D], empty, or not finite.
         """
         features = check_features(features, "features", fewest=1)
         mean = features.mean(axis=0)
@@ -58,7 +59,7 @@ class Statistics:
         Returns:
             Statistics, equal to `of` on all batches together.
         Raises:
-            ValueError: no batch came, or one is not [N_i, D].
+            UserError: no batch came, or one is not [N_i, D].
         """
         total, waiting = None, []
         for batch in batches:
@@ -68,7 +69,7 @@ class Statistics:
         if waiting:
             total = _extended(total, waiting)
         if total is None:
-            raise ValueError("features: got no batch, the Fréchet distance needs at least 2 images")
+            raise UserError("features: got no batch, the Fréchet distance needs at least 2 images")
         return total
 
     @classmethod
@@ -82,16 +83,16 @@ class Statistics:
         Returns:
             Statistics; the factor is only as exact as a covariance allows (about 1e-8).
         Raises:
-            ValueError: shapes do not fit, or number is below 2.
+            UserError: shapes do not fit, or number is below 2.
         """
         mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
         if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
-            raise ValueError(
+            raise UserError(
                 f"statistics must be a mean [D] and a covariance [D, D], got {mean.shape} and "
                 f"{covariance.shape}"
             )
         if number < 2:
-            raise ValueError(f"statistics must be of 2 images or more, got number={number}")
+            raise UserError(f"statistics must be of 2 images or more, got number={number}")
         values, vectors = np.linalg.eigh(covariance)
         scale = np.sqrt(np.maximum(values, 0) * (number - 1))
         return cls(number, mean, scale[:, None] * vectors.T)
@@ -114,7 +115,7 @@ class Statistics:
         Returns:
             Statistics of both together.
         Raises:
-            ValueError: they have another number of features.
+            UserError: they have another number of features.
         """
         _check_dims(self.dims, other.dims)
         number = self.number + other.number
@@ -168,7 +169,7 @@ def distance(features_a, features_b):
     Returns:
         float, at least 0: squared distance of the means plus that of the covariances.
     Raises:
-        ValueError: not [N, D], D differs, fewer than 2 images, or not finite.
+        UserError: not [N, D], D differs, fewer than 2 images, or not finite.
     """
     return compare(features_a, features_b).value
 
@@ -182,7 +183,7 @@ def compare(features_a, features_b):
     Returns:
         FrechetDistance.
     Raises:
-        ValueError: not [N, D], D differs, fewer than 2 images, or not finite.
+        UserError: not [N, D], D differs, fewer than 2 images, or not finite.
     """
     a, b = _statistics(features_a, "features_a"), _statistics(features_b, "features_b")
     _check_dims(a.dims, b.dims)
@@ -242,16 +243,16 @@ def check_features(features, name, fewest=2):
     Returns:
         float64 [N, D].
     Raises:
-        ValueError: not [N, D], fewer than `fewest` images, or not finite.
+        UserError: not [N, D], fewer than `fewest` images, or not finite.
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < fewest:
-        raise ValueError(
+        raise UserError(
             f"{name} must be [N, D] with N at least {fewest}, got shape {features.shape}"
         )
     if not np.isfinite(features).all():
         images = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        raise ValueError(
+        raise UserError(
             f"{name} must be finite, got NaN or infinity for {len(images)} of {len(features)} "
             f"images, first image {images[0]}"
         )
@@ -263,7 +264,7 @@ def _statistics(features, name):
     if not isinstance(features, Statistics):
         return Statistics.of(check_features(features, name))
     if features.number < 2:
-        raise ValueError(f"{name} must be of 2 images or more, got {features.number}")
+        raise UserError(f"{name} must be of 2 images or more, got {features.number}")
     return features
 
 
@@ -280,4 +281,4 @@ def _shortened(rows):
 
 def _check_dims(a, b):
     if a != b:
-        raise ValueError(f"both sets must have the same number of features, got {a} and {b}")
+        raise UserError(f"both sets must have the same number of features, got {a} and {b}")

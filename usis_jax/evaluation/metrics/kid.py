@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.evaluation.metrics import fid
 
 DEGREE = 3
@@ -62,7 +63,7 @@ def kernel_distance(features_a, features_b):
     Returns:
         float, 0 in the mean over draws from one distribution, so it can be just below 0.
     Raises:
-        ValueError: not [N, D], D differs, fewer than 2 images, or not finite.
+        UserError: not [N, D], D differs, fewer than 2 images, or not finite.
     """
     a, b = _check(features_a, features_b)
     return float(_estimates(a, b, np.ones((len(a), 1)), np.ones((len(b), 1)))[0])
@@ -81,7 +82,7 @@ def compare(features_a, features_b, subsets=100, subset_size=1000, bootstrap=500
     Returns:
         KernelDistance.
     Raises:
-        ValueError: not [N, D], D differs, fewer than 2 images, not finite, or a count too small.
+        UserError: not [N, D], D differs, fewer than 2 images, not finite, or a count too small.
     """
     a, b = _check(features_a, features_b)
     for name, value, least in (
@@ -90,7 +91,7 @@ def compare(features_a, features_b, subsets=100, subset_size=1000, bootstrap=500
         ("bootstrap", bootstrap, 0),
     ):
         if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+            raise UserError(f"{name} must be at least {least}, got {value}")
     size = min(subset_size, len(a), len(b))
     random = np.random.default_rng(seed)
     weights = [
@@ -198,7 +199,7 @@ def _check(features_a, features_b):
     a = fid.check_features(features_a, "features_a")
     b = fid.check_features(features_b, "features_b")
     if a.shape[1] != b.shape[1]:
-        raise ValueError(
+        raise UserError(
             f"both sets must have the same number of features, got {a.shape[1]} and {b.shape[1]}"
         )
     return a, b

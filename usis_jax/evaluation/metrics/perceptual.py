@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from usis_jax.distributed import padding
+from usis_jax.errors import UserError
 from usis_jax.evaluation.evaluators import pretrained_weights
 from usis_jax.evaluation.networks import perceptual as networks
 from usis_jax.evaluation.networks import perceptual_keys
@@ -85,16 +86,16 @@ class Perceptual:
           float32 [N (N - 1) / 2]: distances of (0, 1), (0, 2), ..., (1, 2), ..., at least 0.
 
         Raises:
-          ValueError: not such an array, fewer than 2 photos, or photos too small.
+          UserError: not such an array, fewer than 2 photos, or photos too small.
         """
         photos, least = np.asarray(photos), networks.smallest(self.trunk, self.tolerant)
         if photos.ndim != 4 or photos.shape[-1] != 3 or photos.dtype != np.uint8:
-            raise ValueError(
+            raise UserError(
                 f"photos must be uint8 [N, H, W, 3], got {photos.dtype} {photos.shape}")
         if len(photos) < 2:
-            raise ValueError(f"photos must be 2 or more to compare, got {len(photos)}")
+            raise UserError(f"photos must be 2 or more to compare, got {len(photos)}")
         if min(photos.shape[1:3]) < least:
-            raise ValueError(f"{self.title} needs photos of at least {least} pixels a side, got "
+            raise UserError(f"{self.title} needs photos of at least {least} pixels a side, got "
                              f"{photos.shape[1]}x{photos.shape[2]}")
         describe = _describe(self.trunk, self.tolerant)
         parts = [
@@ -114,10 +115,10 @@ def load(name: str, path=None) -> Perceptual:
       path: folder with the files; None = the cache of `usis get-weights`.
 
     Raises:
-      ValueError: unknown name; or a file is not there, and how to get it, or is another one.
+      UserError: unknown name; or a file is not there, and how to get it, or is another one.
     """
     if name not in KNOWN:
-        raise ValueError(f"--perceptual is {name!r}; it must be one of {', '.join(KNOWN)}")
+        raise UserError(f"--perceptual is {name!r}; it must be one of {', '.join(KNOWN)}")
     kind = KNOWN[name]
     found = [pretrained_weights.find(file, path) for file in kind.files]
     dicts = [pretrained_weights.read(*pair) for pair in found]

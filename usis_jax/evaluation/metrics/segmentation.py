@@ -8,6 +8,8 @@ import dataclasses
 
 import numpy as np
 
+from usis_jax.errors import UserError
+
 VOID_ONLY = "every label map is void only, so there is no pixel to read right"
 _BLOCK = 2**20
 
@@ -63,17 +65,17 @@ def confusion(labels, predictions, num_classes, void=None):
     Returns:
         int64 [K, K]: rows true classes, columns predicted ones.
     Raises:
-        ValueError: shapes differ, or an id is outside [0, K).
+        UserError: shapes differ, or an id is outside [0, K).
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
-        raise ValueError(
+        raise UserError(
             f"labels and predictions must have one shape, got {labels.shape} and "
             f"{predictions.shape}"
         )
     for name, ids in (("labels", labels), ("predictions", predictions)):
         if not np.issubdtype(ids.dtype, np.integer):
-            raise ValueError(f"{name} must be integers, got {ids.dtype}")
+            raise UserError(f"{name} must be integers, got {ids.dtype}")
     labels, predictions = labels.ravel(), predictions.ravel()
     matrix = np.zeros((num_classes, num_classes), np.int64)
     for start in range(0, len(labels), _BLOCK):
@@ -102,7 +104,7 @@ def iou(matrix, void=None):
     Returns:
         float64 [K]; NaN where a class neither occurs nor is predicted, and for void.
     Raises:
-        ValueError: the matrix is not square.
+        UserError: the matrix is not square.
     """
     matrix = _check_matrix(matrix)
     hits = np.diagonal(matrix).astype(np.float64)
@@ -119,7 +121,7 @@ def mean_iou(matrix, void=None):
     Returns:
         float in [0, 1]; NaN of a matrix without pixels.
     Raises:
-        ValueError: the matrix is not square.
+        UserError: the matrix is not square.
     """
     return _mean(iou(matrix, void))
 
@@ -132,7 +134,7 @@ def accuracy(matrix):
     Returns:
         float in [0, 1].
     Raises:
-        ValueError: the matrix is not square.
+        UserError: the matrix is not square.
     """
     matrix = _check_matrix(matrix)
     return float(_ratio(np.trace(matrix), matrix.sum()))
@@ -147,7 +149,7 @@ def class_accuracy(matrix, void=None):
     Returns:
         float in [0, 1]; NaN of a matrix without pixels.
     Raises:
-        ValueError: the matrix is not square.
+        UserError: the matrix is not square.
     """
     return _mean(_recall(_check_matrix(matrix), void))
 
@@ -162,11 +164,11 @@ def scores(matrix, void=None, images=None):
     Returns:
         SegmentationScores.
     Raises:
-        ValueError: the matrix is not square, or counted no pixel.
+        UserError: the matrix is not square, or counted no pixel.
     """
     matrix = _check_matrix(matrix)
     if not matrix.any():
-        raise ValueError("the confusion matrix counted no pixel: every label map was empty or void")
+        raise UserError("the confusion matrix counted no pixel: every label map was empty or void")
     each = iou(matrix, void)
     return SegmentationScores(
         miou=_mean(each),
@@ -192,11 +194,11 @@ def _or_none(values):
 
 
 def _check_ids(ids, name, num_classes, void):
-    """Raises ValueError if an id is outside [0, K)."""
+    """Raises UserError if an id is outside [0, K)."""
     wrong = ids[(ids < 0) | (ids >= num_classes)]
     if wrong.size:
         besides = "" if void is None else f" or void={void}"
-        raise ValueError(
+        raise UserError(
             f"{name} must be in [0, {num_classes}){besides}, got {wrong[0]} and "
             f"{wrong.size - 1} more pixels outside"
         )
@@ -206,7 +208,7 @@ def _check_matrix(matrix):
     """The matrix as an array, if it is square."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"a confusion matrix must be [K, K], got shape {matrix.shape}")
+        raise UserError(f"a confusion matrix must be [K, K], got shape {matrix.shape}")
     return matrix
 
 

@@ -7,6 +7,8 @@ normalised by colour channel, compared along random directions.
 
 import numpy as np
 
+from usis_jax.errors import UserError
+
 PATCH = 7
 SCALE = 1000.0
 MOST_PATCHES = 2**16
@@ -30,16 +32,16 @@ def distance(photos_a, photos_b, patches=128, projections=512, smallest=16, seed
         dict of floats: "swd/LEVEL" for the shorter side of each level, and their mean "swd";
         all times 1000, as published.
     Raises:
-        ValueError: shapes differ, or photos are smaller than one patch.
+        UserError: shapes differ, or photos are smaller than one patch.
     """
     photos_a, photos_b = np.asarray(photos_a), np.asarray(photos_b)
     if photos_a.shape != photos_b.shape or photos_a.ndim != 4 or photos_a.shape[-1] != 3:
-        raise ValueError(
+        raise UserError(
             f"photos must be two sets of one shape [N, H, W, 3], got {photos_a.shape} "
             f"and {photos_b.shape}"
         )
     if min(photos_a.shape[1:3]) < PATCH:
-        raise ValueError(f"photos must be at least {PATCH} pixels a side, got {photos_a.shape}")
+        raise UserError(f"photos must be at least {PATCH} pixels a side, got {photos_a.shape}")
     patches = max(1, min(patches, MOST_PATCHES // max(1, len(photos_a))))
     found = []
     for photos in (photos_a, photos_b):

@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.ops import haar
 from usis_jax.storage import atomic
 
@@ -86,19 +87,19 @@ def measure(batches):
     Returns:
         Spectrum.
     Raises:
-        ValueError: no photos, sizes differ, or photos are below 16 pixels.
+        UserError: no photos, sizes differ, or photos are below 16 pixels.
     """
     size, number, power, energies = None, 0, 0.0, {}
     for batch in batches:
         batch = np.asarray(batch)
         if batch.ndim != 4 or batch.shape[-1] != 3 or min(batch.shape[1:3]) < SMALLEST_SIDE:
-            raise ValueError(
+            raise UserError(
                 f"photos must be [N, H, W, 3] of at least {SMALLEST_SIDE} pixels a side, "
                 f"got {batch.shape}"
             )
         size = size or batch.shape[1:3]
         if batch.shape[1:3] != size:
-            raise ValueError(f"photos must be of one size, got {batch.shape[1:3]} after {size}")
+            raise UserError(f"photos must be of one size, got {batch.shape[1:3]} after {size}")
         number += len(batch)
         for start in range(0, len(batch), _CHUNK):
             photos = batch[start : start + _CHUNK]
@@ -106,7 +107,7 @@ def measure(batches):
             for name, energy in _haar_energies(photos).items():
                 energies[name] = energies.get(name, 0.0) + energy
     if not number:
-        raise ValueError("the spectrum needs at least 1 photo, got none")
+        raise UserError("the spectrum needs at least 1 photo, got none")
     frequencies, radial = _radial_mean(power / number, *size)
     bands = {name: energy / number for name, energy in energies.items()}
     return Spectrum(frequencies, radial, bands, number, *size)
@@ -121,10 +122,10 @@ def compare(a, b):
     Returns:
         SpectrumDistance.
     Raises:
-        ValueError: the sizes differ.
+        UserError: the sizes differ.
     """
     if (a.height, a.width) != (b.height, b.width):
-        raise ValueError(
+        raise UserError(
             "spectra must be of photos of one size, got "
             f"{a.height}x{a.width} and {b.height}x{b.width} (height x width)"
         )

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.evaluation.networks.residual import EXPANSION, Bottleneck, Convolution, resize
 
 CLASSES = 182
@@ -77,10 +78,10 @@ class DeepLab(nn.Module):
           float32 [B, h, w, num_classes], h about H / 8; to be resized by `residual.resize`.
 
         Raises:
-          ValueError: photos are too small or no photos.
+          UserError: photos are too small or no photos.
         """
         if photos.ndim != 4 or photos.shape[3] != 3 or min(photos.shape[1:3]) < SMALLEST:
-            raise ValueError(f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got "
+            raise UserError(f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got "
                              f"{photos.shape}")
         x = (photos.astype(jnp.float32) - jnp.asarray(MEAN))[..., ::-1]
         network = SingleScale(self.num_classes, name="base")
@@ -104,7 +105,7 @@ def read(variables, photos) -> np.ndarray:
       int32 [B, H, W], outputs of the network.
 
     Raises:
-      ValueError: as `DeepLab`.
+      UserError: as `DeepLab`.
     """
     return np.asarray(_read(variables, np.asarray(photos)))
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from usis_jax.errors import UserError
 from usis_jax.evaluation.networks.residual import EXPANSION, Bottleneck, Convolution
 
 CLASSES = 19
@@ -54,10 +55,10 @@ class Drn(nn.Module):
           float32 [B, h, w, num_classes]; h is H rounded up to a multiple of 8, or an eighth of it.
 
         Raises:
-          ValueError: photos are no photos.
+          UserError: photos are no photos.
         """
         if photos.ndim != 4 or photos.shape[3] != 3 or not all(photos.shape):
-            raise ValueError(f"photos must be [B, H, W, 3], got {photos.shape}")
+            raise UserError(f"photos must be [B, H, W, 3], got {photos.shape}")
         x = (photos.astype(jnp.float32) / 255 - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
         for level in range(len(PLAIN) + len(BLOCKS)):
             x = _level(x, level)

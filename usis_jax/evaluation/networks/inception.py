@@ -14,6 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from usis_jax.errors import UserError
+
 FEATURES = (64, 192, 768, 2048)
 """Widths of the features that can be had: behind both pools of the stem, block 7 and block 10."""
 SMALLEST = 75
@@ -135,12 +137,12 @@ class Inception(nn.Module):
           float32 [B, feature].
 
         Raises:
-          ValueError: `feature` is not one of FEATURES, or photos are too small.
+          UserError: `feature` is not one of FEATURES, or photos are too small.
         """
         if self.feature not in FEATURES:
-            raise ValueError(f"feature is {self.feature}; it must be one of {FEATURES}")
+            raise UserError(f"feature is {self.feature}; it must be one of {FEATURES}")
         if photos.ndim != 4 or photos.shape[3] != 3 or min(photos.shape[1:3]) < SMALLEST:
-            raise ValueError(f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got "
+            raise UserError(f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got "
                              f"{photos.shape}")
         x = photos
         for index, conv in enumerate(STEM):

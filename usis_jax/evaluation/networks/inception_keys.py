@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.evaluation.networks import inception
 
 _EPSILON = 1e-3
@@ -35,7 +36,7 @@ def variables(state_dict: Mapping[str, np.ndarray], name="the state dict") -> di
       {"params": ...} of float32 arrays, each batch norm folded into its convolution.
 
     Raises:
-      ValueError: a key is missing, left over or of another shape.
+      UserError: a key is missing, left over or of another shape.
 
     Source: the keys of the published files.
     """
@@ -54,7 +55,7 @@ def variables(state_dict: Mapping[str, np.ndarray], name="the state dict") -> di
         params[module] = {"conv": _fold(kernel, **values)}
     extra = sorted(set(left) - set(_UNUSED))
     if extra:
-        raise ValueError(f"{name} has {len(extra)} keys that the FID's Inception has not, such as "
+        raise UserError(f"{name} has {len(extra)} keys that the FID's Inception has not, such as "
                          f"{extra[0]!r}; give the published file of the FID's Inception")
     return {"params": params}
 
@@ -62,9 +63,9 @@ def variables(state_dict: Mapping[str, np.ndarray], name="the state dict") -> di
 def _take(left, key, shape, name):
     value = left.pop(key, None)
     if value is None:
-        raise ValueError(f"{name} has no {key!r}; give the published file of the FID's Inception")
+        raise UserError(f"{name} has no {key!r}; give the published file of the FID's Inception")
     if np.shape(value) != shape:
-        raise ValueError(f"{name}: {key!r} has the shape {np.shape(value)}, it must be {shape}; "
+        raise UserError(f"{name}: {key!r} has the shape {np.shape(value)}, it must be {shape}; "
                          "give the published file of the FID's Inception")
     return np.asarray(value, np.float64)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from usis_jax.errors import UserError
 from usis_jax.evaluation.networks import perceptual
 from usis_jax.interop.folding import StateDict
 
@@ -33,7 +34,7 @@ def tolerant(state_dict: Mapping[str, np.ndarray], trunk: str, name="the state d
       ({"params": ...}, heads): float32 arrays; of each level a head [C].
 
     Raises:
-      ValueError: a key is missing, left over or of another shape, or a constant another one.
+      UserError: a key is missing, left over or of another shape, or a constant another one.
 
     Source: the keys of stlpips-pytorch 0.0.2.
     """
@@ -69,7 +70,7 @@ def original(
       ({"params": ...}, heads): float32 arrays; of each level a head [C].
 
     Raises:
-      ValueError: as of `tolerant`.
+      UserError: as of `tolerant`.
 
     Source: the keys of torchvision and of lpips 0.1.4.
     """
@@ -110,7 +111,7 @@ def _heads(left, trunk):
 
 
 def _same(found, expected, key, name):
-    """Raises ValueError if what the network has built in is not what the file says."""
+    """Raises UserError if what the network has built in is not what the file says."""
     if not np.allclose(found, expected, rtol=1e-6, atol=0):
-        raise ValueError(f"{name}: {key!r} is not the constant of the published network; give the "
+        raise UserError(f"{name}: {key!r} is not the constant of the published network; give the "
                          "published file")

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from usis_jax.errors import UserError
 from usis_jax.evaluation.networks.residual import EXPANSION, Bottleneck, Convolution, resize
 
 CLASSES = 150
@@ -104,10 +105,10 @@ class UPerNet(nn.Module):
           float32 [B, h, w, num_classes], h about H / 4; to be resized by `residual.resize`.
 
         Raises:
-          ValueError: no photos.
+          UserError: no photos.
         """
         if photos.ndim != 4 or photos.shape[3] != 3 or not all(photos.shape):
-            raise ValueError(f"photos must be [B, H, W, 3], got {photos.shape}")
+            raise UserError(f"photos must be [B, H, W, 3], got {photos.shape}")
         x = (photos.astype(jnp.float32) / 255 - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
         return Decoder(self.num_classes, name="decoder")(Encoder(name="encoder")(x))
 
