@@ -34,9 +34,7 @@ def write(folder: pathlib.Path, count: int) -> dict[str, float]:
         Image.fromarray(photo).save(path, quality=JPEG_QUALITY)
         Image.fromarray(label).save(folder / "labels/train" / f"{number:05d}.png")
     builtin_specs.SPECS["scenes"].save(folder / "label_spec.json")
-    return {
-        f"{suffix}_kib": _mean_size(folder.rglob(f"*.{suffix}")) for suffix in ("jpg", "png")
-    }
+    return {f"{suffix}_kib": _mean_size(folder.rglob(f"*.{suffix}")) for suffix in ("jpg", "png")}
 
 
 def _mean_size(files) -> float:

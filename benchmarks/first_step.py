@@ -29,9 +29,15 @@ def settings(update="alternating", **changes):
     """Settings of the small setting; `changes` are top fields."""
     from usis_jax.config import settings as settings_lib
 
-    return settings_lib.load({
-        "batch_size": 4, "update": update, "data": {"height": 64, "width": 128},
-        "generator": {"width": 16}, **changes})
+    return settings_lib.load(
+        {
+            "batch_size": 4,
+            "update": update,
+            "data": {"height": 64, "width": 128},
+            "generator": {"width": 16},
+            **changes,
+        }
+    )
 
 
 def measure(workdir, update):
@@ -60,9 +66,12 @@ def measure(workdir, update):
     jax.block_until_ready(now)
     done("state")
     random = np.random.default_rng(0)
-    batch = runner.put({
-        "photo": random.integers(0, 256, (4, 64, 128, 3), dtype=np.uint8),
-        "label": random.integers(0, CLASSES, (4, 64, 128), dtype=np.int32)})
+    batch = runner.put(
+        {
+            "photo": random.integers(0, 256, (4, 64, 128, 3), dtype=np.uint8),
+            "label": random.integers(0, CLASSES, (4, 64, 128), dtype=np.int32),
+        }
+    )
     step = functools.partial(method.step, settings=chosen, networks=networks, void=0)
     spec = types.SimpleNamespace(num_classes=CLASSES, void=0)
     step = compilation.compile_ahead(trace_cache.of(step, chosen, spec, runner), now, batch)
@@ -108,8 +117,13 @@ def _cached_bytes(workdir):
 
 
 def _child(workdir, update):
-    command = [sys.executable, "-m", "benchmarks.first_step", f"--child={workdir}",
-               f"--update={update}"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.first_step",
+        f"--child={workdir}",
+        f"--update={update}",
+    ]
     environment = os.environ | huge_pages.variables() | {"USIS_BEGAN": str(time.time())}
     out = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(out.stdout.splitlines()[-1])

@@ -34,8 +34,10 @@ def published(state, batch, *, settings, networks, void):
         photo, updates = terms.generate(inputs, every["generator"], first["generator"], "generator")
         loss, _, _ = terms.segment(inputs, every["segmenter"], first["segmenter"], photo)
         score, _ = terms.discriminate(inputs, every["discriminator"], photo)
-        return (weights.segmentation * loss
-                + weights.adversarial * losses.nonsaturating_generator(score)), updates
+        return (
+            weights.segmentation * loss
+            + weights.adversarial * losses.nonsaturating_generator(score)
+        ), updates
 
     def segmenter_loss(own, photo):
         loss, updates, _ = terms.segment(inputs, own["segmenter"], first["segmenter"], photo)
@@ -50,19 +52,24 @@ def published(state, batch, *, settings, networks, void):
     thrown_away = {name: gradients[name] for name in ("segmenter", "discriminator")}
     state = _updated(state, "generator", gradients, settings, generator=updates)
     photo, updates = terms.generate(
-        inputs, state.params["generator"], state.collections["generator"], "segmenter")
+        inputs, state.params["generator"], state.collections["generator"], "segmenter"
+    )
     gradients, read = jax.grad(segmenter_loss, has_aux=True)(
-        state.params, jax.lax.stop_gradient(photo))
+        state.params, jax.lax.stop_gradient(photo)
+    )
     state = _updated(state, "segmenter", gradients, settings, generator=updates, segmenter=read)
     photo, updates = terms.generate(
-        inputs, state.params["generator"], state.collections["generator"], "discriminator")
+        inputs, state.params["generator"], state.collections["generator"], "discriminator"
+    )
     gradients = jax.grad(discriminator_loss)(state.params, jax.lax.stop_gradient(photo))
     penalised, _ = terms.with_r1(
-        inputs, state.step, state.params["discriminator"], gradients["discriminator"])
+        inputs, state.step, state.params["discriminator"], gradients["discriminator"]
+    )
     gradients = gradients | {"discriminator": penalised}
     state = _updated(state, "discriminator", gradients, settings, generator=updates)
     average = optimizers.moving_average(
-        state.ema_params, state.params["generator"], state.step, settings.ema_decay)
+        state.ema_params, state.params["generator"], state.step, settings.ema_decay
+    )
     return state.replace(step=state.step + 1, ema_params=average), thrown_away
 
 

@@ -41,9 +41,11 @@ def variants(settings: Settings, classes: int) -> Iterator[tuple[str, Settings, 
     Yields:
       (name, settings, K), the unchanged ones first.
     """
+
     def change(height=1, width=1, batch=1):
-        data = dataclasses.replace(settings.data, height=settings.data.height * height,
-                                   width=settings.data.width * width)
+        data = dataclasses.replace(
+            settings.data, height=settings.data.height * height, width=settings.data.width * width
+        )
         return dataclasses.replace(settings, data=data, batch_size=settings.batch_size * batch)
 
     yield "as it is", settings, classes
@@ -69,15 +71,15 @@ class Variant:
         self._plan = plans.plan(settings, classes, void)
         labels = types.SimpleNamespace(num_classes=classes, void=void)
         self._lowered = compile_report.lower("step", settings, labels, jax.devices()[:1])
-        self.flops = compile_report.program_flops(
-            "step", settings, labels, jax.devices()[:1])
+        self.flops = compile_report.program_flops("step", settings, labels, jax.devices()[:1])
 
     def compile(self) -> float:
         """Makes `run` possible; returns MiB of temporary memory by the compiler's count."""
         runner = mesh.Runner("shard_map", jax.devices()[:1])
         with tempfile.TemporaryDirectory() as folder:
             labels = plans.write_labels(
-                self._plan, self._settings.batch_size, pathlib.Path(folder) / "labels.npy")
+                self._plan, self._settings.batch_size, pathlib.Path(folder) / "labels.npy"
+            )
             batch = jax_worker._batch(self._settings, labels)
         self._batch = runner.put(batch | {"label": batch["label"].astype(np.int32)})
         self._state = runner.place(train_state.create(self._settings, self._classes))
@@ -125,25 +127,47 @@ def main(argv: list[str] | None = None) -> int:
     """Measures, prints and writes; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
     parser.add_argument("--setting", choices=plans.NAMES, default="quickstart")
-    parser.add_argument("--update", choices=("alternating", "joint"), default="joint",
-                        help="rule of the step (joint)")
-    parser.add_argument("--rounds", type=int, default=5,
-                        help="turns of each (5); 0 counts operations only, without compiling")
+    parser.add_argument(
+        "--update",
+        choices=("alternating", "joint"),
+        default="joint",
+        help="rule of the step (joint)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        help="turns of each (5); 0 counts operations only, without compiling",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON into a file")
     values = parser.parse_args(argv)
     if values.rounds < 0:
         parser.error(f"--rounds is {values.rounds}; it must be 0 or more")
     settings, plan = plans.load(values.setting)
-    costs = measure(dataclasses.replace(settings, update=values.update), plan["classes"],
-                    plan["void"], values.rounds)
+    costs = measure(
+        dataclasses.replace(settings, update=values.update),
+        plan["classes"],
+        plan["void"],
+        values.rounds,
+    )
     first = costs["as it is"]
     for name, cost in costs.items():
-        print(f"{name:13}" + "".join(
-            f"  {unit} {cost[unit]:10.3f} ({cost[unit] / first[unit]:5.2f})" for unit in cost))
+        print(
+            f"{name:13}"
+            + "".join(
+                f"  {unit} {cost[unit]:10.3f} ({cost[unit] / first[unit]:5.2f})" for unit in cost
+            )
+        )
     if values.json:
-        result = {"setting": values.setting, "update": values.update, "rounds": values.rounds,
-                  "batch": settings.batch_size, "classes": plan["classes"],
-                  "size": [settings.data.height, settings.data.width], "costs": costs}
+        result = {
+            "setting": values.setting,
+            "update": values.update,
+            "rounds": values.rounds,
+            "batch": settings.batch_size,
+            "classes": plan["classes"],
+            "size": [settings.data.height, settings.data.width],
+            "costs": costs,
+        }
         pathlib.Path(values.json).write_text(json.dumps(result, indent=2) + "\n")
     return 0
 

@@ -23,8 +23,7 @@ class Painting:
       began: time at which the process was started.
     """
 
-    def __init__(self, settings: str, classes: int, labels: str, batches: list[int],
-                 began: float):
+    def __init__(self, settings: str, classes: int, labels: str, batches: list[int], began: float):
         self.settings = settings_lib.from_json(settings)
         imported = time.time()
         method = methods.get(self.settings.method.name)
@@ -39,24 +38,30 @@ class Painting:
         for batch in batches:
             self.paint(batch)
             firsts[f"first_{batch}"] = time.time() - created
-        self.start = {"imports": imported - began, "state": created - imported, **firsts,
-                      "first_step": time.time() - began}
+        self.start = {
+            "imports": imported - began,
+            "state": created - imported,
+            **firsts,
+            "first_step": time.time() - began,
+        }
 
     def paint(self, batch: int, count: int = 1) -> dict:
         """Paints; returns seconds of each call, from label maps to uint8 photos in NumPy."""
         seconds = []
         for number in range(count):
             began = time.perf_counter()
-            photo = self.generator.painter(
-                self.generator.folded, self.label[:batch], 0, number)
+            photo = self.generator.painter(self.generator.folded, self.label[:batch], 0, number)
             seconds.append(time.perf_counter() - began)
         assert photo.shape == (batch, *self.label.shape[1:], 3) and photo.dtype == np.uint8
         return {"seconds": seconds}
 
     def report(self) -> dict:
         """What is known after the first photos."""
-        return {"start_seconds": self.start, "threads": len(os.sched_getaffinity(0)),
-                "versions": {"jax": jax.__version__}}
+        return {
+            "start_seconds": self.start,
+            "threads": len(os.sched_getaffinity(0)),
+            "versions": {"jax": jax.__version__},
+        }
 
 
 def main() -> None:
@@ -67,8 +72,14 @@ def main() -> None:
         made["it"] = Painting(**arguments)
         return made["it"].report()
 
-    workers.serve({"start": start, "paint": lambda **a: made["it"].paint(**a),
-                   "forget_peak": workers.forget_peak, "peak": workers.peak_mib})
+    workers.serve(
+        {
+            "start": start,
+            "paint": lambda **a: made["it"].paint(**a),
+            "forget_peak": workers.forget_peak,
+            "peak": workers.peak_mib,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -45,17 +45,23 @@ class Training:
         self.batch = self.runner.put(_batch(self.settings, labels))
         created = time.time()
         step = functools.partial(
-            self.method.step, settings=self.settings, networks=self.networks, void=void)
+            self.method.step, settings=self.settings, networks=self.networks, void=void
+        )
         spec = types.SimpleNamespace(num_classes=classes, void=void)
         self.compiled = compilation.compile_ahead(
-            trace_cache.of(step, self.settings, spec, self.runner), self.state, self.batch)
+            trace_cache.of(step, self.settings, spec, self.runner), self.state, self.batch
+        )
         compiled = time.time()
         self.step(penalise=True)
         stepped = time.time()
         self.step(penalise=False)
-        self.start = {"imports": imported - began, "state": created - imported,
-                      "compile": compiled - created, "first_step": stepped - began,
-                      "both_kinds": time.time() - began}
+        self.start = {
+            "imports": imported - began,
+            "state": created - imported,
+            "compile": compiled - created,
+            "first_step": stepped - began,
+            "both_kinds": time.time() - began,
+        }
 
     def step(self, penalise: bool, count: int = 1) -> dict:
         """Runs steps; returns seconds of each, processor seconds and the last one's metrics."""
@@ -68,8 +74,11 @@ class Training:
             self.state, metrics = self.compiled(self.state, self.batch)
             jax.block_until_ready((self.state, metrics))
             seconds.append(time.perf_counter() - began)
-        return {"seconds": seconds, "processor_seconds": (time.process_time() - used) / count,
-                "metrics": {k: float(v) for k, v in metrics.items()}}
+        return {
+            "seconds": seconds,
+            "processor_seconds": (time.process_time() - used) / count,
+            "metrics": {k: float(v) for k, v in metrics.items()},
+        }
 
     def report(self) -> dict:
         """What is known after compiling: times, and memory by XLA's count."""
@@ -84,9 +93,10 @@ class Training:
         """FLOPs of a step without and with R1, counted before the compiler changes it."""
         labels = types.SimpleNamespace(num_classes=self.classes, void=self.void)
         kinds = {"plain": dataclasses.replace(self.settings, r1_interval=0), "r1": self.settings}
-        return {kind: compile_report.program_flops(
-            "step", settings, labels, jax.devices())
-            for kind, settings in kinds.items()}
+        return {
+            kind: compile_report.program_flops("step", settings, labels, jax.devices())
+            for kind, settings in kinds.items()
+        }
 
     @functools.cached_property
     def parts(self) -> dict:
@@ -121,15 +131,23 @@ def part_functions(networks, void) -> dict:
     A network's forward and backward pass, with gradients for its weights, its input or (no comma)
     both; the same names as in benchmarks.pytorch_baseline.worker.
     """
+
     def paint(own, collections, label, z):
         return networks.generator.apply(
-            {"params": own, **collections["generator"]}, label, z, train=True,
-            mutable=list(collections["generator"]))
+            {"params": own, **collections["generator"]},
+            label,
+            z,
+            train=True,
+            mutable=list(collections["generator"]),
+        )
 
     def read(own, photo, collections, label):
         logits, updates = networks.segmenter.apply(
-            {"params": own, **collections["segmenter"]}, photo, train=True,
-            mutable=list(collections["segmenter"]))
+            {"params": own, **collections["segmenter"]},
+            photo,
+            train=True,
+            mutable=list(collections["segmenter"]),
+        )
         return losses.balanced_cross_entropy(logits, label, void=void), updates
 
     def judge(own, photo):
@@ -140,22 +158,27 @@ def part_functions(networks, void) -> dict:
 
     def generator(params, collections, photo, label, z):
         _, pullback, updates = jax.vjp(
-            lambda own: paint(own, collections, label, z), params["generator"], has_aux=True)
+            lambda own: paint(own, collections, label, z), params["generator"], has_aux=True
+        )
         return pullback(photo)[0], updates
 
     def segmenter(argnums):
         def part(params, collections, photo, label, z):
             return jax.value_and_grad(read, argnums, has_aux=True)(
-                params["segmenter"], photo, collections, label)
+                params["segmenter"], photo, collections, label
+            )
+
         return part
 
     def discriminator(argnums):
         return lambda params, collections, photo, label, z: jax.value_and_grad(score, argnums)(
-            params["discriminator"], photo)
+            params["discriminator"], photo
+        )
 
     def penalty(params, collections, photo, label, z):
-        return jax.value_and_grad(lambda own: losses.r1_penalty(
-            lambda x: judge(own, x)[0], photo))(params["discriminator"])
+        return jax.value_and_grad(lambda own: losses.r1_penalty(lambda x: judge(own, x)[0], photo))(
+            params["discriminator"]
+        )
 
     parts = {
         "generator, forward":
@@ -168,11 +191,16 @@ def part_functions(networks, void) -> dict:
         "discriminator, photo": discriminator(1), "r1": penalty,
     }  # fmt: skip
     if networks.decoder is not None:
+
         def decoder(params, collections, photo, label, z):
             features = judge(params["discriminator"], photo)[1]
-            return jax.value_and_grad(lambda own, x: losses.reconstruction(
-                photo, networks.decoder.apply({"params": own}, x)), (0, 1))(
-                    params["decoder"], features)
+            return jax.value_and_grad(
+                lambda own, x: losses.reconstruction(
+                    photo, networks.decoder.apply({"params": own}, x)
+                ),
+                (0, 1),
+            )(params["decoder"], features)
+
         parts["decoder, with D's forward"] = decoder
     return parts
 
@@ -184,13 +212,18 @@ def _update_all(settings, now: train_state.TrainState):
         own = players(now.params, player)
         updates, opt_state[player] = optimiser.update(own, now.opt_state[player], own)
         params |= jax.tree.map(jnp.add, own, updates)
-    return params, opt_state, optimizers.moving_average(
-        now.ema_params, params["generator"], now.step, settings.ema_decay)
+    return (
+        params,
+        opt_state,
+        optimizers.moving_average(
+            now.ema_params, params["generator"], now.step, settings.ema_decay
+        ),
+    )
 
 
 def _batch(settings, labels: str) -> dict:
     """A batch as training gets it."""
-    label = np.load(labels)[:settings.batch_size].astype(np.uint8)
+    label = np.load(labels)[: settings.batch_size].astype(np.uint8)
     photo = np.random.default_rng(0).integers(0, 256, (*label.shape, 3), np.uint8)
     return {"photo": photo, "label": label}
 

@@ -28,7 +28,8 @@ def load(name: str, batch: int = 0, decoder: str = "") -> tuple[Settings, dict]:
       (settings with the paper's "alternating" update, plan); see `plan`.
     """
     config = importlib.import_module(
-        "configs." + {"quickstart": "quickstart"}.get(name, "cityscapes")).get_config()
+        "configs." + {"quickstart": "quickstart"}.get(name, "cityscapes")
+    ).get_config()
     config.update = "alternating"
     if name == "small":
         config.data.height, config.data.width, config.batch_size = 64, 128, 4
@@ -62,7 +63,8 @@ def plan(settings: Settings, classes: int, void: int | None) -> dict:
         raise ValueError(
             f"the PyTorch twin has spade, wavelet and wavelet_upsample without augmentation, not "
             f"generator.name={own[0]}, discriminator.name={own[1]}, decoder.name={own[2]}, "
-            f"discriminator.augment={own[3]!r}")
+            f"discriminator.augment={own[3]!r}"
+        )
     height, width = settings.data.height, settings.data.width
     levels = settings.discriminator_levels
     widths = WaveletDiscriminator(d.channel_base, d.channel_max, levels).widths(height, width)
@@ -100,7 +102,6 @@ def write_labels(plan: dict, count: int, path: pathlib.Path) -> str:
     Returns:
       The path as text.
     """
-    maps = [render.draw_label(number, plan["height"], plan["width"])
-            for number in range(count)]
+    maps = [render.draw_label(number, plan["height"], plan["width"]) for number in range(count)]
     np.save(path, np.minimum(np.stack(maps).astype(np.int32), plan["classes"] - 1))
     return str(path)

@@ -39,8 +39,9 @@ def main(argv=None) -> int:
         folder = pathlib.Path(values.cache or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         labels = plans.write_labels(plan, max(batches), folder / "labels.npy")
-        specifications = [_specification(name, settings, plan, labels, batches, values)
-                          for name in names]
+        specifications = [
+            _specification(name, settings, plan, labels, batches, values) for name in names
+        ]
         with turns.started(specifications, folder, not values.cache, say) as (alive, reports, bad):
             measured = measure(alive, batches, values.rounds, say)
             for contender in alive:
@@ -61,11 +62,19 @@ def main(argv=None) -> int:
 
 def _arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("--setting", choices=plans.NAMES, default="full",
-                        help="full: Cityscapes, 256x512; quickstart: its preset; small: 64x128, "
-                        "generator width 16 (default: %(default)s)")
-    parser.add_argument("--batches", default="1,8", metavar="B,B",
-                        help="photos painted at once (default: %(default)s)")
+    parser.add_argument(
+        "--setting",
+        choices=plans.NAMES,
+        default="full",
+        help="full: Cityscapes, 256x512; quickstart: its preset; small: 64x128, "
+        "generator width 16 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batches",
+        default="1,8",
+        metavar="B,B",
+        help="photos painted at once (default: %(default)s)",
+    )
     turns.add_arguments(parser, (OURS, *TWINS))
     values = parser.parse_args(argv)
     turns.check_arguments(parser, values, (OURS, *TWINS))
@@ -77,14 +86,27 @@ def _arguments(argv):
 def _specification(name, settings, plan, labels, batches, values) -> dict:
     """Arguments of turns.Contender."""
     if name == OURS:
-        return {"name": name, "python": sys.executable, "module": "benchmarks.jax_sampler",
-                "compiles": True, "huge_pages": True, "arguments": {
-                    "settings": settings_lib.to_json(settings), "classes": plan["classes"],
-                    "labels": labels, "batches": batches}}
-    return {"name": name, "python": values.torch_python, "compiles": "compiled" in name,
-            "module": "benchmarks.pytorch_baseline.sampler",
-            "huge_pages": name.startswith("tuned"),
-            "arguments": {"plan": plan, "contender": name, "labels": labels, "batches": batches}}
+        return {
+            "name": name,
+            "python": sys.executable,
+            "module": "benchmarks.jax_sampler",
+            "compiles": True,
+            "huge_pages": True,
+            "arguments": {
+                "settings": settings_lib.to_json(settings),
+                "classes": plan["classes"],
+                "labels": labels,
+                "batches": batches,
+            },
+        }
+    return {
+        "name": name,
+        "python": values.torch_python,
+        "compiles": "compiled" in name,
+        "module": "benchmarks.pytorch_baseline.sampler",
+        "huge_pages": name.startswith("tuned"),
+        "arguments": {"plan": plan, "contender": name, "labels": labels, "batches": batches},
+    }
 
 
 def measure(contenders: list, batches: list[int], rounds: int, say) -> dict:
@@ -110,8 +132,10 @@ def measure(contenders: list, batches: list[int], rounds: int, say) -> dict:
                 took = contender.take("paint", batch=batch, count=counts[key])["seconds"]
                 seconds.setdefault(key[0], {}).setdefault(key[1], []).extend(took)
                 say(f"round {number + 1} of {rounds}, {key[0]}, batch {batch}: {took[-1]:.3f} s")
-    return {name: {batch: turns.summary(took) for batch, took in own.items()}
-            for name, own in seconds.items()}
+    return {
+        name: {batch: turns.summary(took) for batch, took in own.items()}
+        for name, own in seconds.items()
+    }
 
 
 def ratios(result: dict) -> dict:
@@ -125,7 +149,8 @@ def ratios(result: dict) -> dict:
         tuned = {name: one[batch]["median"] for name, one in own.items() if name.startswith("tun")}
         if "eager" in own:
             found.setdefault("speedup_over_eager", {})[batch] = (
-                own["eager"][batch]["median"] / ours["median"])
+                own["eager"][batch]["median"] / ours["median"]
+            )
         if tuned:
             best = min(tuned, key=tuned.get)
             found.setdefault("best_tuned", {})[batch] = best
@@ -136,19 +161,24 @@ def ratios(result: dict) -> dict:
 def text(result: dict) -> str:
     """The results in words."""
     plan, machine = result["plan"], result["machine"]
-    heads = "".join(f"{f'batch {batch}':>10s}{'min':>9s}{'photos/s':>10s}"
-                    for batch in result["batches"])
-    rows = [f"painting {plan['height']}x{plan['width']}, K = {plan['classes']}, generator width "
-            f"{plan['generator']['width']}; {machine['processor']}, {machine['cores']} cores",
-            f"{'seconds a call':30s}{heads}{'peak MiB':>10s}{'idle':>7s}"]
+    heads = "".join(
+        f"{f'batch {batch}':>10s}{'min':>9s}{'photos/s':>10s}" for batch in result["batches"]
+    )
+    rows = [
+        f"painting {plan['height']}x{plan['width']}, K = {plan['classes']}, generator width "
+        f"{plan['generator']['width']}; {machine['processor']}, {machine['cores']} cores",
+        f"{'seconds a call':30s}{heads}{'peak MiB':>10s}{'idle':>7s}",
+    ]
     for name, own in result["contenders"].items():
         if own["seconds"]:
             values = "".join(
                 f"{own['seconds'][str(batch)]['median']:10.3f}{own['seconds'][str(batch)]['min']:9.3f}"
                 f"{batch / own['seconds'][str(batch)]['median']:10.2f}"
-                for batch in result["batches"])
-            rows.append(f"  {name:28s}{values}{own['peak_mib']:10.0f}"
-                        f"{own['idle_processor_share']:7.1%}")
+                for batch in result["batches"]
+            )
+            rows.append(
+                f"  {name:28s}{values}{own['peak_mib']:10.0f}{own['idle_processor_share']:7.1%}"
+            )
     rows += [f"{name}: {reason}" for name, reason in result["failed"].items()]
     for key, title in (("speedup_over_eager", "eager"), ("speedup_over_tuned", "best tuned")):
         for batch, ratio in result.get(key, {}).items():
@@ -156,8 +186,10 @@ def text(result: dict) -> str:
             rows.append(f"batch {batch}: {ratio:.2f} times as fast as {title}{best}")
     for name, own in result["contenders"].items():
         for heat, seconds in own["start"].items():
-            rows.append(f"{name}, {heat} start: first photos of all batch sizes after "
-                        f"{seconds['first_step']:.1f} s")
+            rows.append(
+                f"{name}, {heat} start: first photos of all batch sizes after "
+                f"{seconds['first_step']:.1f} s"
+            )
     return "\n".join(rows)
 
 

@@ -34,14 +34,16 @@ def main(argv=None) -> int:
     settings = dataclasses.replace(settings, r1_interval=0)
     with tempfile.TemporaryDirectory() as folder:
         labels = plans.write_labels(plan, plan["batch"], pathlib.Path(folder) / "labels.npy")
-        training = jax_worker.Training(settings_lib.to_json(settings), plan["classes"],
-                                       plan["void"], labels, time.time())
-    result = {"setting": values.setting, "rounds": values.rounds} | measure(
-        training, values.rounds)
+        training = jax_worker.Training(
+            settings_lib.to_json(settings), plan["classes"], plan["void"], labels, time.time()
+        )
+    result = {"setting": values.setting, "rounds": values.rounds} | measure(training, values.rounds)
     for name in ("with", "without"):
         own = result[name]
-        print(f"{name} the signs: {1000 * own['median']:.1f} ms a step, the fastest "
-              f"{1000 * own['min']:.1f}; {own['mflop']:.1f} MFLOP")
+        print(
+            f"{name} the signs: {1000 * own['median']:.1f} ms a step, the fastest "
+            f"{1000 * own['min']:.1f}; {own['mflop']:.1f} MFLOP"
+        )
     print(f"signs: {', '.join(result['signs'])}")
     ratio = result["with"]["median"] / result["without"]["median"]
     print(f"medians differ by {100 * (ratio - 1):+.1f} %")
@@ -61,8 +63,12 @@ def measure(training, rounds: int) -> dict:
       {"with", "without": turns.summary and "mflop" by XLA's count; "signs": names of the numbers
       that are left out}.
     """
-    whole = functools.partial(training.method.step, settings=training.settings,
-                              networks=training.networks, void=training.void)
+    whole = functools.partial(
+        training.method.step,
+        settings=training.settings,
+        networks=training.networks,
+        void=training.void,
+    )
     left_out = set()
 
     def losses_only(state, batch):

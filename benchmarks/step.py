@@ -34,11 +34,20 @@ _TO_WAKE_UP, _LEAST_IN_A_TURN = 2, 3
 least so many."""
 
 OURS = ("alternating", "joint")
-TWINS = ("published", "published-attached", "tuned", "tuned-channels_last", "tuned-compiled",
-         "tuned-compiled-channels_last")
-LOSS_TERMS = ("G: segmentation (class-balanced cross-entropy), adversarial (non-saturating)",
-              "S: segmentation", "D: adversarial on real and painted photos, reconstruction (L1, "
-              "decoder), R1 on real photos in one of r1_interval steps")
+TWINS = (
+    "published",
+    "published-attached",
+    "tuned",
+    "tuned-channels_last",
+    "tuned-compiled",
+    "tuned-compiled-channels_last",
+)
+LOSS_TERMS = (
+    "G: segmentation (class-balanced cross-entropy), adversarial (non-saturating)",
+    "S: segmentation",
+    "D: adversarial on real and painted photos, reconstruction (L1, "
+    "decoder), R1 on real photos in one of r1_interval steps",
+)
 
 
 def main(argv=None) -> int:
@@ -77,15 +86,26 @@ def main(argv=None) -> int:
 
 def _arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("--setting", choices=plans.NAMES, default="small",
-                        help="small: 64x128, batch 4, generator width 16; quickstart: its preset; "
-                        "full: Cityscapes, 256x512 (default: %(default)s)")
-    parser.add_argument("--parts", type=int, default=0, metavar="N",
-                        help="rounds in which each network is timed alone (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=0, metavar="B",
-                        help="batch size (default: the setting's)")
-    parser.add_argument("--decoder", choices=("wavelet_upsample", "none"), default="",
-                        help="default: the setting's")
+    parser.add_argument(
+        "--setting",
+        choices=plans.NAMES,
+        default="small",
+        help="small: 64x128, batch 4, generator width 16; quickstart: its preset; "
+        "full: Cityscapes, 256x512 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--parts",
+        type=int,
+        default=0,
+        metavar="N",
+        help="rounds in which each network is timed alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=0, metavar="B", help="batch size (default: the setting's)"
+    )
+    parser.add_argument(
+        "--decoder", choices=("wavelet_upsample", "none"), default="", help="default: the setting's"
+    )
     turns.add_arguments(parser, (*OURS, *TWINS))
     values = parser.parse_args(argv)
     turns.check_arguments(parser, values, (*OURS, *TWINS))
@@ -99,14 +119,27 @@ def _specification(name, settings, plan, labels, values) -> dict:
     """Arguments of turns.Contender."""
     if name in OURS:
         own = settings_lib.to_json(dataclasses.replace(settings, update=name))
-        return {"name": name, "python": sys.executable, "module": "benchmarks.jax_worker",
-                "compiles": True, "huge_pages": True, "arguments": {
-                    "settings": own, "classes": plan["classes"], "void": plan["void"],
-                    "labels": labels}}
-    return {"name": name, "python": values.torch_python, "compiles": "compiled" in name,
-            "module": "benchmarks.pytorch_baseline.worker",
-            "huge_pages": name.startswith("tuned"),
-            "arguments": {"plan": plan, "contender": name, "labels": labels}}
+        return {
+            "name": name,
+            "python": sys.executable,
+            "module": "benchmarks.jax_worker",
+            "compiles": True,
+            "huge_pages": True,
+            "arguments": {
+                "settings": own,
+                "classes": plan["classes"],
+                "void": plan["void"],
+                "labels": labels,
+            },
+        }
+    return {
+        "name": name,
+        "python": values.torch_python,
+        "compiles": "compiled" in name,
+        "module": "benchmarks.pytorch_baseline.worker",
+        "huge_pages": name.startswith("tuned"),
+        "arguments": {"plan": plan, "contender": name, "labels": labels},
+    }
 
 
 def measure(contenders: list, rounds: int, interval: int, say) -> dict:
@@ -135,25 +168,35 @@ def measure(contenders: list, rounds: int, interval: int, say) -> dict:
             plain.setdefault(name, []).extend(steps["seconds"])
             used.setdefault(name, []).append(steps["processor_seconds"])
             if steps.get("players"):
-                players.setdefault(name, []).append({
-                    player: value / counts[name] for player, value in steps["players"].items()})
+                players.setdefault(name, []).append(
+                    {player: value / counts[name] for player, value in steps["players"].items()}
+                )
             steps = contender.take("step", penalise=True)
             penalised.setdefault(name, []).extend(steps["seconds"])
             made[name] = steps["metrics"]
-            say(f"round {number + 1} of {rounds}, {name}: {plain[name][-1]:.3f} s a step, "
-                f"{penalised[name][-1]:.3f} s with R1")
+            say(
+                f"round {number + 1} of {rounds}, {name}: {plain[name][-1]:.3f} s a step, "
+                f"{penalised[name][-1]:.3f} s with R1"
+            )
     result = {}
     for contender in contenders if rounds else ():
         name = contender.name
         own = {"plain": turns.summary(plain[name]), "r1": turns.summary(penalised[name])}
         own["amortised"] = {
             key: own["plain"][key] + (own["r1"][key] - own["plain"][key]) / interval
-            for key in ("median", "min")}
-        result[name] = {"seconds": own, "processor_seconds": turns.summary(used[name]),
-                        "peak_mib": contender.take("peak"), "metrics": made[name]}
+            for key in ("median", "min")
+        }
+        result[name] = {
+            "seconds": own,
+            "processor_seconds": turns.summary(used[name]),
+            "peak_mib": contender.take("peak"),
+            "metrics": made[name],
+        }
         if name in players:
-            result[name]["players"] = {player: turns.summary([one[player] for one in players[name]])
-                                       for player in players[name][0]}
+            result[name]["players"] = {
+                player: turns.summary([one[player] for one in players[name]])
+                for player in players[name][0]
+            }
     return result
 
 
@@ -170,8 +213,10 @@ def measure_parts(contenders: list, rounds: int, say) -> dict:
                     seconds = contender.take("part", name=part, count=2)
                     result.setdefault(contender.name, {}).setdefault(part, []).append(seconds)
         say(f"parts, round {number + 1} of {rounds}")
-    return {name: {part: turns.summary(seconds) for part, seconds in own.items()}
-            for name, own in result.items()}
+    return {
+        name: {part: turns.summary(seconds) for part, seconds in own.items()}
+        for name, own in result.items()
+    }
 
 
 if __name__ == "__main__":

@@ -31,8 +31,16 @@ class Contender:
       huge_pages: whether it runs as `usis` does, with huge pages where it has to ask for them.
     """
 
-    def __init__(self, name: str, python: str, module: str, arguments: dict, compiles: bool,
-                 folder: pathlib.Path, huge_pages: bool = False):
+    def __init__(
+        self,
+        name: str,
+        python: str,
+        module: str,
+        arguments: dict,
+        compiles: bool,
+        folder: pathlib.Path,
+        huge_pages: bool = False,
+    ):
         self.name, self.compiles = name, compiles
         environment = {
             "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -123,8 +131,12 @@ def summary(seconds: list[float]) -> dict:
 def twin_version(python: str) -> str | None:
     """Version of PyTorch that an interpreter has, with NumPy, or None."""
     try:
-        done = subprocess.run([python, "-c", "import numpy, torch; print(torch.__version__)"],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [python, "-c", "import numpy, torch; print(torch.__version__)"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError:
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None
@@ -133,39 +145,65 @@ def twin_version(python: str) -> str | None:
 def count_flops(python: str, plan: dict) -> dict:
     """FLOPs of the twin's step, see benchmarks.pytorch_baseline.flops."""
     done = subprocess.run(
-        [python, "-m", "benchmarks.pytorch_baseline.flops"], input=json.dumps(plan),
-        capture_output=True, text=True, check=True, cwd=pathlib.Path(__file__).parent.parent)
+        [python, "-m", "benchmarks.pytorch_baseline.flops"],
+        input=json.dumps(plan),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=pathlib.Path(__file__).parent.parent,
+    )
     return json.loads(done.stdout)
 
 
-def present(names: list[str], twins: tuple[str, ...], version: str | None, say
-            ) -> tuple[list[str], list[str]]:
+def present(
+    names: list[str], twins: tuple[str, ...], version: str | None, say
+) -> tuple[list[str], list[str]]:
     """(contenders that can run, those that PyTorch is missing for), telling the user of them."""
     missing = [name for name in names if name in twins and version is None]
     if missing:
-        say(f"{', '.join(missing)} left out, there is no PyTorch with NumPy; run: pip install -e "
-            "'.[torch]', or name an interpreter that has it with --torch_python=PATH")
+        say(
+            f"{', '.join(missing)} left out, there is no PyTorch with NumPy; run: pip install -e "
+            "'.[torch]', or name an interpreter that has it with --torch_python=PATH"
+        )
     return [name for name in names if name not in missing], missing
 
 
 def add_arguments(parser: argparse.ArgumentParser, contenders: tuple[str, ...]) -> None:
     """The options that both benchmarks have."""
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON into a file")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N",
-                        help="turns of each contender; 0: starts only (default: %(default)s)")
-    parser.add_argument("--contenders", default=",".join(contenders), metavar="A,B",
-                        help="who takes part (default: %(default)s)")
-    parser.add_argument("--torch_python", default=sys.executable, metavar="PATH",
-                        help="interpreter that has PyTorch (default: this one)")
-    parser.add_argument("--cache", metavar="DIR", help="keep compiled code here; each contender is "
-                        "then started once (default: none is kept, cold and warm start are timed)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="turns of each contender; 0: starts only (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--contenders",
+        default=",".join(contenders),
+        metavar="A,B",
+        help="who takes part (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--torch_python",
+        default=sys.executable,
+        metavar="PATH",
+        help="interpreter that has PyTorch (default: this one)",
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="keep compiled code here; each contender is "
+        "then started once (default: none is kept, cold and warm start are timed)",
+    )
 
 
 def check_arguments(parser: argparse.ArgumentParser, values, contenders: tuple[str, ...]) -> None:
     """Ends the program with a message where an option of `add_arguments` is wrong."""
     for name in values.contenders.split(","):
         if name not in contenders:
-            parser.error(f"--contenders has {name!r}; it must be a comma list of "
-                         f"{', '.join(contenders)}")
+            parser.error(
+                f"--contenders has {name!r}; it must be a comma list of {', '.join(contenders)}"
+            )
     if values.rounds < 0:
         parser.error(f"--rounds is {values.rounds}; it must be 0 or more")

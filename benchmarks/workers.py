@@ -30,8 +30,14 @@ class Worker:
         self._log = log
         with log.open("a") as errors:
             self._process = subprocess.Popen(
-                [python, "-m", module], cwd=_ROOT, env={**os.environ, **environment},
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+                [python, "-m", module],
+                cwd=_ROOT,
+                env={**os.environ, **environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
 
     def ask(self, task: str, **arguments):
         """The answer to one request. Raises WorkerError."""
@@ -86,8 +92,11 @@ def serve(tasks: dict[str, Callable]) -> None:
             import traceback
 
             traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
-                      if str(error) else type(error).__name__}
+            answer = {
+                "error": f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
+                if str(error)
+                else type(error).__name__
+            }
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

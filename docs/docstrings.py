@@ -19,4 +19,5 @@ class Sections(griffe.Extension):
         if obj.docstring:
             text = HEADING.sub("\n\n", obj.docstring.value)
             obj.docstring.value = VALUE.sub(
-                lambda found: f"**{found[1]}:** {' '.join(found[2].split())}\n\n", text)
+                lambda found: f"**{found[1]}:** {' '.join(found[2].split())}\n\n", text
+            )

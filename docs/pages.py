@@ -81,7 +81,9 @@ def on_post_build(config):
         'if (location.protocol === "file:") {\n'
         f"  const address = URL.createObjectURL(new Blob([{source}]));\n"
         "  window.Worker = class extends Worker { constructor() { super(address); } };\n"
-        "}\n", encoding="utf-8")
+        "}\n",
+        encoding="utf-8",
+    )
 
 
 def parts() -> dict[str, list[str]]:
@@ -100,8 +102,9 @@ def public_names(path) -> list[str]:
     """Functions and classes of a module whose names have no underscore in front."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     kinds = (ast.FunctionDef, ast.ClassDef)
-    return [node.name for node in tree.body
-            if isinstance(node, kinds) and not node.name.startswith("_")]
+    return [
+        node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")
+    ]
 
 
 def modules_page(name, modules) -> str:
@@ -110,8 +113,13 @@ def modules_page(name, modules) -> str:
     about = ABOUT.get(name)
     lines = [f"# {title}", "", f"{about[0].upper()}{about[1:]}." if about else ""]
     for module in modules:
-        lines += ["", f"## {module.removeprefix(title + '.')}", "", f"::: {module}",
-                  "    options: {show_root_heading: false, show_root_toc_entry: false}"]
+        lines += [
+            "",
+            f"## {module.removeprefix(title + '.')}",
+            "",
+            f"::: {module}",
+            "    options: {show_root_heading: false, show_root_toc_entry: false}",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -132,16 +140,24 @@ def commands_page() -> str:
 def fields_page() -> str:
     """Markdown with every field, its default and the comment that `configs/base.py` has on it."""
     comments = field_comments(ROOT / "configs/base.py")
-    lines = ["# Fields of a configuration", "",
-             "Each is changed on the command line by `--config.FIELD=VALUE`, or in a file that "
-             "starts from another one ([configuration](../configuration.md)). Defaults are the "
-             "paper's. Made of `configs/base.py`."]
+    lines = [
+        "# Fields of a configuration",
+        "",
+        "Each is changed on the command line by `--config.FIELD=VALUE`, or in a file that "
+        "starts from another one ([configuration](../configuration.md)). Defaults are the "
+        "paper's. Made of `configs/base.py`.",
+    ]
     group = None
     for name, value in settings.flatten(settings.Settings()).items():
         if name.rpartition(".")[0] != group:
             group = name.rpartition(".")[0]
-            lines += ["", f"## {group or 'The run'}", "", "| field | default | what it does |",
-                      "|---|---|---|"]
+            lines += [
+                "",
+                f"## {group or 'The run'}",
+                "",
+                "| field | default | what it does |",
+                "|---|---|---|",
+            ]
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         shown = f"`{text}`" if text else "empty"
         lines.append(f"| `{name}` | {shown} | {comments.get(name, '').replace('|', '&#124;')} |")

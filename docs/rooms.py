@@ -41,10 +41,10 @@ def floors() -> list[list[str]]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
-    named = [[name.strip().removeprefix("usis_jax.") for name in layer.split("|")]
-             for layer in layers]
-    return [[name for name in names if name in HOLDS] for names in named
-            if set(names) & set(HOLDS)]
+    named = [
+        [name.strip().removeprefix("usis_jax.") for name in layer.split("|")] for layer in layers
+    ]
+    return [[name for name in names if name in HOLDS] for names in named if set(names) & set(HOLDS)]
 
 
 def svg() -> str:

@@ -16,7 +16,8 @@ _FLAGS = (
 )
 _given = os.environ.get("XLA_FLAGS", "")
 os.environ["XLA_FLAGS"] = " ".join(
-    [_given, *(flag for flag in _FLAGS if flag.split("=")[0] not in _given)]).strip()
+    [_given, *(flag for flag in _FLAGS if flag.split("=")[0] not in _given)]
+).strip()
 
 import jax  # noqa: E402  (reads the variables above)
 

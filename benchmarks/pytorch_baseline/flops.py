@@ -41,12 +41,17 @@ def count(plan: dict) -> dict:
         for name, (kind, options) in KINDS.items():
             procedure = kind(plan, procedures.build(plan), **options, fused=False)
             plain, penalised = (
-                of(lambda p=procedure, r1=r1: p.step(photo, label, r1)) for r1 in (False, True))
+                of(lambda p=procedure, r1=r1: p.step(photo, label, r1)) for r1 in (False, True)
+            )
             interval = plan["r1_interval"]
-            steps[name] = {"plain": plain, "r1": penalised,
-                           "amortised": plain + (penalised - plain) / interval}
-        parts = {name: of(function)
-                 for name, function in worker.parts(procedure, photo, label).items()}
+            steps[name] = {
+                "plain": plain,
+                "r1": penalised,
+                "amortised": plain + (penalised - plain) / interval,
+            }
+        parts = {
+            name: of(function) for name, function in worker.parts(procedure, photo, label).items()
+        }
     return {"steps": steps, "parts": parts}
 
 

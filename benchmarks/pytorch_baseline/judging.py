@@ -59,12 +59,15 @@ class WaveletDiscriminator(nn.Module):
         super().__init__()
         self.group = group
         self.from_rgbs = nn.ModuleList(
-            FromWavelet(width, number == 0) for number, width in enumerate(widths))
+            FromWavelet(width, number == 0) for number, width in enumerate(widths)
+        )
         self.convs = nn.ModuleList(
-            Level(before, after) for before, after in itertools.pairwise(widths))
+            Level(before, after) for before, after in itertools.pairwise(widths)
+        )
         self.final_conv = activated_conv(widths[-1] + 1, widths[-1], 3)
         self.final_linear = nn.Sequential(
-            EqualDense(widths[-1] * grid[0] * grid[1], dense, activate=True), EqualDense(dense, 1))
+            EqualDense(widths[-1] * grid[0] * grid[1], dense, activate=True), EqualDense(dense, 1)
+        )
 
     def forward(self, photo: Tensor) -> tuple[Tensor, list[Tensor]]:
         """[B, 3, H, W] -> (score [B, 1], features fine to coarse)."""
@@ -92,10 +95,13 @@ class WaveletDecoder(nn.Module):
         finest = max(4, channels[0] // 2 // 4 * 4)
         widths = [min(width, width_max) for width in (*channels[-2::-1], finest)]
         joined = (0, *channels[-2::-1])
-        ins = [before + more for before, more
-               in zip((channels[-1], *widths[:-1]), joined, strict=True)]
-        self.convs = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1, bias=False)
-                                   for before, after in zip(ins, widths, strict=True))
+        ins = [
+            before + more for before, more in zip((channels[-1], *widths[:-1]), joined, strict=True)
+        ]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(before, after, 3, padding=1, bias=False)
+            for before, after in zip(ins, widths, strict=True)
+        )
         self.to_wavelet = small_xavier(nn.Conv2d(widths[-1], 12, 1))
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -55,7 +55,8 @@ class Spade(nn.Module):
         super().__init__()
         self.first_norm = nn.BatchNorm2d(channels, affine=False)
         self.mlp_shared = nn.Sequential(
-            nn.Conv2d(inputs, hidden, size, padding=size // 2), nn.ReLU())
+            nn.Conv2d(inputs, hidden, size, padding=size // 2), nn.ReLU()
+        )
         self.mlp_gamma = nn.Conv2d(hidden, channels, size, padding=size // 2)
         self.mlp_beta = nn.Conv2d(hidden, channels, size, padding=size // 2)
         for conv in (self.mlp_shared[0], self.mlp_gamma, self.mlp_beta):
@@ -118,15 +119,21 @@ class Blur(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, h, w]."""
         channels = x.shape[1]
-        return F.conv2d(x, self.kernel.expand(channels, 1, 4, 4), stride=self.stride,
-                        padding=self.padding, groups=channels)
+        return F.conv2d(
+            x,
+            self.kernel.expand(channels, 1, 4, 4),
+            stride=self.stride,
+            padding=self.padding,
+            groups=channels,
+        )
 
 
 def activated_conv(inputs: int, outputs: int, size: int, down: bool = False) -> nn.Sequential:
     """Equalised convolution and activation; with `down`, blurred and of stride 2."""
     if down:
-        return nn.Sequential(Blur(2), EqualConv(inputs, outputs, size, stride=2),
-                             Activation(outputs))
+        return nn.Sequential(
+            Blur(2), EqualConv(inputs, outputs, size, stride=2), Activation(outputs)
+        )
     return nn.Sequential(EqualConv(inputs, outputs, size, padding=size // 2), Activation(outputs))
 
 

@@ -45,8 +45,15 @@ class SpadeGenerator(nn.Module):
     Source: paper §5.1.
     """
 
-    def __init__(self, classes: int, width: int = 64, multipliers=(16, 16, 16, 8, 4, 2, 1),
-                 z_dim: int = 64, hidden: int = 128, size: int = 3):
+    def __init__(
+        self,
+        classes: int,
+        width: int = 64,
+        multipliers=(16, 16, 16, 8, 4, 2, 1),
+        z_dim: int = 64,
+        hidden: int = 128,
+        size: int = 3,
+    ):
         super().__init__()
         widths = [width * multiplier for multiplier in multipliers]
         inputs = z_dim + classes
@@ -54,7 +61,8 @@ class SpadeGenerator(nn.Module):
         self.fc = small_xavier(nn.Conv2d(inputs, widths[0], 3, padding=1))
         self.body = nn.ModuleList(
             SpadeBlock(before, after, inputs, hidden, size)
-            for before, after in itertools.pairwise(widths))
+            for before, after in itertools.pairwise(widths)
+        )
         self.conv_img = small_xavier(nn.Conv2d(widths[-1], 3, 3, padding=1))
 
     def forward(self, one_hot: Tensor, z: Tensor) -> Tensor:
@@ -63,8 +71,9 @@ class SpadeGenerator(nn.Module):
         if z.ndim == 2:
             z = z[:, :, None, None].expand(-1, -1, height, width)
         s = torch.cat([z, one_hot], dim=1)
-        x = self.fc(F.interpolate(
-            s, size=(height // self.stride, width // self.stride), mode="nearest"))
+        x = self.fc(
+            F.interpolate(s, size=(height // self.stride, width // self.stride), mode="nearest")
+        )
         for number, block in enumerate(self.body):
             x = block(_double(x) if number else x, s)
         return torch.tanh(self.conv_img(F.leaky_relu(x, 0.2)))
@@ -99,8 +108,9 @@ class UpBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
-        self.conv1 = nn.Sequential(nn.LeakyReLU(0.2), nn.Upsample(scale_factor=2),
-                                   SpectralConv(inputs, outputs, 3))
+        self.conv1 = nn.Sequential(
+            nn.LeakyReLU(0.2), nn.Upsample(scale_factor=2), SpectralConv(inputs, outputs, 3)
+        )
         self.conv2 = nn.Sequential(nn.LeakyReLU(0.2), SpectralConv(outputs, outputs, 3))
         self.learned = inputs != outputs
         if self.learned:
@@ -117,17 +127,20 @@ class UpBlock(nn.Module):
 class Segmenter(nn.Module):
     """UNet of residual blocks with K + 1 logits a pixel. Source: paper §5.1."""
 
-    def __init__(self, classes: int, down=(128, 128, 256, 256, 512, 512),
-                 up=(512, 256, 256, 128, 128, 64)):
+    def __init__(
+        self, classes: int, down=(128, 128, 256, 256, 512, 512), up=(512, 256, 256, 128, 128, 64)
+    ):
         super().__init__()
         ins = (3, *down[:-1])
         self.body_down = nn.ModuleList(
             DownBlock(before, after, number == 0)
-            for number, (before, after) in enumerate(zip(ins, down, strict=True)))
+            for number, (before, after) in enumerate(zip(ins, down, strict=True))
+        )
         skipped = (0, *down[-2::-1])
         ins = [before + skip for before, skip in zip((down[-1], *up[:-1]), skipped, strict=True)]
-        self.body_up = nn.ModuleList(UpBlock(before, after)
-                                     for before, after in zip(ins, up, strict=True))
+        self.body_up = nn.ModuleList(
+            UpBlock(before, after) for before, after in zip(ins, up, strict=True)
+        )
         self.layer_up_last = small_xavier(nn.Conv2d(up[-1], classes + 1, 1))
 
     def forward(self, photo: Tensor) -> Tensor:

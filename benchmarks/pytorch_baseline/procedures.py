@@ -22,8 +22,9 @@ def build(plan: dict) -> dict[str, nn.Module]:
     """
     g, d = plan["generator"], plan["discriminator"]
     networks = {
-        "generator": SpadeGenerator(plan["classes"], g["width"], g["multipliers"], g["z_dim"],
-                                    g["hidden"], g["kernel_size"]),
+        "generator": SpadeGenerator(
+            plan["classes"], g["width"], g["multipliers"], g["z_dim"], g["hidden"], g["kernel_size"]
+        ),
         "segmenter": Segmenter(plan["classes"], **plan["segmenter"]),
         "discriminator": WaveletDiscriminator(d["widths"], d["grid"], d["dense"], d["group"]),
     }
@@ -39,7 +40,7 @@ def draw_noise(plan: dict, batch: int, device: torch.device) -> Tensor:
         return torch.randn(batch, channels, device=device)
     z = torch.randn(batch, channels, plan["height"], plan["width"], device=device)
     if kind == "mixed":
-        z[:, :channels // 2] = z[:, :channels // 2, :1, :1].clone()
+        z[:, : channels // 2] = z[:, : channels // 2, :1, :1].clone()
     return z
 
 
@@ -62,8 +63,13 @@ class Procedure:
         self.optimisers = {
             player: torch.optim.Adam(
                 [p for name in own if name in networks for p in networks[name].parameters()],
-                lr=plan["rates"][player], betas=plan["betas"], eps=1e-8, fused=fused)
-            for player, own in players.items()}
+                lr=plan["rates"][player],
+                betas=plan["betas"],
+                eps=1e-8,
+                fused=fused,
+            )
+            for player, own in players.items()
+        }
 
     def noise(self, player: str, label: Tensor) -> Tensor:
         """The noise of one pass of the generator."""
@@ -106,8 +112,13 @@ class Published(Procedure):
     Source: paper §5.1; the published order of updates.
     """
 
-    def __init__(self, plan: dict, networks: dict[str, nn.Module], attached: bool = False,
-                 fused: bool = False):
+    def __init__(
+        self,
+        plan: dict,
+        networks: dict[str, nn.Module],
+        attached: bool = False,
+        fused: bool = False,
+    ):
         super().__init__(plan, networks, fused)
         self.attached = attached
 
@@ -135,8 +146,9 @@ class Published(Procedure):
             began = self.clock("r1", began)
         with torch.no_grad():
             decay = self.decay()
-            for average, own in zip(self.average.parameters(),
-                                    self.networks["generator"].parameters(), strict=True):
+            for average, own in zip(
+                self.average.parameters(), self.networks["generator"].parameters(), strict=True
+            ):
                 average.copy_(average * decay + own * (1 - decay))
         self.clock("average", began)
         self.steps += 1
@@ -157,8 +169,9 @@ class Published(Procedure):
         loss_seg = self.segmentation(self.networks["segmenter"](fake), label)
         adversarial = losses.scores_high(self.networks["discriminator"](fake)[0])
         weights = self.plan["loss"]
-        self._update("generator", weights["segmentation"] * loss_seg
-                     + weights["adversarial"] * adversarial)
+        self._update(
+            "generator", weights["segmentation"] * loss_seg + weights["adversarial"] * adversarial
+        )
         return {"loss_segmentation": loss_seg, "loss_generator": adversarial}
 
     def _segmenter(self, one_hot, label):

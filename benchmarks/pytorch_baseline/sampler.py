@@ -26,8 +26,9 @@ def fold(network: nn.Module) -> nn.Module:
     for name, child in network.named_children():
         if isinstance(child, SpectralConv):
             outputs, inputs, size, _ = child.weight_orig.shape
-            plain = nn.Conv2d(inputs, outputs, size, padding=child.padding,
-                              bias=child.bias is not None)
+            plain = nn.Conv2d(
+                inputs, outputs, size, padding=child.padding, bias=child.bias is not None
+            )
             with torch.no_grad():
                 matrix = child.weight_orig.flatten(1)
                 sigma = child.weight_u @ matrix @ child.weight_v
@@ -63,8 +64,9 @@ class Painting:
         self.plan, self.format = plan, torch.contiguous_format
         self.mode = torch.inference_mode if options.get("tuned") else torch.no_grad
         g = plan["generator"]
-        network = SpadeGenerator(plan["classes"], g["width"], g["multipliers"], g["z_dim"],
-                                 g["hidden"], g["kernel_size"]).eval()
+        network = SpadeGenerator(
+            plan["classes"], g["width"], g["multipliers"], g["z_dim"], g["hidden"], g["kernel_size"]
+        ).eval()
         if options.get("tuned"):
             torch.set_flush_denormal(True)
             network = fold(network)
@@ -82,8 +84,12 @@ class Painting:
         for batch in batches:
             self.paint(batch)
             firsts[f"first_{batch}"] = time.time() - created
-        self.start = {"imports": imported - began, "state": created - imported, **firsts,
-                      "first_step": time.time() - began}
+        self.start = {
+            "imports": imported - began,
+            "state": created - imported,
+            **firsts,
+            "first_step": time.time() - began,
+        }
 
     def paint(self, batch: int, count: int = 1) -> dict:
         """Paints; returns seconds of each call, from label maps to uint8 photos in NumPy."""
@@ -103,8 +109,11 @@ class Painting:
 
     def report(self) -> dict:
         """What is known after the first photos."""
-        return {"start_seconds": self.start, "threads": torch.get_num_threads(),
-                "versions": {"torch": torch.__version__}}
+        return {
+            "start_seconds": self.start,
+            "threads": torch.get_num_threads(),
+            "versions": {"torch": torch.__version__},
+        }
 
 
 def main() -> None:
@@ -115,8 +124,14 @@ def main() -> None:
         made["it"] = Painting(**arguments)
         return made["it"].report()
 
-    workers.serve({"start": start, "paint": lambda **a: made["it"].paint(**a),
-                   "forget_peak": workers.forget_peak, "peak": workers.peak_mib})
+    workers.serve(
+        {
+            "start": start,
+            "paint": lambda **a: made["it"].paint(**a),
+            "forget_peak": workers.forget_peak,
+            "peak": workers.peak_mib,
+        }
+    )
 
 
 if __name__ == "__main__":

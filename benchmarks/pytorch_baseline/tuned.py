@@ -25,15 +25,23 @@ class Tuned(Procedure):
     Source: ours.
     """
 
-    def __init__(self, plan: dict, networks: dict[str, nn.Module], channels_last: bool = False,
-                 compiled: bool = False, fused: bool = True):
+    def __init__(
+        self,
+        plan: dict,
+        networks: dict[str, nn.Module],
+        channels_last: bool = False,
+        compiled: bool = False,
+        fused: bool = True,
+    ):
         if channels_last:
             for network in networks.values():
                 network.to(memory_format=torch.channels_last)
         super().__init__(plan, networks, fused)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.call = {name: torch.compile(network) if compiled else network
-                     for name, network in networks.items()}
+        self.call = {
+            name: torch.compile(network) if compiled else network
+            for name, network in networks.items()
+        }
 
     def step(self, photo: Tensor, label: Tensor, penalise: bool) -> dict[str, Tensor]:
         """One update of every player; arguments and result as of Published.step."""
@@ -50,8 +58,11 @@ class Tuned(Procedure):
         metrics |= self._discriminator(photo, fake, penalise)
         began = self.clock("discriminator, r1" if penalise else "discriminator", began)
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()),
-                                 list(self.networks["generator"].parameters()), 1 - self.decay())
+            torch._foreach_lerp_(
+                list(self.average.parameters()),
+                list(self.networks["generator"].parameters()),
+                1 - self.decay(),
+            )
         self.clock("average", began)
         self.steps += 1
         return metrics
@@ -71,8 +82,9 @@ class Tuned(Procedure):
         loss_seg = self.segmentation(self.call["segmenter"](fake), label)
         adversarial = losses.scores_high(self.call["discriminator"](fake)[0])
         weights = self.plan["loss"]
-        self._update("generator", weights["segmentation"] * loss_seg
-                     + weights["adversarial"] * adversarial)
+        self._update(
+            "generator", weights["segmentation"] * loss_seg + weights["adversarial"] * adversarial
+        )
         return {"loss_segmentation": loss_seg, "loss_generator": adversarial}
 
     def _segmenter(self, fake, label):

@@ -41,11 +41,14 @@ class Training:
         kind, options = CONTENDERS[contender]
         self.procedure = kind(plan, procedures.build(plan), **options)
         self.photo = torch.rand(plan["batch"], 3, plan["height"], plan["width"]) * 2 - 1
-        self.label = load_labels(labels)[:plan["batch"]]
+        self.label = load_labels(labels)[: plan["batch"]]
         created = time.time()
         self.step(penalise=True)
-        self.start = {"imports": imported - began, "state": created - imported,
-                      "first_step": time.time() - began}
+        self.start = {
+            "imports": imported - began,
+            "state": created - imported,
+            "first_step": time.time() - began,
+        }
         self.step(penalise=False)  # compiles what the first step did not need
 
     def step(self, penalise: bool, count: int = 1) -> dict:
@@ -55,14 +58,20 @@ class Training:
             began = time.perf_counter()
             metrics = self.procedure.step(self.photo, self.label, penalise)
             seconds.append(time.perf_counter() - began)
-        return {"seconds": seconds, "processor_seconds": (time.process_time() - used) / count,
-                "players": self.procedure.seconds,
-                "metrics": {name: value.item() for name, value in metrics.items()}}
+        return {
+            "seconds": seconds,
+            "processor_seconds": (time.process_time() - used) / count,
+            "players": self.procedure.seconds,
+            "metrics": {name: value.item() for name, value in metrics.items()},
+        }
 
     def report(self) -> dict:
         """What is known after the first steps."""
-        return {"start_seconds": self.start, "threads": torch.get_num_threads(),
-                "versions": {"torch": torch.__version__}}
+        return {
+            "start_seconds": self.start,
+            "threads": torch.get_num_threads(),
+            "versions": {"torch": torch.__version__},
+        }
 
     def part(self, name: str, count: int) -> float:
         """Median seconds of a part; see `parts`."""
@@ -94,6 +103,7 @@ def parts(procedure: procedures.Procedure, photo, label) -> dict:
                 network.requires_grad_(weights and other == name)
                 network.zero_grad()
             loss(photo.detach().requires_grad_(image)).backward()
+
         return function
 
     def forward():
@@ -128,9 +138,11 @@ def parts(procedure: procedures.Procedure, photo, label) -> dict:
 
     made = {"generator, forward": forward, "generator": run("generator", paint, True, False)}
     for name, loss in (("segmenter", read), ("discriminator", judge)):
-        made |= {name: run(name, loss, True, True),
-                 f"{name}, weights": run(name, loss, True, False),
-                 f"{name}, photo": run(name, loss, False, True)}
+        made |= {
+            name: run(name, loss, True, True),
+            f"{name}, weights": run(name, loss, True, False),
+            f"{name}, photo": run(name, loss, False, True),
+        }
     made["r1"] = run("discriminator", penalty, True, True)
     if "decoder" in networks:
         made["decoder, with D's forward"] = run("decoder", decode, True, False)

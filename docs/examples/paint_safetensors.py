@@ -18,7 +18,7 @@ def conv(x, kernel, bias=0.0):
     reach, (height, width) = kernel.shape[0] // 2, x.shape[1:3]
     padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     taps = np.ndindex(*kernel.shape[:2])
-    return sum(padded[:, i:i + height, j:j + width] @ kernel[i, j] for i, j in taps) + bias
+    return sum(padded[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in taps) + bias
 
 
 def leaky_relu(x):
@@ -49,7 +49,7 @@ def paint(weights, settings, label, noise):
 
     def spade(x, name):
         mean, var = (weights[f"batch_stats/{name}/norm/{what}"] for what in ("mean", "var"))
-        small = given[:, ::given.shape[1] // x.shape[1], ::given.shape[2] // x.shape[2]]
+        small = given[:, :: given.shape[1] // x.shape[1], :: given.shape[2] // x.shape[2]]
         hidden = np.maximum(convolve(small, f"{name}/modulation/shared"), 0)
         gamma, beta = (convolve(hidden, f"{name}/modulation/{what}") for what in ("gamma", "beta"))
         return (x - mean) / np.sqrt(var + 1e-5) * (1 + gamma) + beta
@@ -80,7 +80,7 @@ def main(file, map_file, photo_file, seed=0):
     shape = (1, channels) if kind == "image" else (*label.shape, channels)
     noise = np.random.default_rng(int(seed)).standard_normal(shape, np.float32)
     if kind == "mixed":  # the first half of the channels is one value an image
-        noise[..., :channels // 2] = noise[:, :1, :1, :channels // 2]
+        noise[..., : channels // 2] = noise[:, :1, :1, : channels // 2]
     photo = paint(weights, about["settings"]["generator"], label, noise)[0]
     photo = np.clip(np.round((photo + 1) * 127.5), 0, 255).astype(np.uint8)
     Image.fromarray(photo).save(photo_file)

@@ -61,13 +61,16 @@ def test_gradients_are_sent_once_and_little_else():
     assert parameters < report.collective_bytes < 1.35 * parameters
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--topology=v5e:3x3"], "--topology is 'v5e:3x3'"),
-    (["--topology=v9"], "v5e:2x2, 2x4"),
-    (["--programs", "sample"], "--programs must have step"),
-    (["--config.batch_size=6"], "batch_size is 6"),
-    (["--config.data.labels=mine:train"], "--num_classes=K"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--topology=v5e:3x3"], "--topology is 'v5e:3x3'"),
+        (["--topology=v9"], "v5e:2x2, 2x4"),
+        (["--programs", "sample"], "--programs must have step"),
+        (["--config.batch_size=6"], "batch_size is 6"),
+        (["--config.data.labels=mine:train"], "--num_classes=K"),
+    ],
+)
 def test_bad_use_is_one_line(config, capsys, arguments, words, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert main.main(["compile", f"--config={config}", *arguments]) == 2
@@ -77,8 +80,11 @@ def test_bad_use_is_one_line(config, capsys, arguments, words, monkeypatch):
 
 def test_missing_tpu_compiler_is_said(config, capsys, monkeypatch):
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec",
-                        lambda name, *rest: None if name == "libtpu" else found(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "libtpu" else found(name, *rest),
+    )
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert main.main(["compile", f"--config={config}", "--topology=v5e:2x4"]) == 2
     assert "pip install 'usis_jax[tpu]'" in capsys.readouterr().err
@@ -89,7 +95,8 @@ def test_running_out_of_memory_is_a_result(monkeypatch):
         def compile(self):
             raise jax.errors.JaxRuntimeError(
                 "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. "
-                "Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G.")
+                "Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
+            )
 
     monkeypatch.setattr(compile_report, "lower", lambda *arguments: Lowered())
     report = compile_report.report("step", None, None, [])
@@ -120,8 +127,10 @@ def test_trials_go_from_mild_to_harsh_and_stop_where_it_fits():
 
     trials = batch_fit.what_would(settings, 8, measure, said.append)
     assert [trial.changes for trial in trials] == [
-        {"remat": "blocks"}, {"remat": "blocks", "compute_dtype": "bfloat16"},
-        {"remat": "blocks", "compute_dtype": "bfloat16", "batch_size": 16}]
+        {"remat": "blocks"},
+        {"remat": "blocks", "compute_dtype": "bfloat16"},
+        {"remat": "blocks", "compute_dtype": "bfloat16", "batch_size": 16},
+    ]
     assert [trial.fits for trial in trials] == [False, False, True]
     assert said[0] == "trying --config.remat=blocks"
 
@@ -146,7 +155,8 @@ def test_every_kind_of_chip_has_a_slice_of_64():
 
 
 NO_TPU_COMPILER = pytest.mark.skipif(
-    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed"
+)
 
 
 @NO_TPU_COMPILER
@@ -161,8 +171,14 @@ def test_every_slice_has_one_device_a_chip_with_known_rates():
 @NO_TPU_COMPILER
 def test_tpu_compile_without_a_tpu(config, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    code, result = run(tmp_path, f"--config={config}", "--topology=v5e:2x2", "--num_classes=4",
-                       "--programs", "step")
+    code, result = run(
+        tmp_path,
+        f"--config={config}",
+        "--topology=v5e:2x2",
+        "--num_classes=4",
+        "--programs",
+        "step",
+    )
     assert code == 0 and result["device_kind"] == "TPU v5 lite" and result["hbm_gib"] == 16
     assert result["fits"] and result["collective_bytes"] > 0 and result["flops_per_device"] > 0
     assert 0 < result["estimated_seconds"] < 0.1 and "cycles" in result["estimate"]

@@ -31,8 +31,10 @@ def test_convolution_and_its_gradients_count_as_xla_counts_them(stride, padding)
 
 def test_taps_in_the_padding_are_left_out():
     # Of a 2x2 image a 3x3 kernel sees all four pixels at each of four places.
-    assert counted(lambda x, k: conv.conv(x, k, padding=1), ones(1, 2, 2, 1), ones(3, 3, 1, 1)) \
+    assert (
+        counted(lambda x, k: conv.conv(x, k, padding=1), ones(1, 2, 2, 1), ones(3, 3, 1, 1))
         == 2 * 16
+    )
 
 
 def test_product_counts_two_for_each_term_and_moving_nothing():

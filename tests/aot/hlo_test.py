@@ -55,10 +55,15 @@ ENTRY %main.5 (p0: f32[7], p1: bf16[3,5]) -> (f32[7], bf16[3,5]) {
 def test_each_exchange_of_a_tpu_program_counts_once():
     found = hlo.collectives(TPU)
     assert [(x.kind, x.bytes) for x in found] == [
-        ("all-gather", 4 * 8 * 2 * 4 * 128), ("all-reduce", 4 * 7 + 2 * 15 + 1),
-        ("all-gather", 4 * 32)]
-    assert [x.name for x in found] == ["jit(step)/MinibatchStddev_0/all_gather", "jit(step)/psum",
-                                       ""]
+        ("all-gather", 4 * 8 * 2 * 4 * 128),
+        ("all-reduce", 4 * 7 + 2 * 15 + 1),
+        ("all-gather", 4 * 32),
+    ]
+    assert [x.name for x in found] == [
+        "jit(step)/MinibatchStddev_0/all_gather",
+        "jit(step)/psum",
+        "",
+    ]
 
 
 def test_cycles_of_the_entry_and_of_the_longest_branch_are_summed():
@@ -66,9 +71,19 @@ def test_cycles_of_the_entry_and_of_the_longest_branch_are_summed():
     assert hlo.estimated_cycles("HloModule empty\n") == (0, 0)
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("f32[8,128]{1,0:T(8,128)}", 4096), ("(bf16[3], s32[])", 10), ("pred[5]", 5), ("f32[0,3]", 0),
-    ("s8[2,2]", 4), ("c64[2]", 16), ("f8e4m3fn[6]", 6), ("token[]", 0)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("f32[8,128]{1,0:T(8,128)}", 4096),
+        ("(bf16[3], s32[])", 10),
+        ("pred[5]", 5),
+        ("f32[0,3]", 0),
+        ("s8[2,2]", 4),
+        ("c64[2]", 16),
+        ("f8e4m3fn[6]", 6),
+        ("token[]", 0),
+    ],
+)
 def test_bytes_of_a_type(text, expected):
     assert hlo.shape_bytes(text) == expected
 
@@ -79,8 +94,11 @@ def test_exchanges_of_a_program_compiled_here():
     def step(x):
         return jax.lax.psum(x.sum(0), "batch"), jax.lax.all_gather(x[0], "batch")
 
-    mapped = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=P("batch"), out_specs=(P(), P()),
-                                   check_vma=False))
+    mapped = jax.jit(
+        jax.shard_map(step, mesh=mesh, in_specs=P("batch"), out_specs=(P(), P()), check_vma=False)
+    )
     text = mapped.lower(np.ones((8, 5), np.float32)).compile().as_text()
     assert sorted((x.kind, x.bytes) for x in hlo.collectives(text)) == [
-        ("all-gather", 4 * 4 * 5), ("all-reduce", 4 * 5)]
+        ("all-gather", 4 * 4 * 5),
+        ("all-reduce", 4 * 5),
+    ]

@@ -33,14 +33,18 @@ class Fake:
 
 def test_contenders_take_turns_and_the_penalty_counts_one_step_in_sixteen():
     log = []
-    result = step.measure([Fake("joint", 2.0, 18.0, log), Fake("published", 8.0, 24.0, log)],
-                          2, 16, SILENT)
+    result = step.measure(
+        [Fake("joint", 2.0, 18.0, log), Fake("published", 8.0, 24.0, log)], 2, 16, SILENT
+    )
     assert [name for name, task, _ in log if task == "step"] == (
-        ["joint", "published"] + 2 * (3 * ["joint"] + 3 * ["published"]))
+        ["joint", "published"] + 2 * (3 * ["joint"] + 3 * ["published"])
+    )
     assert result["joint"]["seconds"]["amortised"]["median"] == 2.0 + 16.0 / 16
     own = {name: one | {"start": {}} for name, one in result.items()}
     assert step_report.ratios({"contenders": own}) == {
-        "speedup_over_eager": {"joint": 9.0 / 3.0}, "memory_over_eager": {"joint": 1.0}}
+        "speedup_over_eager": {"joint": 9.0 / 3.0},
+        "memory_over_eager": {"joint": 1.0},
+    }
 
 
 class Sleeper(Fake):
@@ -71,11 +75,19 @@ def test_best_tuned_variant_is_chosen_for_each_batch():
     def own(one, eight):
         return {"seconds": {"1": {"median": one}, "8": {"median": eight}}}
 
-    result = {"contenders": {"usis_jax": own(1.0, 2.0), "eager": own(6.0, 20.0),
-                             "tuned": own(3.0, 12.0), "tuned-compiled": own(4.0, 8.0)}}
+    result = {
+        "contenders": {
+            "usis_jax": own(1.0, 2.0),
+            "eager": own(6.0, 20.0),
+            "tuned": own(3.0, 12.0),
+            "tuned-compiled": own(4.0, 8.0),
+        }
+    }
     assert sample.ratios(result) == {
-        "speedup_over_eager": {"1": 6.0, "8": 10.0}, "speedup_over_tuned": {"1": 3.0, "8": 4.0},
-        "best_tuned": {"1": "tuned", "8": "tuned-compiled"}}
+        "speedup_over_eager": {"1": 6.0, "8": 10.0},
+        "speedup_over_tuned": {"1": 3.0, "8": 4.0},
+        "best_tuned": {"1": "tuned", "8": "tuned-compiled"},
+    }
 
 
 def test_painting_takes_turns_with_every_batch():
@@ -89,8 +101,7 @@ def serving(tmp_path, code):
     """A worker that serves tasks of the given code."""
     module = tmp_path / "served.py"
     module.write_text(f"from benchmarks import workers\n{code}\n")
-    return workers.Worker(sys.executable, "served", {"PYTHONPATH": str(tmp_path)},
-                          tmp_path / "log")
+    return workers.Worker(sys.executable, "served", {"PYTHONPATH": str(tmp_path)}, tmp_path / "log")
 
 
 def test_a_worker_answers_and_what_it_prints_goes_to_its_log(tmp_path):
@@ -128,9 +139,14 @@ def test_missing_pytorch_leaves_its_contenders_out_and_says_what_to_do():
     assert turns.twin_version("/no/such/python") is None
 
 
-@pytest.mark.parametrize("arguments, word", [
-    (["--contenders=joint,fast"], "'fast'"), (["--rounds=-1"], "--rounds"),
-    (["--parts=-1"], "--parts")])
+@pytest.mark.parametrize(
+    "arguments, word",
+    [
+        (["--contenders=joint,fast"], "'fast'"),
+        (["--rounds=-1"], "--rounds"),
+        (["--parts=-1"], "--parts"),
+    ],
+)
 def test_wrong_options_are_named(arguments, word, capsys):
     with pytest.raises(SystemExit) as caught:
         step.main(arguments)
@@ -174,8 +190,17 @@ def tiny(monkeypatch):
 
 def test_a_whole_run_compares_both(tmp_path, tiny, capsys):
     path = tmp_path / "step.json"
-    assert step.main(["--contenders=joint,published", "--rounds=1",
-                      f"--cache={tmp_path / 'cache'}", f"--json={path}"]) == 0
+    assert (
+        step.main(
+            [
+                "--contenders=joint,published",
+                "--rounds=1",
+                f"--cache={tmp_path / 'cache'}",
+                f"--json={path}",
+            ]
+        )
+        == 0
+    )
     result = json.loads(path.read_text())
     assert result["failed"] == {} and result["speedup_over_eager"]["joint"] > 0
     joint, published = (result["contenders"][name] for name in ("joint", "published"))
@@ -196,8 +221,18 @@ def test_parts_have_the_same_names_on_both_sides(tiny):
 
 def test_a_whole_run_of_painting_compares_both(tmp_path, tiny, capsys):
     path = tmp_path / "sample.json"
-    assert sample.main(["--contenders=usis_jax,tuned", "--rounds=1", "--batches=1,2",
-                        f"--cache={tmp_path / 'cache'}", f"--json={path}"]) == 0
+    assert (
+        sample.main(
+            [
+                "--contenders=usis_jax,tuned",
+                "--rounds=1",
+                "--batches=1,2",
+                f"--cache={tmp_path / 'cache'}",
+                f"--json={path}",
+            ]
+        )
+        == 0
+    )
     result = json.loads(path.read_text())
     assert result["failed"] == {}
     assert result["speedup_over_tuned"].keys() == {"1", "2"}
@@ -212,9 +247,14 @@ def test_step_without_signs_computes_its_losses_only(monkeypatch):
     monkeypatch.setattr(signs.steps, "train_step", train_step)
     state, batch = jnp.float32(0), jnp.ones((20, 20))
     training = types.SimpleNamespace(
-        settings=None, networks=None, void=None, state=state, batch=batch,
+        settings=None,
+        networks=None,
+        void=None,
+        state=state,
+        batch=batch,
         runner=types.SimpleNamespace(compile=jax.jit),
-        compiled=jax.jit(train_step).lower(state, batch).compile())
+        compiled=jax.jit(train_step).lower(state, batch).compile(),
+    )
     result = signs.measure(training, 3)
     assert result["signs"] == ["right_real", "score_real"] and int(training.state) == 8
     assert (result["with"]["count"], result["without"]["count"]) == (3, 3)

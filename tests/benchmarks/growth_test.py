@@ -28,8 +28,11 @@ def test_variants_change_what_their_names_say(tiny):
 
     for name, settings, classes in others:
         factor, what = name.split(" x ")
-        factors = {"pixels": size(settings) / size(tiny), "classes": classes / 4,
-                   "batch": settings.batch_size / tiny.batch_size}
+        factors = {
+            "pixels": size(settings) / size(tiny),
+            "classes": classes / 4,
+            "batch": settings.batch_size / tiny.batch_size,
+        }
         assert factors.pop(what) == int(factor)
         assert set(factors.values()) == {1}
 
@@ -37,8 +40,11 @@ def test_variants_change_what_their_names_say(tiny):
 def only(monkeypatch, *names):
     """Two of the variants: each takes seconds to trace."""
     variants = growth.variants
-    monkeypatch.setattr(growth, "variants", lambda *given: [
-        variant for variant in variants(*given) if variant[0] in names])
+    monkeypatch.setattr(
+        growth,
+        "variants",
+        lambda *given: [variant for variant in variants(*given) if variant[0] in names],
+    )
 
 
 def test_counts_operations_without_compiling(tiny, tmp_path, capsys, monkeypatch):

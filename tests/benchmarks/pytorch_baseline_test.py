@@ -55,15 +55,20 @@ def check(case, limit=LIMIT, **ours):
 
 def given(case):
     """Inputs as tensors; label maps int64."""
-    return {name: torch.from_numpy(value.astype(np.int64) if value.dtype == np.int32 else value)
-            for name, value in vectors.inputs(case).items()}
+    return {
+        name: torch.from_numpy(value.astype(np.int64) if value.dtype == np.int32 else value)
+        for name, value in vectors.inputs(case).items()
+    }
 
 
 def filled(module, case):
     """The module with the case's weights: all of its parameters and buffers are among them."""
     arrays = {key: torch.from_numpy(value) for key, value in vectors.state_dict(case).items()}
-    own = {key: value.shape for key, value in module.state_dict().items()
-           if not key.endswith("num_batches_tracked")}
+    own = {
+        key: value.shape
+        for key, value in module.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
     assert own == {key: arrays[key].shape for key in own}
     module.load_state_dict(arrays, strict=False)
     return module
@@ -126,8 +131,12 @@ def test_spade_layer_and_its_gradients_agree():
 @pytest.mark.parametrize("case", GENERATORS)
 def test_generator_and_its_gradients_agree(case):
     own, options = given(case), vectors.options(case)
-    network = filled(painting.SpadeGenerator(
-        options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"]), case)
+    network = filled(
+        painting.SpadeGenerator(
+            options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"]
+        ),
+        case,
+    )
     label = one_hot(own["label"], case)
     check(case, y_eval=network.eval()(label, own["z"]))
     y = network.train()(label, own["z"])
@@ -172,26 +181,36 @@ def test_losses_and_their_gradient_agree():
     logits = own["logits"].requires_grad_()
     loss = losses.balanced_cross_entropy(logits, own["label"], void)
     (gradient,) = torch.autograd.grad(loss, logits)
-    check("losses", balanced_ce=loss[None], dlogits=gradient,
-          gan_real=torch.stack([losses.scores_high(x) for x in own["pred"]]),
-          gan_fake=torch.stack([losses.scores_low(x) for x in own["pred"]]))
+    check(
+        "losses",
+        balanced_ce=loss[None],
+        dlogits=gradient,
+        gan_real=torch.stack([losses.scores_high(x) for x in own["pred"]]),
+        gan_fake=torch.stack([losses.scores_low(x) for x in own["pred"]]),
+    )
 
 
 def test_decoder_is_ours():
     """The published code has another one, so no vectors: the same weights in our Flax module."""
     channels = [8, 12, 16]
     random = np.random.default_rng(0)
-    features = [random.normal(size=(2, width, 8 >> level, 16 >> level)).astype(np.float32)
-                for level, width in enumerate(channels)]
+    features = [
+        random.normal(size=(2, width, 8 >> level, 16 >> level)).astype(np.float32)
+        for level, width in enumerate(channels)
+    ]
     twin = judging.WaveletDecoder(channels, 12)
-    params = {f"conv_{number}": {"kernel": conv.weight.detach().numpy().transpose(2, 3, 1, 0)}
-              for number, conv in enumerate(twin.convs)}
+    params = {
+        f"conv_{number}": {"kernel": conv.weight.detach().numpy().transpose(2, 3, 1, 0)}
+        for number, conv in enumerate(twin.convs)
+    }
     params["to_wavelet"] = {
         "kernel": twin.to_wavelet.weight.detach().numpy().transpose(2, 3, 1, 0) * 50,
-        "bias": twin.to_wavelet.bias.detach().numpy()}
+        "bias": twin.to_wavelet.bias.detach().numpy(),
+    }
     twin.to_wavelet.weight.data *= 50  # out of the linear part of tanh
     ours = decoder.WaveletDecoder(12).apply(
-        {"params": params}, [feature.transpose(0, 2, 3, 1) for feature in features])
+        {"params": params}, [feature.transpose(0, 2, 3, 1) for feature in features]
+    )
     y = twin([torch.from_numpy(feature) for feature in features]).detach().numpy()
     assert np.abs(y).max() > 0.5
     assert vectors.error(y.transpose(0, 2, 3, 1), ours) < LIMIT
@@ -203,9 +222,9 @@ def test_twin_has_as_many_parameters_as_ours(name):
     shapes = train_state.shapes(settings, plan["classes"])
     with torch.device("meta"):
         twin = procedures.build(plan)
-    assert {key: sum(leaf.size for leaf in jax.tree.leaves(tree))
-            for key, tree in shapes.params.items()} == {
-        key: sum(p.numel() for p in network.parameters()) for key, network in twin.items()}
+    assert {
+        key: sum(leaf.size for leaf in jax.tree.leaves(tree)) for key, tree in shapes.params.items()
+    } == {key: sum(p.numel() for p in network.parameters()) for key, network in twin.items()}
 
 
 def made(kind, **options):
@@ -264,8 +283,10 @@ def touched(procedure):
 
     def watch(player, step):
         found.setdefault(player, set()).update(
-            name for name, network in procedure.networks.items()
-            if any(p.grad is not None and p.requires_grad for p in network.parameters()))
+            name
+            for name, network in procedure.networks.items()
+            if any(p.grad is not None and p.requires_grad for p in network.parameters())
+        )
         step()
 
     for player, optimiser in procedure.optimisers.items():
@@ -280,15 +301,18 @@ def test_published_backward_passes_fill_gradients_of_all_networks_in_their_graph
     assert touched(made(procedures.Published, attached=attached)) == {
         "generator": {"generator", "segmenter", "discriminator"},
         "segmenter": {"segmenter"} | more,
-        "discriminator": {"discriminator", "decoder"} | more}
+        "discriminator": {"discriminator", "decoder"} | more,
+    }
 
 
 def test_tuned_backward_passes_fill_own_gradients_only():
     procedure = made(tuned.Tuned)
     before = [p.clone() for p in procedure.networks["segmenter"].parameters()]
     assert touched(procedure) == {
-        "generator": {"generator"}, "segmenter": {"segmenter"},
-        "discriminator": {"discriminator", "decoder"}}
+        "generator": {"generator"},
+        "segmenter": {"segmenter"},
+        "discriminator": {"discriminator", "decoder"},
+    }
     moved = procedure.networks["segmenter"].parameters()
     assert any((a != b).any() for a, b in zip(before, moved, strict=True))
 
@@ -306,7 +330,9 @@ def test_flops_are_those_counted_by_hand():
     decoder = parts["decoder, with D's forward"] - d // 3
     # A player's first convolution needs no gradient for its input, hence the few percent.
     assert steps["published"]["plain"] == pytest.approx(
-        g + s + d + parts["generator, forward"] * 2 + s + 2 * d + decoder, rel=0.02)
+        g + s + d + parts["generator, forward"] * 2 + s + 2 * d + decoder, rel=0.02
+    )
     assert steps["published-attached"]["plain"] == pytest.approx(
-        g + s + d + g + s + g + 2 * d + decoder, rel=0.02)
+        g + s + d + g + s + g + 2 * d + decoder, rel=0.02
+    )
     assert steps["tuned"]["plain"] < steps["published"]["plain"] < steps["published"]["r1"]

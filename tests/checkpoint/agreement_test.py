@@ -55,7 +55,8 @@ def test_classes_in_another_order_are_named_by_position(saved):
 def test_more_classes_and_another_void_are_named(saved):
     more = LabelSpec("more", (*SPEC.classes, "tree"), void=0)
     assert "the checkpoint has 4 classes and the data 5; only the data has 'tree'" in _refused(
-        saved, more)
+        saved, more
+    )
     said = _refused(saved, _other(void=None))
     assert "void is class 0 'void' in the checkpoint and no class in the data" in said
 

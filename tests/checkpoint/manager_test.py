@@ -126,8 +126,7 @@ def test_damaged_measurement_does_not_make_a_checkpoint_the_best(tmp_path):
     places = [data.index(word) + i for word in (b'"swd": 1.0', b'"best"') for i in range(9)]
     cut = [data[:length] for length in (0, 1, len(data) // 2, len(data) - 1)]
     flipped = [
-        data[:place] + bytes([data[place] ^ 1 << place % 6]) + data[place + 1 :]
-        for place in places
+        data[:place] + bytes([data[place] ^ 1 << place % 6]) + data[place + 1 :] for place in places
     ]
     for damaged in cut + flipped:
         path.write_bytes(damaged)
@@ -244,13 +243,17 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
-@pytest.mark.parametrize("version, words", [
-    (1, "has format 1, this version reads 2: usis_jax 0.1.0 wrote it; use usis_jax 0.1.0"),
-    (99, "has format 99, this version reads 2: a newer usis_jax wrote it; install that one"),
-    (None, "has format None"),
-])
+@pytest.mark.parametrize(
+    "version, words",
+    [
+        (1, "has format 1, this version reads 2: usis_jax 0.1.0 wrote it; use usis_jax 0.1.0"),
+        (99, "has format 99, this version reads 2: a newer usis_jax wrote it; install that one"),
+        (None, "has format None"),
+    ],
+)
 def test_format_of_another_version_is_refused_in_a_line_that_says_what_to_do(
-        monkeypatch, version, words):
+    monkeypatch, version, words
+):
     monkeypatch.setattr(metadata, "FORMAT_VERSION", 2)
     metadata.check_version({"format_version": 2}, "run")
     with pytest.raises(UserError, match=re.escape(words)):

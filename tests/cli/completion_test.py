@@ -27,11 +27,14 @@ def scripts(tmp_path_factory):
 def in_bash(scripts, *words):
     """What bash would offer for the last of the words, which it has cut at each `=`."""
     listed = " ".join(f"'{word}'" for word in words)
-    code = (f". '{scripts / 'bash'}'; COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}\n"
-            '$(complete -p usis | sed "s/.*-F //; s/ usis//") 2>/dev/null; '
-            'printf "%s\\n" "${COMPREPLY[@]}"')
-    done = subprocess.run(["bash", "--norc", "-c", code], capture_output=True, text=True,
-                          cwd=scripts, check=True)
+    code = (
+        f". '{scripts / 'bash'}'; COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}\n"
+        '$(complete -p usis | sed "s/.*-F //; s/ usis//") 2>/dev/null; '
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", code], capture_output=True, text=True, cwd=scripts, check=True
+    )
     assert done.stderr == ""
     return set(done.stdout.split())
 
@@ -39,21 +42,31 @@ def in_bash(scripts, *words):
 def in_fish(scripts, line):
     """What fish offers at the end of a line, without the descriptions."""
     code = f"source '{scripts / 'fish'}'; complete -C '{line}'"
-    done = subprocess.run(["fish", "--no-config", "-c", code], capture_output=True, text=True,
-                          cwd=scripts, check=True)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", code], capture_output=True, text=True, cwd=scripts, check=True
+    )
     return {line.split("\t")[0] for line in done.stdout.splitlines()}
 
 
 def in_zsh(scripts, line, wanted):
     """What zsh shows for a line after Tab, typed at a real prompt; waits until `wanted` came."""
     terminal, other = pty.openpty()
-    shell = subprocess.Popen(["zsh", "-f", "-i", "+m"], stdin=other, stdout=other, stderr=other,
-                             start_new_session=True, env=os.environ | {"TERM": "dumb"})
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i", "+m"],
+        stdin=other,
+        stdout=other,
+        stderr=other,
+        start_new_session=True,
+        env=os.environ | {"TERM": "dumb"},
+    )
     os.close(other)
     try:
-        os.write(terminal, b"PS1=; stty cols 100 rows 100; autoload -U compinit; compinit -u -D; "
-                 b"LISTMAX=1000; eval \"$(cat %s)\"; printf 're%%s\\n' ady\n"
-                 % str(scripts / "zsh").encode())
+        os.write(
+            terminal,
+            b"PS1=; stty cols 100 rows 100; autoload -U compinit; compinit -u -D; "
+            b"LISTMAX=1000; eval \"$(cat %s)\"; printf 're%%s\\n' ady\n"
+            % str(scripts / "zsh").encode(),
+        )
         _read(terminal, "ready\r")
         os.write(terminal, line.encode() + b"\t\t")
         return _read(terminal, wanted)

@@ -92,8 +92,11 @@ def test_photos_may_lie_around_the_label_maps_and_in_a_run(here):
     (here / "out").mkdir()
     (here / "labels").rename(here / "out" / "labels")
     label_folders.sample_folder(Grey(), here / "out" / "labels", here / "out", num_samples=1)
-    assert sorted(path.name for path in (here / "out").glob("*.png")) == \
-        ["contact_sheet.png", "m0_0.png", "m1_0.png"]
+    assert sorted(path.name for path in (here / "out").glob("*.png")) == [
+        "contact_sheet.png",
+        "m0_0.png",
+        "m1_0.png",
+    ]
     layout.check_not_its_own(here / "run" / "painted", "--out", here / "run")
     for path, content in before.items():
         moved = here / "out" / path.relative_to(here) if path.parent.name == "labels" else path
@@ -119,8 +122,15 @@ def test_function_refuses_the_folder_of_label_maps_as_the_command_does(here):
 def test_data_is_not_prepared_into_its_own_files(here, monkeypatch, place):
     tiny_run.SPEC.save(here / "label_spec.toml")
     monkeypatch.setenv("TFDS_DATA_DIR", place)
-    run = tiny_run.settings(data={"height": 16, "width": 16, "photos": "folder:train",
-                                  "labels": "folder:train", "validation": "folder:train"})
+    run = tiny_run.settings(
+        data={
+            "height": 16,
+            "width": 16,
+            "photos": "folder:train",
+            "labels": "folder:train",
+            "validation": "folder:train",
+        }
+    )
     with pytest.raises(UserError, match=r"data\.prepared_dir is .*--data_dir="):
         build_plan.all_plans(run, here)
     monkeypatch.setenv("TFDS_DATA_DIR", str(here))
@@ -163,10 +173,16 @@ def test_devices_are_streams_and_files_are_not(here):
 
 
 def test_text_that_the_terminal_cannot_show_does_not_end_a_command():
-    code = ("import sys; from usis_jax.display import terminal; terminal.show_anything();"
-            "print('caf\\u00e9'); print('caf\\udce9', file=sys.stderr)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True,
-                          env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    code = (
+        "import sys; from usis_jax.display import terminal; terminal.show_anything();"
+        "print('caf\\u00e9'); print('caf\\udce9', file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
     assert done.stdout.strip() == rb"caf\xe9"
     assert rb"caf\udce9" in done.stderr
 

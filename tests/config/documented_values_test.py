@@ -17,12 +17,19 @@ TOGETHER = {
     ("discriminator.name", "whole"): {"decoder.name": "none"},
     ("discriminator.name", "patch"): {"decoder.name": "none"},
 }
-SMALL = {"generator.multipliers": "1,1", "segmenter.down": "1", "segmenter.up": "1",
-         "discriminator.name": "patch", "discriminator.patch": "8", "decoder.name": "none"}
+SMALL = {
+    "generator.multipliers": "1,1",
+    "segmenter.down": "1",
+    "segmenter.up": "1",
+    "discriminator.name": "patch",
+    "discriminator.patch": "8",
+    "decoder.name": "none",
+}
 
 
 def limits():
     """(name, type, limits) of every field that has limits."""
+
     def of(cls):
         types = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
@@ -36,8 +43,12 @@ def limits():
 
 LIMITS = limits()
 CHOICES = [(name, choice) for name, _, found in LIMITS for choice in found.get("choices") or ()]
-BOUNDS = [(name, kind, key, found[key]) for name, kind, found in LIMITS
-          for key in ("at_least", "at_most", "below") if found.get(key) is not None]
+BOUNDS = [
+    (name, kind, key, found[key])
+    for name, kind, found in LIMITS
+    for key in ("at_least", "at_most", "below")
+    if found.get(key) is not None
+]
 
 
 def load(changes):
@@ -111,11 +122,13 @@ MEANT = {
     ("evaluation.photos", "0"): lambda run: run.evaluation.photos == 0,
     ("discriminator.levels", "0"): lambda run: run.discriminator_levels == 6,
     ("discriminator.augment", ""): lambda run: run.discriminator.augmentations == (),
-    ("discriminator.augment", "color,translation,cutout"):
-        lambda run: len(run.discriminator.augmentations) == 3,
+    ("discriminator.augment", "color,translation,cutout"): lambda run: (
+        len(run.discriminator.augmentations) == 3
+    ),
     ("wandb.project", ""): lambda run: run.wandb.project == "",
-    ("data.photos", "cityscapes:train@0.7,kitti:train@0.3"):
-        lambda run: len(schema.parse_sources(run.data.photos)) == 2,
+    ("data.photos", "cityscapes:train@0.7,kitti:train@0.3"): lambda run: (
+        len(schema.parse_sources(run.data.photos)) == 2
+    ),
     ("data.photos", "scenes:train[:50%]"): lambda run: run.data.photos.endswith("[:50%]"),
 }
 
@@ -173,4 +186,3 @@ def test_fields_named_in_the_documentation_have_the_values_that_it_gives():
             if name in settings.flatten(settings.Settings()) and not value.isupper():
                 config = loading.load_config("base")
                 loading.apply(config, [(name, value.rstrip("."))])
-

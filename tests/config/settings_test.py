@@ -118,8 +118,11 @@ def test_photo_sources_are_read_in_their_order_with_their_weights():
             ["data.height is 256", "discriminator's stride 512"],
         ),
         (
-            {"discriminator": {"name": "patch", "patch": 128}, "data": {"width": 320},
-             "decoder": {"name": "none"}},
+            {
+                "discriminator": {"name": "patch", "patch": 128},
+                "data": {"width": 320},
+                "decoder": {"name": "none"},
+            },
             ["data.width is 320", "discriminator's stride 128 = discriminator.patch", "256 or 384"],
         ),
         ({"discriminator": {"patch": 48}}, ["discriminator.patch is 48", "power of two", "32"]),
@@ -163,8 +166,7 @@ def test_smallest_sizes_that_fit_all_strides_are_accepted():
     assert run.discriminator_levels == 4
 
 
-@pytest.mark.parametrize(
-    ("name", "levels"), [("wavelet", 6), ("whole", 6), ("patch", 3)])
+@pytest.mark.parametrize(("name", "levels"), [("wavelet", 6), ("whole", 6), ("patch", 3)])
 def test_discriminator_ends_with_four_pixels_unless_told_otherwise(name, levels):
     decoder = {"name": "none"}
     run = settings.load({"discriminator": {"name": name}, "decoder": decoder})

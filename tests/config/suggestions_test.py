@@ -49,8 +49,11 @@ def texts_of(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield "".join(p.value if isinstance(p, ast.Constant) else "X" for p in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (
-                id(node) not in left_out):
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and (id(node) not in left_out)
+        ):
             yield node.value
 
 
@@ -97,8 +100,9 @@ def test_no_message_says_to_run_a_command_that_needs_more_than_it_shows():
     assert bad == []
 
 
-@pytest.mark.parametrize("script", [path for path in SCRIPTS if path.suffix != ".png"],
-                         ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script", [path for path in SCRIPTS if path.suffix != ".png"], ids=lambda path: path.name
+)
 def test_commands_in_launch_scripts_exist(script):
     for name, options in COMMAND.findall(script.read_text(encoding="utf-8")):
         if name not in PARSERS:
@@ -109,8 +113,9 @@ def test_commands_in_launch_scripts_exist(script):
         assert {word for word in words if not word.startswith("--config.")} <= there
 
 
-@pytest.mark.parametrize("config", sorted((ROOT / "configs").rglob("[!_]*.py")),
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "config", sorted((ROOT / "configs").rglob("[!_]*.py")), ids=lambda path: path.stem
+)
 def test_commands_in_configurations_are_understood(config):
     head = ast.get_docstring(ast.parse(config.read_text(encoding="utf-8")))
     for line in re.findall(r"(?:Command:|or:|^) *(usis .*)$", head, re.M):
@@ -131,14 +136,27 @@ def test_every_extra_that_a_message_installs_exists():
 
 def test_command_line_is_quoted_and_names_each_field_once():
     line = suggestions.command_line(
-        "prepare", config="my config.py", photos="a b/'c'", overwrite=True, skip_bad=False,
-        data_dir=None, overrides=[("steps", "1"), ("data.photos", "x:train[:50%]"),
-                                  ("steps", "2"), ("generator.multipliers", (2, 1))])
+        "prepare",
+        config="my config.py",
+        photos="a b/'c'",
+        overwrite=True,
+        skip_bad=False,
+        data_dir=None,
+        overrides=[
+            ("steps", "1"),
+            ("data.photos", "x:train[:50%]"),
+            ("steps", "2"),
+            ("generator.multipliers", (2, 1)),
+        ],
+    )
     values, changes = parse(line)
     assert (values.config, values.photos) == ("my config.py", "a b/'c'")
     assert values.overwrite and not values.skip_bad
-    assert changes == [("steps", "2"), ("data.photos", "x:train[:50%]"),
-                       ("generator.multipliers", "2,1")]
+    assert changes == [
+        ("steps", "2"),
+        ("data.photos", "x:train[:50%]"),
+        ("generator.multipliers", "2,1"),
+    ]
 
 
 @pytest.fixture
@@ -152,7 +170,8 @@ def here(tmp_path, monkeypatch):
     own_files.folder(folder / "my files", count=4)
     colours = [{"name": f"c{k}", "ids": [k]} for k in range(4)]
     label_spec.LabelSpec.from_dict({"name": "own", "classes": colours}).save(
-        folder / "my files/labels/label_spec.toml")
+        folder / "my files/labels/label_spec.toml"
+    )
     return folder
 
 
@@ -169,8 +188,15 @@ def run(line):
 
 
 def test_data_that_training_misses_are_there_after_the_command_that_it_says(here, capsys):
-    train = ["train", "--config=my config.py", "--config.data.width=32", "--workdir=w",
-             "--config.data.num_scenes=2", "--config.data.num_validation", "1"]
+    train = [
+        "train",
+        "--config=my config.py",
+        "--config.data.width=32",
+        "--workdir=w",
+        "--config.data.num_scenes=2",
+        "--config.data.num_validation",
+        "1",
+    ]
     assert main.main(train) == 2
     line = said(capsys)
     assert run(line) == 0
@@ -190,8 +216,12 @@ def test_own_folders_are_remembered_for_another_size(here, capsys):
     values, changes = parse(printed)
     assert (values.config, values.workdir) == ("my config.py", "runs/yard")
     sources = [f"--config.{name}={text}" for name, text in changes]
-    assert main.main(["train", "--config=my config.py", "--workdir=w", *sources,
-                     "--config.data.height=32"]) == 2
+    assert (
+        main.main(
+            ["train", "--config=my config.py", "--workdir=w", *sources, "--config.data.height=32"]
+        )
+        == 2
+    )
     line = said(capsys)
     assert parse(line)[0].photos == "my files/photos"
     assert run(line) == 0
@@ -201,16 +231,30 @@ def test_own_folders_are_remembered_for_another_size(here, capsys):
 
 def test_next_command_of_prepare_takes_a_folder_that_no_run_has(here, capsys):
     (here / "runs/yard").mkdir(parents=True)
-    assert main.main(["prepare", "--config=my config.py", "--photos=my files/photos",
-                     "--labels=my files/labels", "--name=yard"]) == 0
+    assert (
+        main.main(
+            [
+                "prepare",
+                "--config=my config.py",
+                "--photos=my files/photos",
+                "--labels=my files/labels",
+                "--name=yard",
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out.rpartition("next: ")[2].strip()
     assert parse(printed)[0].workdir == "runs/yard_2"
 
 
 def test_missing_label_spec_is_cured_by_the_command_that_the_message_says(here, capsys):
     (here / "my files/labels/label_spec.toml").unlink()
-    prepare = ["prepare", "--config=my config.py", "--photos=my files/photos",
-               "--labels=my files/labels"]
+    prepare = [
+        "prepare",
+        "--config=my config.py",
+        "--photos=my files/photos",
+        "--labels=my files/labels",
+    ]
     assert main.main(prepare) == 2
     line = said(capsys).partition(" (it ")[0]
     assert run(line) == 0 and main.main(prepare) == 0
@@ -232,15 +276,17 @@ def test_doctor_says_how_to_build_damaged_data_again(here, capsys):
     assert main.main(["prepare", "--config=my config.py", *own]) == 0
     place = here.parent / "prepared/yard/labels_16x16/1.0.0"
     (place / "dataset_info.json").write_text("{")
-    (finding,) = [one for one in holdings.data_sets(here.parent / "prepared")
-                  if one.state == "wrong"]
+    (finding,) = [
+        one for one in holdings.data_sets(here.parent / "prepared") if one.state == "wrong"
+    ]
     capsys.readouterr()
     assert run(finding.advice) == 0
     assert locations.splits(place) == {"train": 3, "validation": 1}
     for shard in place.glob("*.array_record*"):
         shard.unlink()
-    (finding,) = [one for one in holdings.data_sets(here.parent / "prepared")
-                  if one.state == "wrong"]
+    (finding,) = [
+        one for one in holdings.data_sets(here.parent / "prepared") if one.state == "wrong"
+    ]
     assert main.main(["prepare", "--config=my config.py", *own]) == 0  # sees that files are gone
     assert {one.state for one in holdings.data_sets(here.parent / "prepared")} == {"ok"}
 

@@ -45,8 +45,12 @@ def test_only_fields_that_the_published_code_sets_otherwise_differ_from_the_pape
 
 def test_epochs_are_whole_batches_of_the_data_set():
     steps = {name: load(name).steps for name in NAMES}
-    assert steps == {"cityscapes": 148_600, "cityscapes_wavelet": 74_200, "ade20k": 1_010_400,
-                     "coco_stuff": 2_957_100}
+    assert steps == {
+        "cityscapes": 148_600,
+        "cityscapes_wavelet": 74_200,
+        "ade20k": 1_010_400,
+        "coco_stuff": 2_957_100,
+    }
 
 
 def test_wavelet_generator_is_as_wide_as_the_spade_generator():

@@ -23,12 +23,16 @@ def lines(*highest, name="segmentation", means=None):
 def test_jump_of_the_quickstart_is_bad_and_names_the_loss():
     sign = of(lines(2.56, 2.56, 47.9, means=[2.56, 2.56, 47.9]))
     assert (sign.verdict, sign.value) == (
-        "bad", "segmentation 47.9, 19 times its level of 2.56 (line of step 3)")
+        "bad",
+        "segmentation 47.9, 19 times its level of 2.56 (line of step 3)",
+    )
     assert "rates" in sign.advice and sign.series == ("highest/segmentation",)
 
 
-@pytest.mark.parametrize(("times", "verdict"), [
-    (1.0, "fine"), (3.99, "fine"), (4.01, "look at it"), (9.99, "look at it"), (10.01, "bad")])
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [(1.0, "fine"), (3.99, "fine"), (4.01, "look at it"), (9.99, "look at it"), (10.01, "bad")],
+)
 def test_thresholds_are_times_the_level(times, verdict):
     chance = math.log(13)
     assert of(lines(times * chance)).verdict == verdict  # the first line: against guessing
@@ -63,6 +67,7 @@ def test_means_carry_the_largest_loss_and_its_step_also_over_a_checkpoint():
 
 def test_jumps_of_an_interval_name_the_step():
     (jump,) = loss_jumps.in_interval(
-        {"loss_segmentation": (47.9, 3), "loss_real": (0.9, 2)}, {}, 12)
+        {"loss_segmentation": (47.9, 3), "loss_real": (0.9, 2)}, {}, 12
+    )
     assert (jump.name, jump.step, round(jump.times)) == ("segmentation", 3, 19)
     assert loss_jumps.in_interval({"loss_real": (20.0, 3)}, {"loss_real": 5.0}, 12) == []

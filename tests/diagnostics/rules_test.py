@@ -12,8 +12,9 @@ def of(name, series=None, **evaluation):
     return found[name]
 
 
-@pytest.mark.parametrize(("share", "verdict"), [
-    (0.5, "look at it"), (0.7, "fine"), (0.97, "look at it"), (1.0, "bad")])
+@pytest.mark.parametrize(
+    ("share", "verdict"), [(0.5, "look at it"), (0.7, "fine"), (0.97, "look at it"), (1.0, "bad")]
+)
 def test_discriminator_that_always_wins_or_guesses_is_said(share, verdict):
     sign = of("D tells real from painted", {"right_real": [share] * 9, "right_fake": [share] * 9})
     assert sign.verdict == verdict and f"right on {share:.0%} of real" in sign.value
@@ -39,8 +40,10 @@ def test_generator_that_lost_the_map_is_said_and_so_is_a_fall():
 
 
 def test_classes_that_are_not_painted_are_named():
-    row = {"id": "consistency_miou", "details": {
-        "iou": [None, 0.9, 0.0, 0.01, 0.0], "shares": [0.0, 0.7, 0.2, 0.1, 0.00001]}}
+    row = {
+        "id": "consistency_miou",
+        "details": {"iou": [None, 0.9, 0.0, 0.01, 0.0], "shares": [0.0, 0.7, 0.2, 0.1, 0.00001]},
+    }
     classes = [{"name": name} for name in ("void", "sky", "car", "bicycle", "speck")]
     sign = of("Classes not painted", rows=[row], classes=classes)
     assert (sign.verdict, sign.value) == ("bad", "car, bicycle of 3 classes, as S reads")
@@ -49,13 +52,16 @@ def test_classes_that_are_not_painted_are_named():
 
 
 def test_class_that_the_judge_does_not_find_in_real_photos_either_does_not_count():
-    row = {"id": "miou", "details": {
-        "iou": [0.0, 0.0], "shares": [0.5, 0.5], "iou_of_real": [0.03, 0.5]}}
+    row = {
+        "id": "miou",
+        "details": {"iou": [0.0, 0.0], "shares": [0.5, 0.5], "iou_of_real": [0.03, 0.5]},
+    }
     assert rules.ignored_classes(row, [{"name": "pole"}, {"name": "car"}]) == (["car"], 2)
 
 
-@pytest.mark.parametrize(("value", "verdict"), [
-    (-1.0, "fine"), (-4.0, "look at it"), (7.0, "bad"), (-7.0, "bad")])
+@pytest.mark.parametrize(
+    ("value", "verdict"), [(-1.0, "fine"), (-4.0, "look at it"), (7.0, "bad"), (-7.0, "bad")]
+)
 def test_blur_and_grids_are_said(value, verdict):
     sign = of("High frequencies", rows=[], signs={"signs/high_frequencies_db": value})
     assert sign.verdict == verdict
@@ -67,9 +73,15 @@ def test_collapse_and_unused_noise_are_said():
     assert of("Noise changes the photo", rows=[], signs=signs).verdict == "bad"
 
 
-@pytest.mark.parametrize(("values", "verdict"), [
-    ([90, 60, 50, 40], "fine"), ([90, 40, 42, 48, 55, 54], "look at it"),
-    ([90, 30, 40, 60, 80], "bad"), ([90, 80], "not known yet")])
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([90, 60, 50, 40], "fine"),
+        ([90, 40, 42, 48, 55, 54], "look at it"),
+        ([90, 30, 40, 60, 80], "bad"),
+        ([90, 80], "not known yet"),
+    ],
+)
 def test_measure_that_gets_worse_again_is_said(values, verdict):
     sign = of("Still getting better", {"evaluation/swd": [float(v) for v in values]})
     assert sign.verdict == verdict

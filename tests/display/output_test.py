@@ -78,14 +78,22 @@ def test_missing_standard_streams_do_not_end_a_command(monkeypatch, tmp_path):
     assert (sys.stdout, sys.stderr) == (None, None)
 
 
-@pytest.mark.parametrize("shell", [
-    "{usis} completion bash --json=j.json | true; echo ${PIPESTATUS[0]}",
-    "{usis} completion bash --json=j.json <&- >&- 2>&-; echo $?",
-])
+@pytest.mark.parametrize(
+    "shell",
+    [
+        "{usis} completion bash --json=j.json | true; echo ${PIPESTATUS[0]}",
+        "{usis} completion bash --json=j.json <&- >&- 2>&-; echo $?",
+    ],
+)
 def test_reader_that_leaves_changes_no_exit_code(tmp_path, shell):
     command = shell.replace("{usis}", f"{sys.executable} -m usis_jax")
     root = os.path.dirname(os.path.dirname(os.path.abspath(output.__file__)))
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path,
-                          env={**os.environ, "PYTHONPATH": root})
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+    )
     assert (done.stdout, done.stderr) == ("0\n", "")
     assert (tmp_path / "j.json").is_file()

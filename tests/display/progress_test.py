@@ -51,12 +51,21 @@ def test_a_line_an_interval_tells_losses_signs_rate_time_left_and_memory(clock, 
     lines = {metric.name: metric.line for metric in methods.get("usis").metrics}
     progress = progress_lib.Progress(100, 1000, 4, terminal=False, lines=lines)
     clock.time += 50
-    progress.show(200, {
-        "loss_fake": 0.25, "loss_generator": 1.5, "class_accuracy": 0.5, "right_real": 0.75,
-        "speed/images_per_second": 8.0, "speed/memory_gib": 1.25})
+    progress.show(
+        200,
+        {
+            "loss_fake": 0.25,
+            "loss_generator": 1.5,
+            "class_accuracy": 0.5,
+            "right_real": 0.75,
+            "speed/images_per_second": 8.0,
+            "speed/memory_gib": 1.25,
+        },
+    )
     assert capsys.readouterr().err == (
         "step 200/1,000 | generator 1.5, fake 0.25 | S reads 50% of a class | "
-        "D right on 75% of real | 8 photos/s | 1.2 GiB | 06:40 left\n")
+        "D right on 75% of real | 8 photos/s | 1.2 GiB | 06:40 left\n"
+    )
 
 
 def test_without_a_terminal_there_is_no_bar(capsys):

@@ -45,11 +45,22 @@ def test_devices_that_cannot_be_used_are_no_traceback(monkeypatch, capsys, error
     assert said.startswith("usis: JAX cannot use its devices") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize(("variable", "value", "words"), [
-    ("JAX_ENABLE_X64", "maybe", "JAX_ENABLE_X64=maybe in the environment: JAX does not take it"),
-    ("XLA_FLAGS", "--xla_no_such_flag=1", "XLA refuses it (Unknown flag in XLA_FLAGS: --xla_no_s"),
-    ("JAX_PLATFORMS", "CPU", "JAX_PLATFORMS is 'CPU', and JAX finds no such device here"),
-])
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        (
+            "JAX_ENABLE_X64",
+            "maybe",
+            "JAX_ENABLE_X64=maybe in the environment: JAX does not take it",
+        ),
+        (
+            "XLA_FLAGS",
+            "--xla_no_such_flag=1",
+            "XLA refuses it (Unknown flag in XLA_FLAGS: --xla_no_s",
+        ),
+        ("JAX_PLATFORMS", "CPU", "JAX_PLATFORMS is 'CPU', and JAX finds no such device here"),
+    ],
+)
 def test_wrong_variable_is_one_line(tmp_path, variable, value, words):
     environment = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_PLATFORMS")}
     root = os.path.dirname(os.path.dirname(os.path.abspath(main.__file__)))

@@ -1,4 +1,3 @@
-
 import jax
 import numpy as np
 import pytest
@@ -8,8 +7,9 @@ from usis_jax.distributed import mesh
 
 
 def largest_difference(a, b):
-    return max(np.abs(x - y).max() for x, y in
-               zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return max(
+        np.abs(x - y).max() for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 def check_four_devices_step_as_one(whole, divided, count):
@@ -33,16 +33,21 @@ def check_four_devices_step_as_one(whole, divided, count):
         np.testing.assert_allclose([*a.values()], [b[name] for name in a], atol=1e-5)
 
 
-@pytest.mark.parametrize(("update", "mapping", "count"), [
-    ("joint", "shard_map", 3), ("alternating", "shard_map", 2),
-    ("joint", "pmap", 2)])
+@pytest.mark.parametrize(
+    ("update", "mapping", "count"),
+    [("joint", "shard_map", 3), ("alternating", "shard_map", 2), ("joint", "pmap", 2)],
+)
 def test_four_devices_step_as_one_device_does(update, mapping, count):
-    check_four_devices_step_as_one(tiny_step.settings(update),
-                                   tiny_step.settings(update, mapping=mapping), count)
+    check_four_devices_step_as_one(
+        tiny_step.settings(update), tiny_step.settings(update, mapping=mapping), count
+    )
 
 
-@pytest.mark.parametrize("networks", [
-    ("wavelet", "wavelet", "wavelet_upsample_batch_norm"), ("spade", "patch", "none")], ids=str)
+@pytest.mark.parametrize(
+    "networks",
+    [("wavelet", "wavelet", "wavelet_upsample_batch_norm"), ("spade", "patch", "none")],
+    ids=str,
+)
 def test_other_networks_step_on_four_devices_as_on_one(networks):
     run = tiny_step.combination(*networks)
     check_four_devices_step_as_one(run, run, 2)
@@ -58,8 +63,9 @@ def test_state_placed_on_devices_comes_back_whole(mapping):
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
 def test_batch_is_split_over_devices_in_order(mapping):
     runner = mesh.Runner(mapping)
-    step = runner.compile(lambda state, batch: (
-        state, {"first": jax.lax.all_gather(batch["x"][0], "batch")}))
+    step = runner.compile(
+        lambda state, batch: (state, {"first": jax.lax.all_gather(batch["x"][0], "batch")})
+    )
     _, metrics = step(runner.place({"s": np.zeros(1)}), runner.put({"x": np.arange(8)}))
     np.testing.assert_array_equal(metrics["first"], [0, 2, 4, 6])
 

@@ -20,8 +20,15 @@ PHOTOS = tiny_run.batch(2, 0, 5)["photo"]
 
 def painted(devices=None):
     """Five maps painted by an untrained generator."""
-    settings = tiny_run.settings(generator={"width": 2, "multipliers": (2, 2, 1), "z_dim": 4,
-                                            "spade_width": 4, "noise": "pixel"})
+    settings = tiny_run.settings(
+        generator={
+            "width": 2,
+            "multipliers": (2, 2, 1),
+            "z_dim": 4,
+            "spade_width": 4,
+            "noise": "pixel",
+        }
+    )
     initial = train_state.create(settings, tiny_run.SPEC.num_classes)
     network = registry.build(settings, tiny_run.SPEC.num_classes, axis_name=None).generator
     paint = sampling.Painter(network, settings.generator, 2, devices)
@@ -32,18 +39,24 @@ def painted(devices=None):
 def read():
     """What judges and the network of a distance find in five photos, by name."""
     info = {"height": 16, "width": 16, "widths": [4, 6], "scores": {}}
-    network = segmentation_evaluator.JudgeNetwork(tiny_run.SPEC.num_classes, (4, 6), tiny_run.SPEC.void)
+    network = segmentation_evaluator.JudgeNetwork(
+        tiny_run.SPEC.num_classes, (4, 6), tiny_run.SPEC.void
+    )
     variables = network.init(jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32))
     own = segmentation_evaluator.Judge(variables, tiny_run.SPEC, info)
     matrix = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
-    describe = inception_features.Network("net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64)
+    describe = inception_features.Network(
+        "net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64
+    )
     published = published_segmenters.KNOWN["drn-d-105"]._replace(
-        reader=lambda: jax.jit(lambda weight, photos: photos[..., 0] * weight))
+        reader=lambda: jax.jit(lambda weight, photos: photos[..., 0] * weight)
+    )
     return {
         "judge labels": own.predict(PHOTOS),
         "judge features": own.features(PHOTOS),
-        "published": published_segmenters.PublishedJudge(
-            "x", published, np.int32(2), "0").predict(PHOTOS),
+        "published": published_segmenters.PublishedJudge("x", published, np.int32(2), "0").predict(
+            PHOTOS
+        ),
         "features": inception_features.Extractor(describe, batch_size=2)(PHOTOS),
     }
 
@@ -53,15 +66,22 @@ def save_all(folder):
     number = jax.process_index()
     # Only one host has the features of before, so all must measure again.
     matrix = np.ones((3, 4), np.float32)
-    network = inception_features.Network("net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64)
+    network = inception_features.Network(
+        "net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64
+    )
     kept = inception_features.Extractor(network, cache=folder / f"cache{number}")
     if number == 0:
         file = folder / "cache0" / f"{kept._key(PHOTOS)}.npy"
         file.parent.mkdir()
         np.save(file, np.zeros((5, 4), np.float32))
-    np.savez(folder / f"{number}.npz", painted=painted(), kept=kept(PHOTOS, keep=True), **read(),
-             agreed=sharded_map.agreed([np.pi * (number + 1), -1e-300, 7.0]),
-             all=[sharded_map.all_hosts(number == 1), sharded_map.all_hosts(True)])
+    np.savez(
+        folder / f"{number}.npz",
+        painted=painted(),
+        kept=kept(PHOTOS, keep=True),
+        **read(),
+        agreed=sharded_map.agreed([np.pi * (number + 1), -1e-300, 7.0]),
+        all=[sharded_map.all_hosts(number == 1), sharded_map.all_hosts(True)],
+    )
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 7, 8, 13])

@@ -17,8 +17,12 @@ TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 FIELDS = settings.flatten(settings.Settings())
 GROUPS = {name.partition(".")[0] for name in FIELDS if "." in name}
 PARSERS = completion.commands_of(main.parser())
-OPTIONS = {option for parser in PARSERS.values() for action in parser._actions
-           for option in action.option_strings} | {"--version"}
+OPTIONS = {
+    option
+    for parser in PARSERS.values()
+    for action in parser._actions
+    for option in action.option_strings
+} | {"--version"}
 # Placeholders of prose, and files that a run or a user makes, not fields.
 NO_FIELDS = {"--config.FIELD", "--config.field"}
 NO_NAMES = re.compile(r"(evaluation|data|generator)\.(FID|FID_real|py|json|md)")
@@ -36,8 +40,14 @@ def inline(text):
     return re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
 
 
-COMMANDS = sorted({line.strip() for text in TEXTS.values() for line in blocks(text)
-                   if line.strip().startswith("usis ")})
+COMMANDS = sorted(
+    {
+        line.strip()
+        for text in TEXTS.values()
+        for line in blocks(text)
+        if line.strip().startswith("usis ")
+    }
+)
 INLINE = sorted({code for text in TEXTS.values() for code in inline(text)})
 
 
@@ -58,8 +68,12 @@ def test_pages_have_commands_to_check():
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_commands_and_options_in_running_text_exist(page):
-    scripts = "\n".join(path.read_text(encoding="utf-8") for folder in ("launch", "benchmarks")
-                        for path in (ROOT / folder).iterdir() if path.suffix in (".sh", ".py"))
+    scripts = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("launch", "benchmarks")
+        for path in (ROOT / folder).iterdir()
+        if path.suffix in (".sh", ".py")
+    )
     scripts += (ROOT / "launch/slurm.sbatch").read_text(encoding="utf-8")
     unknown = []
     for code in inline(TEXTS[page]):
@@ -84,7 +98,9 @@ def test_fields_in_the_text_exist(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_files_and_modules_in_the_text_exist(page):
     text = TEXTS[page]
-    for path in re.findall(r"(?<![\w/.])((?:configs|launch|benchmarks|docs|tests|usis_jax)/[\w/]+\.\w+)", text):
+    for path in re.findall(
+        r"(?<![\w/.])((?:configs|launch|benchmarks|docs|tests|usis_jax)/[\w/]+\.\w+)", text
+    ):
         if "NAME" not in path:
             assert (ROOT / path).is_file(), path
     for module in re.findall(r"python -m ([\w.]+)", text):

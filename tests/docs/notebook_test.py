@@ -34,18 +34,24 @@ def kernel_environment(tmp_path, monkeypatch):
     """
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.chdir(tmp_path)         # the sockets' names are relative: long paths do not fit
+    monkeypatch.chdir(tmp_path)  # the sockets' names are relative: long paths do not fit
     foreign = ("JAX_", "XLA_", "USIS_", "PYTEST_", "COV_", "TFDS_", "JUPYTER_PATH")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    places = {name: str(tmp_path / name.lower())
-              for name in ("TMPDIR", "USIS_CACHE", "TFDS_DATA_DIR", "MPLCONFIGDIR")}
-    (tmp_path / "tmpdir").mkdir()
-    return inherited | places | {
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(ROOT),
-        # As the other tests, unoptimised.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    places = {
+        name: str(tmp_path / name.lower())
+        for name in ("TMPDIR", "USIS_CACHE", "TFDS_DATA_DIR", "MPLCONFIGDIR")
     }
+    (tmp_path / "tmpdir").mkdir()
+    return (
+        inherited
+        | places
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT),
+            # As the other tests, unoptimised.
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+        }
+    )
 
 
 def test_notebook_runs_from_a_clone(notebook, tmp_path, kernel_environment):
@@ -62,15 +68,22 @@ def test_notebook_runs_from_a_clone(notebook, tmp_path, kernel_environment):
     with open(tmp_path / "kernel.log", "wb") as log:
         # Sockets that are files: ports chosen for the kernel can be taken before it listens.
         client = nbclient.NotebookClient(
-            notebook, timeout=300, kernel_name="python3",
+            notebook,
+            timeout=300,
+            kernel_name="python3",
             config=Config({"KernelManager": {"transport": "ipc"}}),
-            resources={"metadata": {"path": str(tmp_path)}})
+            resources={"metadata": {"path": str(tmp_path)}},
+        )
         try:
             client.execute(env=kernel_environment, stdout=log, stderr=log)
         except nbclient.exceptions.DeadKernelError:
             pytest.fail("the kernel died:\n" + (tmp_path / "kernel.log").read_text()[-3000:])
-    kinds = [kind for cell in notebook.cells for output in cell.get("outputs", [])
-             for kind in output.get("data", {})]
+    kinds = [
+        kind
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        for kind in output.get("data", {})
+    ]
     assert kinds.count("image/png") >= 6
 
 
@@ -78,5 +91,8 @@ def test_notebook_is_stored_with_pictures_and_without_places_of_a_machine(notebo
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert text.count('"image/png"') >= 6 and len(text) < 1_000_000
     assert not re.search(r"/(home|root|tmp|work)/", text)
-    assert not any(output.output_type == "error" for cell in notebook.cells
-                   for output in cell.get("outputs", []))
+    assert not any(
+        output.output_type == "error"
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+    )

@@ -13,8 +13,16 @@ from usis_jax.data.specs import label_spec
 
 ROOT = places.REPOSITORY
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NAMES = ("inspect", "prepare", "train", "sample", "demo", "import-torch", "export-torch",
-         "get-weights")
+NAMES = (
+    "inspect",
+    "prepare",
+    "train",
+    "sample",
+    "demo",
+    "import-torch",
+    "export-torch",
+    "get-weights",
+)
 COMMANDS = re.findall(rf"^usis (?:{'|'.join(NAMES)}) .*$", README, re.M)
 
 

@@ -28,8 +28,9 @@ def place(tmp_path, monkeypatch):
     """Nothing prepared, no weights, and devices that answer at once."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
     monkeypatch.setenv("USIS_CACHE", str(tmp_path / "cache"))
-    listed = [{"platform": "tpu", "kind": "TPU v5 lite", "process": 0, "bytes": 16 << 30,
-               "used": 0}] * 2
+    listed = [
+        {"platform": "tpu", "kind": "TPU v5 lite", "process": 0, "bytes": 16 << 30, "used": 0}
+    ] * 2
     monkeypatch.setattr(machine.devices, "__defaults__", (DEVICE % json.dumps(listed), 30))
     return tmp_path
 
@@ -39,10 +40,20 @@ def prepare(folder, name="scenes", kind="photos_64x128", splits=(("train", [3]),
     place = folder / name / kind / locations.VERSION
     place.mkdir(parents=True)
     template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-    (place / "dataset_info.json").write_text(json.dumps({"splits": [
-        {"name": split, "filepathTemplate": template, "shardLengths": [str(n) for n in lengths]}
-        for split, lengths in splits
-    ]}))
+    (place / "dataset_info.json").write_text(
+        json.dumps(
+            {
+                "splits": [
+                    {
+                        "name": split,
+                        "filepathTemplate": template,
+                        "shardLengths": [str(n) for n in lengths],
+                    }
+                    for split, lengths in splits
+                ]
+            }
+        )
+    )
     for split, lengths in splits if files else ():
         for i in range(len(lengths)):
             shard = f"{name}-{split}.array_record-{i:05d}-of-{len(lengths):05d}"

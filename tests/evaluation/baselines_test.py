@@ -24,9 +24,18 @@ def subject(**changes):
     pairs = tiny_run.batch(5, 0, 4)
     generator = types.SimpleNamespace(spec=tiny_run.SPEC, settings=tiny_run.settings())
     found = eval_inputs.Material(
-        name="run", step=7, generator=generator, labels=pairs["label"], painted=pairs["photo"],
-        real=tiny_run.batch(7, 0, 4)["photo"], paired=True, other=tiny_run.batch(6, 0, 3)["photo"],
-        samples=np.stack([pairs["photo"][:2]] * 3), segmenter=None, sizes=eval_inputs.Sizes())
+        name="run",
+        step=7,
+        generator=generator,
+        labels=pairs["label"],
+        painted=pairs["photo"],
+        real=tiny_run.batch(7, 0, 4)["photo"],
+        paired=True,
+        other=tiny_run.batch(6, 0, 3)["photo"],
+        samples=np.stack([pairs["photo"][:2]] * 3),
+        segmenter=None,
+        sizes=eval_inputs.Sizes(),
+    )
     return dataclasses.replace(found, **changes)
 
 
@@ -41,9 +50,12 @@ def row(better="lower", value=2.0, real=1.0, **values):
 def test_blur_is_a_gaussian_filter_in_proportion_to_the_photo(deviation, size):
     photos = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
     sigma = deviation * min(size) / 64
-    expected = [scipy.ndimage.gaussian_filter(
-        photo.astype(float), (sigma, sigma, 0), radius=(max(1, round(4 * sigma)),) * 2 + (0,))
-        for photo in photos]
+    expected = [
+        scipy.ndimage.gaussian_filter(
+            photo.astype(float), (sigma, sigma, 0), radius=(max(1, round(4 * sigma)),) * 2 + (0,)
+        )
+        for photo in photos
+    ]
     found = baselines.blurred(photos, deviation)
     assert found.dtype == np.uint8
     np.testing.assert_allclose(found, expected, atol=0.51)
@@ -55,7 +67,8 @@ def test_flat_colours_are_the_mean_of_each_class():
     found = baselines.flat_colours(subject(labels=labels, real=real))
     for k in (0, 1, 3):
         np.testing.assert_array_equal(
-            found[labels == k], np.rint(real[labels == k].mean(0)) + 0 * found[labels == k])
+            found[labels == k], np.rint(real[labels == k].mean(0)) + 0 * found[labels == k]
+        )
     unpaired = baselines.flat_colours(subject(labels=labels, real=real, paired=False))
     np.testing.assert_array_equal(unpaired, np.array(tiny_run.SPEC.palette)[labels])
 
@@ -63,10 +76,13 @@ def test_flat_colours_are_the_mean_of_each_class():
 def test_disorder_names_what_a_measure_prefers_against_a_person():
     assert baselines.disorder(row(untrained=9, faint_blur=1.5, strong_blur=3, flat=5)) == []
     assert baselines.disorder(row(untrained=2, faint_blur=0.5, strong_blur=3, flat=1.5)) == [
-        "untrained before painted", "faint blur before real", "flat before painted"]
-    assert baselines.disorder(row("higher", 0.5, 0.4, untrained=0.1, strong_blur=0.3,
-                                 faint_blur=0.2)) == ["painted before real",
-                                                      "strong blur before faint blur"]
+        "untrained before painted",
+        "faint blur before real",
+        "flat before painted",
+    ]
+    assert baselines.disorder(
+        row("higher", 0.5, 0.4, untrained=0.1, strong_blur=0.3, faint_blur=0.2)
+    ) == ["painted before real", "strong blur before faint blur"]
     diversity = dataclasses.replace(row(untrained=0.1), id="ms_ssim")
     assert baselines.disorder(diversity) == []
 
@@ -76,19 +92,29 @@ def test_untrained_generator_paints_by_its_own_statistics(monkeypatch):
     settings = tiny_run.settings()
     network = registry.build(settings, tiny_run.SPEC.num_classes, axis_name=None).generator
     given = sampling_lib.Generator(
-        network, network.init(jax.random.key(9), np.zeros((1, 16, 16), np.int32),
-                              np.zeros((1, 4), np.float32)), settings, tiny_run.SPEC, 40)
+        network,
+        network.init(
+            jax.random.key(9), np.zeros((1, 16, 16), np.int32), np.zeros((1, 4), np.float32)
+        ),
+        settings,
+        tiny_run.SPEC,
+        40,
+    )
     found = baselines.untrained(given)
     assert found.step == 0
-    labels = np.concatenate([b["label"] for b, _ in zip(tiny_run.training(settings), range(8),
-                                                        strict=False)])
+    labels = np.concatenate(
+        [b["label"] for b, _ in zip(tiny_run.training(settings), range(8), strict=False)]
+    )
     # Batch norm in training mode on all those maps at once is what re-estimation stands for.
     z = latents.draw(jax.random.split(jax.random.key(1), len(labels)), 16, 16, 4, "image")
-    live, _ = network.apply(found.variables, labels, z, train=True,
-                            mutable=["batch_stats", "spectral"])
+    live, _ = network.apply(
+        found.variables, labels, z, train=True, mutable=["batch_stats", "spectral"]
+    )
     painted = network.apply(found.variables, labels, z, train=False)
-    initial = {**found.variables, "batch_stats": jax.tree.map(
-        lambda x: x * 0 + 1, found.variables["batch_stats"])}
+    initial = {
+        **found.variables,
+        "batch_stats": jax.tree.map(lambda x: x * 0 + 1, found.variables["batch_stats"]),
+    }
     plain = network.apply(initial, labels, z, train=False)
     assert np.abs(painted - live).mean() < 0.3 * np.abs(plain - live).mean()
 
@@ -110,29 +136,38 @@ def test_each_control_is_measured_where_it_has_a_meaning(monkeypatch):
     found = subject()
     grey = np.full_like(found.painted, 128)
     monkeypatch.setattr(baselines, "untrained", lambda generator: "untrained generator")
-    monkeypatch.setattr(eval_inputs, "paint_all", lambda generator, maps, sizes, progress=None: (
-        grey, np.stack([grey[:2]] * 3)))
+    monkeypatch.setattr(
+        eval_inputs,
+        "paint_all",
+        lambda generator, maps, sizes, progress=None: (grey, np.stack([grey[:2]] * 3)),
+    )
     rows, _ = suite.rows_of(found, judge=Reader())
     seen = []
-    rows = {row.id: row for row in baselines.add(
-        rows, found, advance=seen.append, judge=Reader())}
+    rows = {row.id: row for row in baselines.add(rows, found, advance=seen.append, judge=Reader())}
     assert sum(seen) > 0
     for name in ("swd", "fd_judge", "miou", "spectral_distance"):
         assert list(rows[name].controls) == list(baselines.NAMES)
         assert None not in rows[name].controls.values()
     # Distances are of the training photos blurred, scores of the validation photos blurred.
     blurred = baselines.blurred(found.other, baselines.BLURS["strong blur"])
-    direct, _ = suite.take(dataclasses.replace(found, painted=blurred), suite.DISTANCES,
-                              judge=Reader())
+    direct, _ = suite.take(
+        dataclasses.replace(found, painted=blurred), suite.DISTANCES, judge=Reader()
+    )
     assert rows["fd_judge"].controls["strong blur"] == pytest.approx(
-        {row.id: row for row in direct}["fd_judge"].value)
+        {row.id: row for row in direct}["fd_judge"].value
+    )
     blurred = baselines.blurred(found.real, baselines.BLURS["strong blur"])
-    direct, _ = suite.take(dataclasses.replace(found, painted=blurred), suite.SCORES,
-                              judge=Reader())
+    direct, _ = suite.take(
+        dataclasses.replace(found, painted=blurred), suite.SCORES, judge=Reader()
+    )
     assert rows["miou"].controls["strong blur"] == {r.id: r for r in direct}["miou"].value
     diversity = rows["ms_ssim"]
-    assert diversity.controls == {"untrained": pytest.approx(1), "faint blur": None,
-                                  "strong blur": None, "flat": None}
+    assert diversity.controls == {
+        "untrained": pytest.approx(1),
+        "faint blur": None,
+        "strong blur": None,
+        "flat": None,
+    }
     assert diversity.real < 0.9 and "pairs of different validation photos" in diversity.protocol
     assert "puts" in rows["swd"].warning and "before" in rows["swd"].warning
 
@@ -143,10 +178,22 @@ def test_command_prints_controls_in_a_table_that_fits_a_screen(tmp_path, monkeyp
     settings = tiny_run.settings()
     layout.save_settings(tmp_path, settings)
     with manager.Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(7, train_state.create(settings, tiny_run.SPEC.num_classes), settings,
-                         tiny_run.SPEC)
-    assert main.main(["evaluate", f"--workdir={tmp_path}", "--num_samples=2", "--controls",
-                     f"--json={tmp_path / 'e.json'}", f"--markdown={tmp_path / 'e.md'}"]) == 0
+        checkpoints.save(
+            7, train_state.create(settings, tiny_run.SPEC.num_classes), settings, tiny_run.SPEC
+        )
+    assert (
+        main.main(
+            [
+                "evaluate",
+                f"--workdir={tmp_path}",
+                "--num_samples=2",
+                "--controls",
+                f"--json={tmp_path / 'e.json'}",
+                f"--markdown={tmp_path / 'e.md'}",
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out.split("\n\n")[0].split("\n")
     assert printed[0].split("  ")[0] == "measure" and max(map(len, printed)) <= 100
     for name in ("painted", "real", *baselines.NAMES):

@@ -57,11 +57,18 @@ def found():
     """Material whose painted photos are the real ones."""
     pairs = tiny_run.batch(5, 0, 4)
     return eval_inputs.Material(
-        name="run", step=7, generator=types.SimpleNamespace(spec=tiny_run.SPEC,
-                                                         settings=tiny_run.settings()),
-        labels=pairs["label"], painted=pairs["photo"], real=pairs["photo"], paired=True,
-        other=tiny_run.batch(6, 0, 4)["photo"], samples=np.stack([pairs["photo"][:2]] * 3),
-        segmenter=None, sizes=eval_inputs.Sizes())
+        name="run",
+        step=7,
+        generator=types.SimpleNamespace(spec=tiny_run.SPEC, settings=tiny_run.settings()),
+        labels=pairs["label"],
+        painted=pairs["photo"],
+        real=pairs["photo"],
+        paired=True,
+        other=tiny_run.batch(6, 0, 4)["photo"],
+        samples=np.stack([pairs["photo"][:2]] * 3),
+        segmenter=None,
+        sizes=eval_inputs.Sizes(),
+    )
 
 
 def by_name(rows):
@@ -95,11 +102,17 @@ def test_unpaired_photos_have_the_judges_own_scores_as_the_bound(found):
     assert by_name(rows)["miou"].real == 0.9
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"height": 32}, "--judge reads photos of 32x16 and this run paints 16x16"),
-    ({"info": {"pairs": "scenes:validation"}}, "trained on scenes:validation, the photos that"),
-    ({"spec": types.SimpleNamespace(classes=("a",), name="other")}, "knows the classes of 'other'"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"height": 32}, "--judge reads photos of 32x16 and this run paints 16x16"),
+        ({"info": {"pairs": "scenes:validation"}}, "trained on scenes:validation, the photos that"),
+        (
+            {"spec": types.SimpleNamespace(classes=("a",), name="other")},
+            "knows the classes of 'other'",
+        ),
+    ],
+)
 def test_judge_of_another_size_other_classes_or_the_same_photos_is_refused(found, change, message):
     judge = PerfectJudge(found.labels)
     judge.__dict__.update(change)
@@ -107,20 +120,38 @@ def test_judge_of_another_size_other_classes_or_the_same_photos_is_refused(found
         suite.rows_of(found, judge=judge)
 
 
-def test_command_measures_a_run_and_writes_json_and_markdown(workdir, tmp_path, monkeypatch,
-                                                             capsys):
+def test_command_measures_a_run_and_writes_json_and_markdown(
+    workdir, tmp_path, monkeypatch, capsys
+):
     tiny_run.install(monkeypatch)
-    assert main.main(["evaluate", f"--workdir={workdir}", "--num_samples=2",
-                     f"--json={tmp_path / 'e.json'}", f"--markdown={tmp_path / 'e.md'}",
-                     f"--plot={tmp_path / 'e.png'}"]) == 0
+    assert (
+        main.main(
+            [
+                "evaluate",
+                f"--workdir={workdir}",
+                "--num_samples=2",
+                f"--json={tmp_path / 'e.json'}",
+                f"--markdown={tmp_path / 'e.md'}",
+                f"--plot={tmp_path / 'e.png'}",
+            ]
+        )
+        == 0
+    )
     assert Image.open(tmp_path / "e.png").size == (1200, 450)
     result = json.loads((tmp_path / "e.json").read_text())
     assert (result["step"], result["label_maps"]) == (7, 3)
     rows = {row["id"]: row for row in result["rows"]}
-    assert set(rows) == {"swd", "consistency_miou", "consistency_pixel_accuracy", "ms_ssim",
-                         "spectral_distance", "haar_distance"}
+    assert set(rows) == {
+        "swd",
+        "consistency_miou",
+        "consistency_pixel_accuracy",
+        "ms_ssim",
+        "spectral_distance",
+        "haar_distance",
+    }
     assert result["measures"] == {
-        name: {"generated": row["value"], "real": row["real"]} for name, row in rows.items()}
+        name: {"generated": row["value"], "real": row["real"]} for name, row in rows.items()
+    }
     # Noise against noise is nearer than the grey of an untrained generator.
     assert rows["swd"]["value"] > rows["swd"]["real"]
     printed = capsys.readouterr().out
@@ -137,18 +168,23 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
 
     def network(path):
         matrix = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
-        return inception_features.Network("net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64)
+        return inception_features.Network(
+            "net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64
+        )
 
-    monkeypatch.setattr(inception_features, "inception", lambda path: asked.append(path) or network(path))
+    monkeypatch.setattr(
+        inception_features, "inception", lambda path: asked.append(path) or network(path)
+    )
     options = ["evaluate", f"--workdir={workdir}", "--num_samples=2", "--inception=a.pth"]
     values = []
     assert set(inception_features.PRESETS) == {"fid-published", "fid-clean"}
     for preset in ("fid-published", "fid-clean", "fid-published"):
         assert main.main([*options, f"--preset={preset}", f"--json={tmp_path / 'e.json'}"]) == 0
-        rows = {row["id"]: row
-                for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
-        assert all(rows[name]["protocol"].startswith(f"net (00000000), {preset}; 3 painted against")
-                   for name in ("fid", "kid"))
+        rows = {row["id"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
+        assert all(
+            rows[name]["protocol"].startswith(f"net (00000000), {preset}; 3 painted against")
+            for name in ("fid", "kid")
+        )
         assert "fewer than 2048" in rows["fid"]["warning"] and rows["fid"]["real"] is not None
         values.append(rows["fid"]["value"])
     assert values[0] == values[2] != values[1] and asked == ["a.pth"] * 3
@@ -177,12 +213,14 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
         (tmp_path / kind).mkdir()
         for i in range(number):
             shape = (16, 16) if kind == "labels" else (20, 24, 3)
-            pixels = np.full(shape, 10 * (i + 1)) if kind == "labels" else random.integers(
-                0, 256, shape)
+            pixels = (
+                np.full(shape, 10 * (i + 1)) if kind == "labels" else random.integers(0, 256, shape)
+            )
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / kind / f"{i}.png")
     monkeypatch.setattr(eval_inputs.input_pipeline, "validation", None)
-    found = eval_inputs.collect(workdir, tmp_path / "labels", tmp_path / "photos",
-                             eval_inputs.Sizes(samples=2))
+    found = eval_inputs.collect(
+        workdir, tmp_path / "labels", tmp_path / "photos", eval_inputs.Sizes(samples=2)
+    )
     assert found.painted.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
     assert found.other is None and not found.paired
     np.testing.assert_array_equal(found.labels[:, 0, 0], [1, 2])
@@ -195,23 +233,33 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
         (tmp_path / kind / "0.png").rename(tmp_path / f"{kind}.png")
         (tmp_path / kind / "1.png").replace(tmp_path / kind / "0.png")
         (tmp_path / f"{kind}.png").rename(tmp_path / kind / "1.png")
-        other = eval_inputs.collect(workdir, tmp_path / "labels", tmp_path / "photos",
-                                    eval_inputs.Sizes(samples=2))
+        other = eval_inputs.collect(
+            workdir, tmp_path / "labels", tmp_path / "photos", eval_inputs.Sizes(samples=2)
+        )
         protocols.add(suite.rows_of(other, measures=["swd"])[0][0].protocol)
     assert len(protocols) == 3
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ([], "--workdir=DIR for one run"),
-    (["--workdir=a", "--compare", "b", "c"], "--workdir=DIR for one run"),
-    (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
-    (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
-    (["--workdir=nowhere"], "nowhere is not a work directory"),
-    (["--workdir=a", "--judge=nowhere"], "nowhere is no judge"),
-    (["--workdir=a", "--perceptual=lpips"], "--perceptual is 'lpips'; it must be one of st-lpips"),
-    (["--workdir=a", "--perceptual=st-lpips-vgg16"], "usis get-weights st-lpips-vgg16"),
-    (["--workdir=a", "--inception=nowhere"], "nowhere has no weights of inception; run usis get"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--workdir=DIR for one run"),
+        (["--workdir=a", "--compare", "b", "c"], "--workdir=DIR for one run"),
+        (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
+        (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
+        (["--workdir=nowhere"], "nowhere is not a work directory"),
+        (["--workdir=a", "--judge=nowhere"], "nowhere is no judge"),
+        (
+            ["--workdir=a", "--perceptual=lpips"],
+            "--perceptual is 'lpips'; it must be one of st-lpips",
+        ),
+        (["--workdir=a", "--perceptual=st-lpips-vgg16"], "usis get-weights st-lpips-vgg16"),
+        (
+            ["--workdir=a", "--inception=nowhere"],
+            "nowhere has no weights of inception; run usis get",
+        ),
+    ],
+)
 def test_bad_use_is_one_line(options, message, capsys):
     assert main.main(["evaluate", *options]) == 2
     error = capsys.readouterr().err
@@ -220,8 +268,19 @@ def test_bad_use_is_one_line(options, message, capsys):
 
 def test_comparison_says_where_protocols_differ():
     def result(name, value, protocol):
-        return {"name": name, "rows": [{"id": "swd", "measure": "SWD", "value": value, "real": 1.5,
-                                        "better": "lower", "protocol": protocol}]}
+        return {
+            "name": name,
+            "rows": [
+                {
+                    "id": "swd",
+                    "measure": "SWD",
+                    "value": value,
+                    "real": 1.5,
+                    "better": "lower",
+                    "protocol": protocol,
+                }
+            ],
+        }
 
     lines, notes = tables.comparison([result("a", 20.0, "p"), result("b", 3.25, "p")])
     assert lines[0].split() == ["measure", "a", "b", "real"]

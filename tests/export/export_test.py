@@ -25,27 +25,47 @@ from usis_jax.serving import examples
 from usis_jax.workdir import eval_records, layout
 
 EXAMPLES = places.REPOSITORY / "docs/examples"
-FILES = {"stablehlo": "g.stablehlo", "saved_model": "g_saved", "onnx": "g.onnx",
-         "safetensors": "g.safetensors"}
-NEEDS = {"stablehlo": "flatbuffers", "saved_model": "tensorflow", "onnx": "onnxruntime",
-         "safetensors": "safetensors"}
+FILES = {
+    "stablehlo": "g.stablehlo",
+    "saved_model": "g_saved",
+    "onnx": "g.onnx",
+    "safetensors": "g.safetensors",
+}
+NEEDS = {
+    "stablehlo": "flatbuffers",
+    "saved_model": "tensorflow",
+    "onnx": "onnxruntime",
+    "safetensors": "safetensors",
+}
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """The checkpoint of an untrained run whose weights and statistics are drawn, so all count."""
     folder = tmp_path_factory.mktemp("run")
-    run = tiny_run.settings(generator={"width": 2, "multipliers": (2, 2, 1), "z_dim": 4,
-                                       "spade_width": 4, "noise": "mixed"},
-                            data={"height": 16, "width": 16, "prepared_dir": "/somewhere"})
+    run = tiny_run.settings(
+        generator={
+            "width": 2,
+            "multipliers": (2, 2, 1),
+            "z_dim": 4,
+            "spade_width": 4,
+            "noise": "mixed",
+        },
+        data={"height": 16, "width": 16, "prepared_dir": "/somewhere"},
+    )
     layout.save_settings(folder, run)
-    initial = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype),
-                           train_state.shapes(run, tiny_run.SPEC.num_classes))
+    initial = jax.tree.map(
+        lambda x: np.zeros(x.shape, x.dtype), train_state.shapes(run, tiny_run.SPEC.num_classes)
+    )
     random = np.random.default_rng(0)
-    drawn = {name: random.normal(size=value.shape).astype(np.float32) if name.startswith("params")
-             or "mean" in name else value + random.random(value.shape).astype(np.float32)
-             for name, value in flat_trees.flatten(
-                 {"params": initial.ema_params, **initial.ema_collections}).items()}
+    drawn = {
+        name: random.normal(size=value.shape).astype(np.float32)
+        if name.startswith("params") or "mean" in name
+        else value + random.random(value.shape).astype(np.float32)
+        for name, value in flat_trees.flatten(
+            {"params": initial.ema_params, **initial.ema_collections}
+        ).items()
+    }
     nested = flat_trees.nest(drawn)
     initial = initial.replace(ema_params=nested.pop("params"), ema_collections=nested)
     with manager.Checkpoints(folder) as checkpoints:
@@ -88,11 +108,25 @@ def test_example_paints_without_this_package(exported, workdir, form, tmp_path):
     label = tiny_run.batch(0, 0, 1)["label"][0]
     Image.fromarray(np.array([255, 10, 20, 30], np.uint8)[label]).save(tmp_path / "map.png")
     photo_file = tmp_path / "photo.png"
-    code = ("import sys, runpy; sys.modules['usis_jax'] = None; sys.argv = sys.argv[1:]; "
-            "runpy.run_path(sys.argv[0], run_name='__main__')")
+    code = (
+        "import sys, runpy; sys.modules['usis_jax'] = None; sys.argv = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", code, EXAMPLES / f"paint_{form}.py", folder / FILES[form],
-         tmp_path / "map.png", photo_file, "5"], capture_output=True, text=True, cwd=tmp_path)
+        [
+            sys.executable,
+            "-c",
+            code,
+            EXAMPLES / f"paint_{form}.py",
+            folder / FILES[form],
+            tmp_path / "map.png",
+            photo_file,
+            "5",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     noise = np.random.default_rng(5).standard_normal((1, 16, 16, 4), np.float32)
     noise[..., :2] = noise[:, :1, :1, :2]
@@ -114,14 +148,23 @@ def test_numpy_painter_of_the_docs_is_ours(workdir):
 
 def test_wavelet_generator_with_one_noise_an_image_is_the_same_in_onnx():
     pytest.importorskip("onnxruntime")
-    run = tiny_run.settings(generator={"name": "wavelet", "width": 1, "multipliers": (2, 1, 1),
-                                       "z_dim": 3, "spade_width": 4})
+    run = tiny_run.settings(
+        generator={
+            "name": "wavelet",
+            "width": 1,
+            "multipliers": (2, 1, 1),
+            "z_dim": 3,
+            "spade_width": 4,
+        }
+    )
     network = registry.build(run, 4, axis_name=None).generator
-    shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 16, 16), np.int32),
-                            np.zeros((1, 3)))
+    shapes = jax.eval_shape(
+        network.init, jax.random.key(0), np.zeros((1, 16, 16), np.int32), np.zeros((1, 3))
+    )
     random = np.random.default_rng(1)
-    variables = jax.tree.map(lambda x: np.abs(random.normal(size=x.shape)).astype(np.float32),
-                             shapes)
+    variables = jax.tree.map(
+        lambda x: np.abs(random.normal(size=x.shape)).astype(np.float32), shapes
+    )
     generator = sampling.Generator(network, variables, run, tiny_run.SPEC)
     arguments, ours = programs.trial(generator, 32, 16, "noise", maps=3)
     values = programs.inputs(generator, 32, 16, "noise")
@@ -182,19 +225,30 @@ def test_weights_that_half_precision_cannot_hold_are_named_and_not_written(workd
 
 
 def test_scores_of_another_run_are_refused_by_class(workdir, tmp_path):
-    found = {"step": 7, "label_maps": 3, "real_photos": {"number": 5}, "rows": [],
-             "classes": [{"name": name} for name in ("void", "road", "sky", "car")]}
+    found = {
+        "step": 7,
+        "label_maps": 3,
+        "real_photos": {"number": 5},
+        "rows": [],
+        "classes": [{"name": name} for name in ("void", "road", "sky", "car")],
+    }
     (tmp_path / "s.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match="of another run: class 1 is 'road' there and 'sky' here"):
-        export.export(workdir, "safetensors", tmp_path / "g.safetensors",
-                      scores=tmp_path / "s.json")
+        export.export(
+            workdir, "safetensors", tmp_path / "g.safetensors", scores=tmp_path / "s.json"
+        )
 
 
 def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp_path):
     folder, _ = exported
     text = (folder / "g.onnx.md").read_text()
-    for words in ("| label | int32 | [batch, 16, 16] |", "| 3 | car | 30 | (200, 0, 0) |",
-                  "| swd | 12.5 |", "Licence of these weights:", "7 steps of batch 4"):
+    for words in (
+        "| label | int32 | [batch, 16, 16] |",
+        "| 3 | car | 30 | (200, 0, 0) |",
+        "| swd | 12.5 |",
+        "Licence of these weights:",
+        "7 steps of batch 4",
+    ):
         assert words in text
     row = {"measure": "FID", "value": 61.0, "real": 20.0, "better": "lower", "protocol": "test"}
     scores = {"step": 7, "label_maps": 3, "real_photos": {"number": 5}, "rows": [row]}
@@ -202,8 +256,13 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
     export.export(workdir, "safetensors", tmp_path / "g.safetensors", scores=tmp_path / "s.json")
     text = (tmp_path / "g.safetensors.md").read_text()
     assert "on 3 label maps and 5 real photos" in text and "| FID " in text
-    kept = {"command": "evaluate", "time": "", "step": 7, "label_maps": 4,
-            "real_photos": {"number": 9}}
+    kept = {
+        "command": "evaluate",
+        "time": "",
+        "step": 7,
+        "label_maps": 4,
+        "real_photos": {"number": 9},
+    }
     for more in ({"command": "train"}, {"step": 6}, {"real_photos": 3}, {}):
         rows = [row | {"value": 59.5, "protocol": str(more)}]
         eval_records.keep(workdir, kept | more | {"rows": rows})
@@ -212,8 +271,9 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
     assert "on 4 label maps and 9 real photos" in text and "59.5" in text
     (tmp_path / "s.json").write_text(json.dumps(scores | {"step": 6}))
     with pytest.raises(ValueError, match="of step 6"):
-        export.export(workdir, "safetensors", tmp_path / "h.safetensors",
-                      scores=tmp_path / "s.json")
+        export.export(
+            workdir, "safetensors", tmp_path / "h.safetensors", scores=tmp_path / "s.json"
+        )
     assert not (tmp_path / "h.safetensors").exists()
 
 
@@ -221,21 +281,26 @@ def test_card_names_the_preset_and_what_differs():
     preset = settings_lib.load(loading.load_config("quickstart"))
     run = settings_lib.load(settings_lib.to_dict(preset) | {"steps": 9, "log_interval": 3})
     assert model_card.training_command(run) == (
-        "usis train --config=configs/quickstart.py --workdir=DIR --config.steps=9")
+        "usis train --config=configs/quickstart.py --workdir=DIR --config.steps=9"
+    )
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    (["--format=onnx", "--out=no/g.onnx"], "its folder does not exist"),
-    (["--format=onnx", "--out=g.onnx", "--input=seed"], "is of stablehlo and saved_model"),
-    (["--format=onnx", "--out=g.onnx", "--height=15"], "multiple of the generator's stride 2"),
-    (["--format=onnx", "--out=g.onnx", "--dtype=float16"], "only --format=safetensors"),
-    (["--format=safetensors", "--out=g.bin"], "must end with .safetensors"),
-    (["--format=safetensors", "--out=g.safetensors", "--width=32"], "are not of weights"),
-    (["--format=saved_model", "--out=."], "which is there and no SavedModel"),
-    (["--format=stablehlo", "--out=g", "--step=3"], "3"),
-])
-def test_bad_use_is_one_line_and_writes_nothing(workdir, tmp_path, monkeypatch, capsys, options,
-                                                words):
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format=onnx", "--out=no/g.onnx"], "its folder does not exist"),
+        (["--format=onnx", "--out=g.onnx", "--input=seed"], "is of stablehlo and saved_model"),
+        (["--format=onnx", "--out=g.onnx", "--height=15"], "multiple of the generator's stride 2"),
+        (["--format=onnx", "--out=g.onnx", "--dtype=float16"], "only --format=safetensors"),
+        (["--format=safetensors", "--out=g.bin"], "must end with .safetensors"),
+        (["--format=safetensors", "--out=g.safetensors", "--width=32"], "are not of weights"),
+        (["--format=saved_model", "--out=."], "which is there and no SavedModel"),
+        (["--format=stablehlo", "--out=g", "--step=3"], "3"),
+    ],
+)
+def test_bad_use_is_one_line_and_writes_nothing(
+    workdir, tmp_path, monkeypatch, capsys, options, words
+):
     monkeypatch.chdir(tmp_path)
     assert main.main(["export", f"--workdir={workdir}", *options]) == 2
     error = capsys.readouterr().err
@@ -259,8 +324,10 @@ def test_packaged_generator_paints_drawn_scenes_at_once(tmp_path, monkeypatch):
     assert len(photos) == 6 and all(photo.shape == (64, 128, 3) for photo in photos)
     generator = usis_jax.Generator.load()
     maps = [generator.read(path) for path in labels]
-    np.testing.assert_array_equal(np.sort(maps, axis=0), np.sort(
-        [label for _, label in examples.label_maps(generator)], axis=0))
+    np.testing.assert_array_equal(
+        np.sort(maps, axis=0),
+        np.sort([label for _, label in examples.label_maps(generator)], axis=0),
+    )
     # Trained: the sky is brighter than the road in every photo that has both.
     both = [(p, m) for p, m in zip(photos, maps, strict=True) if {0, 2} <= set(np.unique(m))]
     assert both and all(p[m == 0].mean() > p[m == 2].mean() + 10 for p, m in both)

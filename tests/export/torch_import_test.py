@@ -52,32 +52,56 @@ def paint(workdir, height, width, num_classes):
 
 def test_imported_generator_paints_what_the_module_paints(tmp_path, saved):
     out = tmp_path / "run"
-    assert run("--arch=usis", "--dataset=cityscapes", "--height=64", "--width=64",
-               f"--out={out}", saved) == 0
+    assert (
+        run(
+            "--arch=usis",
+            "--dataset=cityscapes",
+            "--height=64",
+            "--width=64",
+            f"--out={out}",
+            saved,
+        )
+        == 0
+    )
     generator = usis_jax.Generator.load(out)
     module, variables = torch.load("spade_generator", ARRAYS, semantic_nc=35, channels_G=1)
     label = np.random.default_rng(1).integers(0, 35, (1, 64, 64))
     photo, other = generator(label, num_samples=2)
     noise = sampling.map_noise(
-        generator.settings, jax.random.fold_in(jax.random.key(0), 0), label.shape)
+        generator.settings, jax.random.fold_in(jax.random.key(0), 0), label.shape
+    )
     expected = jax.jit(functools.partial(module.apply, train=False))(variables, label, noise)
     assert np.abs(photo - (np.asarray(expected) + 1) * 127.5).max() < 0.51
     assert photo.std() > 0 and not np.array_equal(photo, other)
 
 
-@pytest.mark.parametrize(("dataset", "size", "num_classes"), [
-    ("cityscapes", (256, 512), 35), ("ade20k", (256, 256), 151), ("coco_stuff", (256, 256), 183)])
+@pytest.mark.parametrize(
+    ("dataset", "size", "num_classes"),
+    [("cityscapes", (256, 512), 35), ("ade20k", (256, 256), 151), ("coco_stuff", (256, 256), 183)],
+)
 def test_data_set_decides_classes_and_size(tmp_path, dataset, size, num_classes):
     published_files.save(published_files.generator(1, 64 + num_classes), tmp_path / "a.pth")
     out = tmp_path / "run"
-    assert run("--arch=oasis", f"--dataset={dataset}", f"--out={out}", tmp_path / "a.pth",
-               f"--json={tmp_path / 'a.json'}") == 0
+    assert (
+        run(
+            "--arch=oasis",
+            f"--dataset={dataset}",
+            f"--out={out}",
+            tmp_path / "a.pth",
+            f"--json={tmp_path / 'a.json'}",
+        )
+        == 0
+    )
     settings = layout.load_settings(out)
     assert (settings.data.height, settings.data.width) == size
     assert settings.data.labels == f"{dataset}:train"
     generator = settings.generator
     assert (generator.name, generator.width, generator.z_dim, generator.noise) == (
-        "spade", 1, 64, "image")
+        "spade",
+        1,
+        64,
+        "image",
+    )
     with manager.Checkpoints(out, read_only=True) as checkpoints:
         meta = checkpoints.meta()
     assert metadata.restore_spec(meta) == builtin_specs.SPECS[dataset]
@@ -97,11 +121,23 @@ def test_coco_stuff_has_the_order_of_classes_that_published_networks_have():
 def test_wavelet_generator_is_imported(tmp_path):
     published_files.save(published_files.generator(1, 12, wavelet=True), tmp_path / "a.pth")
     out = tmp_path / "run"
-    assert run("--arch=usis-wavelet", "--num_classes=4", "--height=64", "--width=64",
-               f"--out={out}", tmp_path / "a.pth") == 0
+    assert (
+        run(
+            "--arch=usis-wavelet",
+            "--num_classes=4",
+            "--height=64",
+            "--width=64",
+            f"--out={out}",
+            tmp_path / "a.pth",
+        )
+        == 0
+    )
     settings = layout.load_settings(out)
     assert (settings.generator.name, settings.generator.width, settings.generator.z_dim) == (
-        "wavelet", 1, 8)
+        "wavelet",
+        1,
+        8,
+    )
     assert paint(out, 64, 64, 4).shape == (1, 1, 64, 64, 3)
 
 
@@ -109,8 +145,17 @@ def test_classes_of_a_label_spec_travel_with_the_generator(tmp_path, saved):
     spec = LabelSpec("streets", tuple(f"thing {i}" for i in range(35)), void=3)
     spec.save(tmp_path / "spec.toml")
     out = tmp_path / "run"
-    assert run("--arch=usis", f"--spec={tmp_path / 'spec.toml'}", "--height=64", "--width=64",
-               f"--out={out}", saved) == 0
+    assert (
+        run(
+            "--arch=usis",
+            f"--spec={tmp_path / 'spec.toml'}",
+            "--height=64",
+            "--width=64",
+            f"--out={out}",
+            saved,
+        )
+        == 0
+    )
     assert usis_jax.Generator.load(out).spec == spec
 
 
@@ -125,8 +170,17 @@ def test_moving_average_is_taken_from_a_file_of_several_networks(tmp_path, suffi
     else:
         files.write(tmp_path / f"a{suffix}", content)
     out = tmp_path / "run"
-    assert run("--arch=usis", "--num_classes=4", "--height=64", "--width=64", f"--out={out}",
-               tmp_path / f"a{suffix}") == 0
+    assert (
+        run(
+            "--arch=usis",
+            "--num_classes=4",
+            "--height=64",
+            "--width=64",
+            f"--out={out}",
+            tmp_path / f"a{suffix}",
+        )
+        == 0
+    )
     bias = usis_jax.Generator.load(out).variables["params"]["to_rgb"]["bias"]
     np.testing.assert_array_equal(bias, average["conv_img.bias"])
 
@@ -142,12 +196,23 @@ def test_command_line_paints_with_a_whole_published_checkpoint(tmp_path):
     (tmp_path / "labels").mkdir()
     Image.fromarray(labels.repeat(32, 0).repeat(32, 1)).save(tmp_path / "labels" / "a.png")
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    for words in (["import-torch", "--arch=usis", "--dataset=cityscapes", "--out=run",
-                   "best_EMA.pth", "--json=import.json"],
-                  ["sample", "--workdir=run", "--labels=labels", "--out=painted",
-                   "--num_samples=1"]):
-        subprocess.run([sys.executable, "-m", "usis_jax", *words], cwd=tmp_path, check=True,
-                       env=environment | {"PYTHONPATH": str(places.REPOSITORY)})
+    for words in (
+        [
+            "import-torch",
+            "--arch=usis",
+            "--dataset=cityscapes",
+            "--out=run",
+            "best_EMA.pth",
+            "--json=import.json",
+        ],
+        ["sample", "--workdir=run", "--labels=labels", "--out=painted", "--num_samples=1"],
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "usis_jax", *words],
+            cwd=tmp_path,
+            check=True,
+            env=environment | {"PYTHONPATH": str(places.REPOSITORY)},
+        )
     result = json.loads((tmp_path / "import.json").read_text())
     assert result["parameters"] == 71_107_523
     assert (result["channels_G"], result["num_classes"], result["z_dim"]) == (64, 35, 64)
@@ -173,41 +238,60 @@ def test_missing_size_is_asked_for(tmp_path, saved, capsys):
 
 
 def test_size_must_fit_the_strides(tmp_path, saved, capsys):
-    error = failure(capsys, "--arch=usis", "--num_classes=35", "--height=100", "--width=64",
-                    f"--out={tmp_path / 'run'}", saved)
+    error = failure(
+        capsys,
+        "--arch=usis",
+        "--num_classes=35",
+        "--height=100",
+        "--width=64",
+        f"--out={tmp_path / 'run'}",
+        saved,
+    )
     assert "data.height is 100" in error and not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["--dataset=ade20k"], "64 and the 35 of cityscapes, not the 151 of ade20k"),
-    (["--num_classes=99", "--height=64", "--width=64"], "trained without noise"),
-    (["--num_classes=120", "--height=64", "--width=64"], "fewer than 120 classes"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--dataset=ade20k"], "64 and the 35 of cityscapes, not the 151 of ade20k"),
+        (["--num_classes=99", "--height=64", "--width=64"], "trained without noise"),
+        (["--num_classes=120", "--height=64", "--width=64"], "fewer than 120 classes"),
+    ],
+)
 def test_channels_that_the_classes_do_not_explain_are_refused(tmp_path, saved, capsys, words, said):
     assert said in failure(capsys, "--arch=usis", *words, f"--out={tmp_path / 'run'}", saved)
 
 
 def test_other_network_is_named_and_nothing_is_written(tmp_path, saved, capsys):
-    error = failure(capsys, "--arch=usis-wavelet", "--dataset=cityscapes",
-                    f"--out={tmp_path / 'run'}", saved)
+    error = failure(
+        capsys, "--arch=usis-wavelet", "--dataset=cityscapes", f"--out={tmp_path / 'run'}", saved
+    )
     assert "expected a wavelet generator" in error and "found a SPADE generator" in error
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"body.2.conv_1.weight_orig": None}, "keys missing: body.2.conv_1.weight_orig"),
-    ({"body.2.extra": np.zeros(2, np.float32)}, "keys left over: body.2.extra"),
-    ({"conv_img.bias": np.zeros(4, np.float32)}, "of another shape: conv_img.bias"),
-    ({"conv_img.bias": np.float32([0, np.nan, 1])}, "conv_img.bias holds numbers that are not"),
-    ({"fc.weight": None}, "fc.weight is ()"),
-    ({"fc.weight": np.zeros((17, 99, 3, 3), np.float32)}, "fc.weight is (17, 99, 3, 3)"),
-    ({"body.6.conv_0.bias": np.zeros(1, np.float32)}, "has 7 blocks"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"body.2.conv_1.weight_orig": None}, "keys missing: body.2.conv_1.weight_orig"),
+        ({"body.2.extra": np.zeros(2, np.float32)}, "keys left over: body.2.extra"),
+        ({"conv_img.bias": np.zeros(4, np.float32)}, "of another shape: conv_img.bias"),
+        ({"conv_img.bias": np.float32([0, np.nan, 1])}, "conv_img.bias holds numbers that are not"),
+        ({"fc.weight": None}, "fc.weight is ()"),
+        ({"fc.weight": np.zeros((17, 99, 3, 3), np.float32)}, "fc.weight is (17, 99, 3, 3)"),
+        ({"body.6.conv_0.bias": np.zeros(1, np.float32)}, "has 7 blocks"),
+    ],
+)
 def test_generator_that_is_not_whole_is_refused(tmp_path, capsys, change, said):
     arrays = {key: value for key, value in (ARRAYS | change).items() if value is not None}
     published_files.save(arrays, tmp_path / "a.pth")
-    error = failure(capsys, "--arch=usis", "--dataset=cityscapes", f"--out={tmp_path / 'run'}",
-                    tmp_path / "a.pth")
+    error = failure(
+        capsys,
+        "--arch=usis",
+        "--dataset=cityscapes",
+        f"--out={tmp_path / 'run'}",
+        tmp_path / "a.pth",
+    )
     assert said in error
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
@@ -217,7 +301,8 @@ def test_folder_that_is_not_empty_stays_as_it_is(tmp_path, saved, capsys):
     error = failure(capsys, "--arch=usis", "--dataset=cityscapes", f"--out={tmp_path}", saved)
     assert "is not empty" in error
     assert "is a file" in failure(
-        capsys, "--arch=usis", "--dataset=cityscapes", f"--out={tmp_path / 'note'}", saved)
+        capsys, "--arch=usis", "--dataset=cityscapes", f"--out={tmp_path / 'note'}", saved
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["note"]
 
 

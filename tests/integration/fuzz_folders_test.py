@@ -66,13 +66,19 @@ def _judge(folder):
     network = segmentation_evaluator.JudgeNetwork(SPEC.num_classes, (4, 6), None)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
     info = {"height": 16, "width": 16, "widths": [4, 6], "scores": {"miou": 0.5}}
-    segmentation_evaluator.Judge(jax.tree.map(np.asarray, variables), SPEC, info).save(folder / "judge")
+    segmentation_evaluator.Judge(jax.tree.map(np.asarray, variables), SPEC, info).save(
+        folder / "judge"
+    )
     return folder / "judge"
 
 
 def _read_judge(path):
     found = segmentation_evaluator.Judge.load(path)
-    return {"weights": flat_trees.flatten(found.variables), "spec": found.spec, "sizes": found.height}
+    return {
+        "weights": flat_trees.flatten(found.variables),
+        "spec": found.spec,
+        "sizes": found.height,
+    }
 
 
 def test_damaged_judge_is_an_error_or_read_right(tmp_path):
@@ -143,8 +149,13 @@ def test_networks_with_a_wrong_tensor_are_refused(tmp_path):
             found = recognise.choose(arrays, "spade_generator", path)
             width, channels = torch_import._sizes(found, "spade_generator", path)
             torch_import._check_finite(found, path)
-            torch.load("spade_generator", found, semantic_nc=SPEC.num_classes, channels_G=width,
-                       z_dim=channels - SPEC.num_classes)
+            torch.load(
+                "spade_generator",
+                found,
+                semantic_nc=SPEC.num_classes,
+                channels_G=width,
+                z_dim=channels - SPEC.num_classes,
+            )
             assert same, (damages.SEED, number)
         except ValueError as error:
             assert main.is_bad_input(error), (damages.SEED, number, repr(error))

@@ -55,8 +55,15 @@ def _text(name, text):
 
 def _spec(name):
     def make(folder):
-        spec = label_spec.LabelSpec("four", tuple("abcd"), COLOURS, 3, {7: 0, 8: 1, 9: 2, 10: 3},
-                                    [(0, 1)], {tuple(c): k for k, c in enumerate(COLOURS)})
+        spec = label_spec.LabelSpec(
+            "four",
+            tuple("abcd"),
+            COLOURS,
+            3,
+            {7: 0, 8: 1, 9: 2, 10: 3},
+            [(0, 1)],
+            {tuple(c): k for k, c in enumerate(COLOURS)},
+        )
         spec.save(folder / name)
         return folder / name
 
@@ -105,15 +112,17 @@ def archives_error(text):
 def _weights(name, legacy=False, wrapped=False):
     def make(folder):
         random = np.random.default_rng(0)
-        arrays = {f"layer_{n}.weight": random.standard_normal((n + 1, 3), np.float32)
-                  for n in range(6)}
+        arrays = {
+            f"layer_{n}.weight": random.standard_normal((n + 1, 3), np.float32) for n in range(6)
+        }
         arrays["count"] = np.array(7)
         path = folder / name
         if name.endswith(".safetensors"):
             files.write(path, arrays)
         else:
-            published_files.save({"netEMA": arrays, "epoch": 3} if wrapped else arrays, path,
-                                 legacy=legacy)
+            published_files.save(
+                {"netEMA": arrays, "epoch": 3} if wrapped else arrays, path, legacy=legacy
+            )
         return path
 
     return make

@@ -17,8 +17,11 @@ from usis_jax.ops import haar, resample
 
 LIMIT = 1e-4
 TRAINED = ["batch_stats", "spectral"]
-GENERATORS = {"spade_generator": "to_rgb", "spade_generator_square": "to_rgb",
-              "wavelet_generator": "to_wavelet"}
+GENERATORS = {
+    "spade_generator": "to_rgb",
+    "spade_generator_square": "to_rgb",
+    "wavelet_generator": "to_wavelet",
+}
 KINDS = {"spade_generator_square": "spade_generator", "tile_discriminator": "patch_discriminator"}
 
 
@@ -54,8 +57,9 @@ def check(case, **ours):
 def test_haar_forward_and_inverse_agree():
     x, c = (last(vectors.inputs("haar")[name]) for name in ("x", "c"))
     y = haar.forward(x)
-    check("haar", y=first(y), inverse_of_y=first(haar.inverse(y)), inverse_of_c=first(
-        haar.inverse(c)))
+    check(
+        "haar", y=first(y), inverse_of_y=first(haar.inverse(y)), inverse_of_c=first(haar.inverse(c))
+    )
 
 
 def test_fir_resampling_agrees():
@@ -72,24 +76,44 @@ def test_wavelet_upsampling_agrees():
 def test_spade_layer_and_its_gradients_agree(case, layer):
     given, arrays = vectors.inputs(case), vectors.state_dict(case)
     names = {"shared": "mlp_shared.0", "gamma": "mlp_gamma", "beta": "mlp_beta"}
-    params = {"modulation": {
-        ours: {"kernel": jnp.asarray(arrays[f"{key}.weight"].transpose(2, 3, 1, 0)),
-               "bias": jnp.asarray(arrays[f"{key}.bias"])} for ours, key in names.items()}}
-    stats = {"norm": {"mean": arrays["first_norm.running_mean"],
-                      "var": arrays["first_norm.running_var"]}}
+    params = {
+        "modulation": {
+            ours: {
+                "kernel": jnp.asarray(arrays[f"{key}.weight"].transpose(2, 3, 1, 0)),
+                "bias": jnp.asarray(arrays[f"{key}.bias"]),
+            }
+            for ours, key in names.items()
+        }
+    }
+    stats = {
+        "norm": {"mean": arrays["first_norm.running_mean"], "var": arrays["first_norm.running_var"]}
+    }
     module = layer(vectors.options(case)["semantic_nc"])
     x, cotangent = last(given["x"]), last(given["cotangent"])
 
     @jax.jit
     def outputs(params, x):
-        y, pullback = jax.vjp(lambda p, x: module.apply(
-            {"params": p, "batch_stats": stats}, x, given["label"], given["z"], True,
-            mutable=TRAINED)[0], params, x)
+        y, pullback = jax.vjp(
+            lambda p, x: module.apply(
+                {"params": p, "batch_stats": stats},
+                x,
+                given["label"],
+                given["z"],
+                True,
+                mutable=TRAINED,
+            )[0],
+            params,
+            x,
+        )
         return y, *pullback(cotangent)
 
     y, gradients, dx = outputs(params, x)
-    check(case, y=first(y), dx=first(dx), **{
-        "d:mlp_shared.0.weight": weight(gradients["modulation"]["shared"]["kernel"])})
+    check(
+        case,
+        y=first(y),
+        dx=first(dx),
+        **{"d:mlp_shared.0.weight": weight(gradients["modulation"]["shared"]["kernel"])},
+    )
 
 
 @pytest.mark.parametrize("case", GENERATORS)
@@ -108,19 +132,28 @@ def test_generator_and_its_gradients_agree_in_training(case):
 
     @jax.jit
     def outputs(params):
-        y, pullback = jax.vjp(lambda p: module.apply(
-            {**variables, "params": p}, given["label"], given["z"], train=True,
-            mutable=TRAINED)[0], params)
+        y, pullback = jax.vjp(
+            lambda p: module.apply(
+                {**variables, "params": p}, given["label"], given["z"], train=True, mutable=TRAINED
+            )[0],
+            params,
+        )
         return y, pullback(cotangent)[0]
 
     y, gradients = outputs(variables["params"])
     published = "conv_img.conv" if case == "wavelet_generator" else "conv_img"
-    check(case, y_train=first(y), **{
-        f"d:{published}.bias": gradients[GENERATORS[case]]["bias"],
-        "d:body.2.conv_1.weight_orig": weight(gradients["block_2"]["conv_1"]["kernel"]),
-        "d:body.0.norm_0.mlp_gamma.bias":
-            gradients["block_0"]["spade_0"]["modulation"]["gamma"]["bias"],
-        "d:body.5.conv_1.bias": gradients["block_5"]["conv_1"]["bias"]})
+    check(
+        case,
+        y_train=first(y),
+        **{
+            f"d:{published}.bias": gradients[GENERATORS[case]]["bias"],
+            "d:body.2.conv_1.weight_orig": weight(gradients["block_2"]["conv_1"]["kernel"]),
+            "d:body.0.norm_0.mlp_gamma.bias": gradients["block_0"]["spade_0"]["modulation"][
+                "gamma"
+            ]["bias"],
+            "d:body.5.conv_1.bias": gradients["block_5"]["conv_1"]["bias"],
+        },
+    )
 
 
 def test_segmenter_agrees_at_evaluation():
@@ -136,8 +169,9 @@ def test_segmenter_and_its_gradient_agree_in_training():
 
     @jax.jit
     def outputs(variables, x):
-        y, pullback = jax.vjp(lambda x: module.apply(
-            variables, x, train=True, mutable=["spectral"])[0], x)
+        y, pullback = jax.vjp(
+            lambda x: module.apply(variables, x, train=True, mutable=["spectral"])[0], x
+        )
         return y, pullback(cotangent)[0]
 
     y, dx = outputs(variables, last(given["x"]))
@@ -149,15 +183,20 @@ def test_segmenter_and_its_gradient_agree_in_training():
 # 1e-6 of a standard deviation near 1; on the other side of the kink a few pixels have another
 # gradient.
 SLOPES = {
-    "whole_discriminator": {("block_0", "conv_1"): [((0, 5, 16, 83), 0.2)],
-                            ("block_0", "conv_2"): [((0, 19, 46, 38), 1.0)]},
-    "tile_discriminator": {("block_0", "conv_1"): [((7, 0, 15, 488), 0.2)],
-                           ("block_1", "conv_2"): [((6, 6, 2, 211), 0.2)]},
+    "whole_discriminator": {
+        ("block_0", "conv_1"): [((0, 5, 16, 83), 0.2)],
+        ("block_0", "conv_2"): [((0, 19, 46, 38), 1.0)],
+    },
+    "tile_discriminator": {
+        ("block_0", "conv_1"): [((7, 0, 15, 488), 0.2)],
+        ("block_1", "conv_2"): [((6, 6, 2, 211), 0.2)],
+    },
 }
 
 
 def published_slopes(case):
     """Context in which the leaky ReLUs of SLOPES have their published slopes."""
+
     def intercept(call, arguments, options, context):
         y = call(*arguments, **options)
         for unit, slope in SLOPES.get(case, {}).get(context.module.path, ()):
@@ -184,7 +223,8 @@ def discriminator_outputs(case, dtype):
 
 
 @pytest.mark.parametrize(
-    "case", ["wavelet_discriminator", "whole_discriminator", "tile_discriminator"])
+    "case", ["wavelet_discriminator", "whole_discriminator", "tile_discriminator"]
+)
 def test_discriminator_and_its_gradient_agree(case):
     """In single precision, or, where a leaky ReLU's input rounds across zero, in double.
 
@@ -211,6 +251,7 @@ def test_r1_and_its_gradient_agree():
         def penalty(kernel):
             params = {**variables["params"], key: {**variables["params"][key], "kernel": kernel}}
             return losses.r1_penalty(lambda x: module.apply({"params": params}, x)[0], x)
+
         return jax.value_and_grad(penalty)(variables["params"][key]["kernel"])
 
     penalty, gradient = outputs(variables, last(vectors.inputs("r1")["x"]))
@@ -220,11 +261,15 @@ def test_r1_and_its_gradient_agree():
 def test_losses_and_their_gradient_agree():
     given, void = vectors.inputs("losses"), vectors.options("losses")["dontcare"]
     loss, gradient = jax.value_and_grad(
-        lambda x: losses.balanced_cross_entropy(x, given["label"], void=void))(
-            last(given["logits"]))
+        lambda x: losses.balanced_cross_entropy(x, given["label"], void=void)
+    )(last(given["logits"]))
     check("losses", balanced_ce=loss[None], dlogits=first(gradient))
     pred = given["pred"]
-    check("losses", gan_real=jnp.stack([losses.nonsaturating_real(x[None]) for x in pred]),
-          gan_fake=jnp.stack([losses.nonsaturating_fake(x[None]) for x in pred]))
+    check(
+        "losses",
+        gan_real=jnp.stack([losses.nonsaturating_real(x[None]) for x in pred]),
+        gan_fake=jnp.stack([losses.nonsaturating_fake(x[None]) for x in pred]),
+    )
     np.testing.assert_array_equal(
-        losses.nonsaturating_generator(pred), losses.nonsaturating_real(pred))
+        losses.nonsaturating_generator(pred), losses.nonsaturating_real(pred)
+    )

@@ -148,8 +148,10 @@ def test_image_of_absurd_size_is_refused_before_it_is_decoded(tmp_path, kind, mo
         raise AssertionError("decoded")
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", decoded)
-    for read in (lambda: decode.load_photo(path, 8, 8),
-                 lambda: decode.load_label(path, 8, 8, spec)):
+    for read in (
+        lambda: decode.load_photo(path, 8, 8),
+        lambda: decode.load_label(path, 8, 8, spec),
+    ):
         with pytest.raises(ValueError, match=r"x\.png: .* is too large \(.*at most 134 million"):
             read()
 
@@ -181,8 +183,13 @@ PLACE = archives.Place(2, ".png", ("photos/train",), (("*.zip", "photos/train"),
 
 
 def test_names_in_archives_lead_nowhere(tmp_path):
-    names = ("photos/train/a.png", "photos/train/../../../../out.png", "/photos/train/b.png",
-             "../photos/train/c.png", "photos/train/..")
+    names = (
+        "photos/train/a.png",
+        "photos/train/../../../../out.png",
+        "/photos/train/b.png",
+        "../photos/train/c.png",
+        "photos/train/..",
+    )
     inside = tmp_path / "in"
     inside.mkdir()
     with zipfile.ZipFile(inside / "x.zip", "w") as archive:
@@ -201,7 +208,8 @@ def test_names_in_archives_lead_nowhere(tmp_path):
 
 
 def test_file_in_an_archive_that_unpacks_to_too_much_is_named_and_not_unpacked(
-        tmp_path, monkeypatch):
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(archives, "LARGEST_FILE", 2**20)
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("photos/train/a.png", bytes(2**20 + 1))

@@ -27,23 +27,42 @@ def _calls():
                 given = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 yield path.relative_to(ROOT), ast.unparse(node.func), given
             elif isinstance(node, ast.Import):
-                yield from ((path.relative_to(ROOT), f"import {alias.name}", {})
-                            for alias in node.names)
+                yield from (
+                    (path.relative_to(ROOT), f"import {alias.name}", {}) for alias in node.names
+                )
             elif isinstance(node, ast.ImportFrom):
                 yield path.relative_to(ROOT), f"import {node.module}", {}
 
 
 def test_package_has_no_call_that_runs_what_files_say():
-    harmful = ("pickle.load", "pickle.loads", "pickle.Unpickler", "eval", "exec", "os.system",
-               "os.popen", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "marshal.loads",
-               "shutil.unpack_archive", "__import__")
-    imports = {f"import {name}" for name in ("dill", "cloudpickle", "joblib", "marshal", "shelve",
-                                             "torch")}
-    found = [(str(path), name) for path, name, _ in _calls()
-             if name in harmful or name in imports or name.endswith((".extractall", ".extract"))]
+    harmful = (
+        "pickle.load",
+        "pickle.loads",
+        "pickle.Unpickler",
+        "eval",
+        "exec",
+        "os.system",
+        "os.popen",
+        "yaml.load",
+        "yaml.unsafe_load",
+        "yaml.full_load",
+        "marshal.loads",
+        "shutil.unpack_archive",
+        "__import__",
+    )
+    imports = {
+        f"import {name}" for name in ("dill", "cloudpickle", "joblib", "marshal", "shelve", "torch")
+    }
+    found = [
+        (str(path), name)
+        for path, name, _ in _calls()
+        if name in harmful or name in imports or name.endswith((".extractall", ".extract"))
+    ]
     assert found == []
     assert {str(path) for path, name, _ in _calls() if name == "import pickle"} == {
-        "usis_jax/interop/files.py", "usis_jax/interop/pickles.py"}  # opcodes, and the own reader
+        "usis_jax/interop/files.py",
+        "usis_jax/interop/pickles.py",
+    }  # opcodes, and the own reader
 
 
 def test_arrays_are_read_and_programs_started_safely():
@@ -84,8 +103,10 @@ def test_settings_that_are_none_are_refused(text):
         settings.from_json(text)
 
 
-@pytest.mark.parametrize("source", ["../x:train", "a/b:train", "a:../../train", "a:train/x",
-                                    "a:..", "/a:train", "a:tr\\ain"])
+@pytest.mark.parametrize(
+    "source",
+    ["../x:train", "a/b:train", "a:../../train", "a:train/x", "a:..", "/a:train", "a:tr\\ain"],
+)
 def test_data_sets_and_splits_in_configurations_are_no_paths(source):
     with pytest.raises(ValueError, match="it must be NAME:SPLIT"):
         schema.parse_data(source)
@@ -94,8 +115,12 @@ def test_data_sets_and_splits_in_configurations_are_no_paths(source):
 
 def _prepared(folder, features=None, **info):
     """A prepared data set as far as its two files of JSON go."""
-    part = {"name": "train", "filepathTemplate": "{DATASET}-{SPLIT}", "shardLengths": ["1"],
-            "numBytes": "1"}
+    part = {
+        "name": "train",
+        "filepathTemplate": "{DATASET}-{SPLIT}",
+        "shardLengths": ["1"],
+        "numBytes": "1",
+    }
     info = {"name": "x", "version": "1.0.0", "fileFormat": "array_record", "splits": [part]} | info
     kind = "tensorflow_datasets.core.features."
     features = features or {
@@ -124,9 +149,18 @@ def test_prepared_data_cannot_have_python_modules_imported(tmp_path, monkeypatch
     assert pathlib.Path("harm").exists()
 
 
-@pytest.mark.parametrize("part", [
-    {"filepathTemplate": "../{DATASET}"}, {"filepathTemplate": "/etc/passwd"}, {"name": "../x"},
-    {"shardLengths": ["-5"]}, {"shardLengths": "many"}, {"filepathTemplate": 3}, 7])
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"filepathTemplate": "../{DATASET}"},
+        {"filepathTemplate": "/etc/passwd"},
+        {"name": "../x"},
+        {"shardLengths": ["-5"]},
+        {"shardLengths": "many"},
+        {"filepathTemplate": 3},
+        7,
+    ],
+)
 def test_prepared_data_cannot_name_files_outside(tmp_path, part):
     whole = {"name": "train", "filepathTemplate": "{DATASET}", "shardLengths": ["1"]}
     part = whole | part if isinstance(part, dict) else part

@@ -24,8 +24,11 @@ ARRAYS = {
 
 def same(found, expected=ARRAYS):
     return found.keys() == expected.keys() and all(
-        found[key].dtype == value.dtype and found[key].shape == value.shape
-        and found[key].tobytes() == value.tobytes() for key, value in expected.items())
+        found[key].dtype == value.dtype
+        and found[key].shape == value.shape
+        and found[key].tobytes() == value.tobytes()
+        for key, value in expected.items()
+    )
 
 
 def zipped(path, pickled, **entries):
@@ -45,8 +48,9 @@ def test_arrays_of_torch_save_come_back(tmp_path, legacy):
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_nested_content_keeps_its_structure(tmp_path, legacy):
-    published_files.save({"netG": ARRAYS, "epoch": 3, "seen": [1, "two", None]},
-                         tmp_path / "a.pth", legacy)
+    published_files.save(
+        {"netG": ARRAYS, "epoch": 3, "seen": [1, "two", None]}, tmp_path / "a.pth", legacy
+    )
     found = files.read(tmp_path / "a.pth")
     assert same(found["netG"]) and found["epoch"] == 3 and found["seen"] == [1, "two", None]
 
@@ -70,8 +74,9 @@ def test_safetensors_header_is_as_the_format_says(tmp_path):
     files.write(tmp_path / "a.safetensors", {"a": np.zeros((2, 3), np.float32)})
     raw = (tmp_path / "a.safetensors").read_bytes()
     length = struct.unpack("<Q", raw[:8])[0]
-    assert json.loads(raw[8:8 + length]) == {
-        "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+    assert json.loads(raw[8 : 8 + length]) == {
+        "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
+    }
     assert length % 8 == 0 and len(raw) == 8 + length + 24
 
 
@@ -108,19 +113,33 @@ def test_code_in_a_file_is_refused_and_does_nothing(tmp_path, protocol):
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("asked", [
-    "os system", "builtins eval", "builtins getattr", "torch load",
-    "torch._utils _rebuild_parameter", "torch.storage _load_from_bytes",
-    "collections OrderedDict.__init__", "torch FloatStorage.mro",
-    "numpy.core.multiarray _reconstruct", "usis_jax.interop.pickles Tensor",
-])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "os system",
+        "builtins eval",
+        "builtins getattr",
+        "torch load",
+        "torch._utils _rebuild_parameter",
+        "torch.storage _load_from_bytes",
+        "collections OrderedDict.__init__",
+        "torch FloatStorage.mro",
+        "numpy.core.multiarray _reconstruct",
+        "usis_jax.interop.pickles Tensor",
+    ],
+)
 def test_every_name_but_those_of_tensors_is_refused(tmp_path, asked):
     module, name = asked.split()
     pickled = b"\x80\x02c" + f"{module}\n{name}\n".encode() + b"."
     with pytest.raises(ValueError, match=f"asks for {module}.{name}, which is refused"):
         files.read(zipped(tmp_path / "a.pth", pickled))
-    code = pickle.PROTO + b"\x04" + b"".join(
-        pickle.SHORT_BINUNICODE + bytes([len(part)]) + part.encode() for part in asked.split())
+    code = (
+        pickle.PROTO
+        + b"\x04"
+        + b"".join(
+            pickle.SHORT_BINUNICODE + bytes([len(part)]) + part.encode() for part in asked.split()
+        )
+    )
     with pytest.raises(ValueError, match="refused"):
         files.read(zipped(tmp_path / "a.pth", code + pickle.STACK_GLOBAL + pickle.STOP))
 
@@ -138,12 +157,22 @@ def sizes(head):
     return b"\x80\x04" + head + b"."
 
 
-@pytest.mark.parametrize("pickled", [
-    sizes(pickle.BINBYTES8 + struct.pack("<Q", 2**40)),
-    sizes(b"N" + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f")[:-1],
-    sizes(pickle.FRAME + struct.pack("<Q", 2**40)), b"\x80\x02", b"", b"\x80\x02.", b"\x80\x63.",
-    b"\x80\x02(" * 5 + b".", b"\x80\x02]q\x00h\x00a.", b"\x80\x02K\x01Q.", b"P0\n.",
-])
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        sizes(pickle.BINBYTES8 + struct.pack("<Q", 2**40)),
+        sizes(b"N" + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f")[:-1],
+        sizes(pickle.FRAME + struct.pack("<Q", 2**40)),
+        b"\x80\x02",
+        b"",
+        b"\x80\x02.",
+        b"\x80\x63.",
+        b"\x80\x02(" * 5 + b".",
+        b"\x80\x02]q\x00h\x00a.",
+        b"\x80\x02K\x01Q.",
+        b"P0\n.",
+    ],
+)
 def test_broken_pickle_is_an_error_and_needs_no_memory(tmp_path, pickled):
     with pytest.raises(ValueError, match=r"a\.pth"):
         files.read(zipped(tmp_path / "a.pth", pickled))
@@ -174,10 +203,18 @@ def tensor(offset=0, size=(2, 2), stride=(2, 1), count=4):
     return pickles.Tensor(("0", np.dtype("<f4"), count), offset, size, stride)
 
 
-@pytest.mark.parametrize("view", [
-    tensor(offset=1), tensor(offset=-1), tensor(size=(2, 3)), tensor(stride=(3, 1)),
-    tensor(stride=(-2, 1)), tensor(size=(10**9, 10**9), stride=(0, 0)), tensor(count=-4),
-])
+@pytest.mark.parametrize(
+    "view",
+    [
+        tensor(offset=1),
+        tensor(offset=-1),
+        tensor(size=(2, 3)),
+        tensor(stride=(3, 1)),
+        tensor(stride=(-2, 1)),
+        tensor(size=(10**9, 10**9), stride=(0, 0)),
+        tensor(count=-4),
+    ],
+)
 def test_tensor_beyond_its_storage_is_refused(view):
     with pytest.raises(ValueError, match=r"f is damaged: a tensor .* is larger than its storage"):
         pickles.with_arrays({"a": view}, "f", lambda key, size: bytes(16))
@@ -188,17 +225,20 @@ def header(**entry):
     return struct.pack("<Q", len(text)) + text.encode() + bytes(8)
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (struct.pack("<Q", 2**60) + b"{}", "safetensors file: .*header too large"),
-    (struct.pack("<Q", 5) + b"{nope", "safetensors file: .*invalid JSON"),
-    (struct.pack("<Q", 4) + b"[[]]", "safetensors file: .*header"),
-    (header(dtype="F8_E4M3", shape=[8]), "dtype 'F8_E4M3'; allowed are F64"),
-    (header(shape=[3]), "is damaged, or no safetensors file"),
-    (header(data_offsets=[8, 16]), "is damaged, or no safetensors file"),
-    (header(shape=[-2], data_offsets=[8, 0]), "is damaged, or no safetensors file"),
-    (header(shape=[1.0, 2]), "is damaged, or no safetensors file"),
-    (b"{}", "header"),
-])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (struct.pack("<Q", 2**60) + b"{}", "safetensors file: .*header too large"),
+        (struct.pack("<Q", 5) + b"{nope", "safetensors file: .*invalid JSON"),
+        (struct.pack("<Q", 4) + b"[[]]", "safetensors file: .*header"),
+        (header(dtype="F8_E4M3", shape=[8]), "dtype 'F8_E4M3'; allowed are F64"),
+        (header(shape=[3]), "is damaged, or no safetensors file"),
+        (header(data_offsets=[8, 16]), "is damaged, or no safetensors file"),
+        (header(shape=[-2], data_offsets=[8, 0]), "is damaged, or no safetensors file"),
+        (header(shape=[1.0, 2]), "is damaged, or no safetensors file"),
+        (b"{}", "header"),
+    ],
+)
 def test_broken_safetensors_is_an_error(tmp_path, content, words):
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
@@ -214,20 +254,25 @@ def test_big_endian_file_is_refused(tmp_path):
 
 def test_compressed_entries_are_not_unpacked(tmp_path):
     published_files.save({"a": np.zeros(10**6, np.float32)}, tmp_path / "a.pth")
-    with zipfile.ZipFile(tmp_path / "a.pth") as whole, zipfile.ZipFile(
-            tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed:
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as whole,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
         for entry in whole.infolist():
             packed.writestr(entry.filename, whole.read(entry))
     with pytest.raises(ValueError, match=r"b\.pth is damaged: data.pkl is compressed"):
         files.read(tmp_path / "b.pth")
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (b"", "is empty"),
-    (b"a text", "is neither a file of torch.save nor of safetensors"),
-    (pickle.dumps([1], 4), r"plain pickle, .*usis_jax\[torch\]"),
-    (bytes(257) + b"ustar" + bytes(250), r"PyTorch before 0\.4; .*usis_jax\[torch\]"),
-])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"a text", "is neither a file of torch.save nor of safetensors"),
+        (pickle.dumps([1], 4), r"plain pickle, .*usis_jax\[torch\]"),
+        (bytes(257) + b"ustar" + bytes(250), r"PyTorch before 0\.4; .*usis_jax\[torch\]"),
+    ],
+)
 def test_other_files_are_named_for_what_they_are(tmp_path, content, words):
     path = tmp_path / "a.pth"
     path.write_bytes(content)

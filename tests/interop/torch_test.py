@@ -21,25 +21,48 @@ from usis_jax.models.whole_discriminator import WholeDiscriminator
 CASE = "spade_generator"
 LABEL, NOISE = jnp.zeros((1, 64, 64), jnp.int32), jnp.zeros((1, 2))
 OWN = {
-    "spade_generator": (SpadeGenerator(3, 1, z_dim=2), (LABEL, NOISE), None,
-                        {"semantic_nc": 3, "channels_G": 1, "z_dim": 2}),
-    "wavelet_generator": (WaveletGenerator(3, 1, z_dim=2), (LABEL, NOISE), None,
-                          {"semantic_nc": 3, "channels_G": 1, "z_dim": 2}),
+    "spade_generator": (
+        SpadeGenerator(3, 1, z_dim=2),
+        (LABEL, NOISE),
+        None,
+        {"semantic_nc": 3, "channels_G": 1, "z_dim": 2},
+    ),
+    "wavelet_generator": (
+        WaveletGenerator(3, 1, z_dim=2),
+        (LABEL, NOISE),
+        None,
+        {"semantic_nc": 3, "channels_G": 1, "z_dim": 2},
+    ),
     "segmenter": (Segmenter(3), (jnp.zeros((1, 64, 64, 3)),), None, {"semantic_nc": 3}),
-    "wavelet_discriminator": (WaveletDiscriminator(levels=1), (jnp.zeros((1, 8, 16, 3)),), (2, 4),
-                              {"size": 16}),
-    "whole_discriminator": (WholeDiscriminator(levels=1), (jnp.zeros((1, 8, 16, 3)),), (2, 4),
-                            {"size": 16}),
-    "patch_discriminator": (PatchDiscriminator(levels=1, patch=16), (jnp.zeros((1, 32, 16, 3)),),
-                            (4, 4), {"patch": 16}),
+    "wavelet_discriminator": (
+        WaveletDiscriminator(levels=1),
+        (jnp.zeros((1, 8, 16, 3)),),
+        (2, 4),
+        {"size": 16},
+    ),
+    "whole_discriminator": (
+        WholeDiscriminator(levels=1),
+        (jnp.zeros((1, 8, 16, 3)),),
+        (2, 4),
+        {"size": 16},
+    ),
+    "patch_discriminator": (
+        PatchDiscriminator(levels=1, patch=16),
+        (jnp.zeros((1, 32, 16, 3)),),
+        (4, 4),
+        {"patch": 16},
+    ),
 }
 """Kind -> small module of the published structure, its inputs, its last feature, options."""
-CASES = json.loads(
-    (places.VECTORS / "parity_manifest.json").read_text())["cases"]
-PUBLISHED = {"spade_generator": "spade_generator", "wavelet_generator": "wavelet_generator",
-             "segmenter": "segmenter", "wavelet_discriminator": "wavelet_discriminator",
-             "whole_discriminator": "whole_discriminator",
-             "tile_discriminator": "patch_discriminator"}
+CASES = json.loads((places.VECTORS / "parity_manifest.json").read_text())["cases"]
+PUBLISHED = {
+    "spade_generator": "spade_generator",
+    "wavelet_generator": "wavelet_generator",
+    "segmenter": "segmenter",
+    "wavelet_discriminator": "wavelet_discriminator",
+    "whole_discriminator": "whole_discriminator",
+    "tile_discriminator": "patch_discriminator",
+}
 
 
 def drawn(template, seed=0):
@@ -49,8 +72,10 @@ def drawn(template, seed=0):
 
 
 def bits(tree):
-    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes()
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    return {
+        jax.tree_util.keystr(path): np.asarray(leaf).tobytes()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -66,8 +91,10 @@ def test_reading_what_was_written_changes_no_bit(kind):
 @pytest.mark.parametrize("case", PUBLISHED)
 def test_writing_what_was_read_gives_the_published_keys_and_bits(case):
     kind, random = PUBLISHED[case], np.random.default_rng(1)
-    arrays = {key: random.standard_normal(entry["shape"], np.float32)
-              for key, entry in CASES[case]["tensors"].items()}
+    arrays = {
+        key: random.standard_normal(entry["shape"], np.float32)
+        for key, entry in CASES[case]["tensors"].items()
+    }
     _, variables = torch.load(kind, arrays, **CASES[case]["options"])
     written = torch.state_dict(kind, variables, (4, 4) if case.startswith("tile") else (2, 4))
     assert set(arrays) <= set(written)
@@ -107,10 +134,14 @@ def test_discriminators_are_written_with_the_buffers_of_the_published_modules():
     haar = ("ll", "lh", "hl", "hh")
     expected = {
         "wavelet_discriminator": {
-            "convs.0.conv2.0.kernel", "from_rgbs.1.downsample.kernel", *(f"dwt.{b}" for b in haar),
-            *(f"from_rgbs.1.{name}.{band}" for name in ("iwt", "dwt") for band in haar)},
-        "whole_discriminator": {f"convs.{i}.{part}.0.kernel" for i in (1, 2)
-                                for part in ("conv2", "skip")},
+            "convs.0.conv2.0.kernel",
+            "from_rgbs.1.downsample.kernel",
+            *(f"dwt.{b}" for b in haar),
+            *(f"from_rgbs.1.{name}.{band}" for name in ("iwt", "dwt") for band in haar),
+        },
+        "whole_discriminator": {
+            f"convs.{i}.{part}.0.kernel" for i in (1, 2) for part in ("conv2", "skip")
+        },
     }
     blur = np.convolve([1, 1], np.convolve([1, 1], [1, 1]))
     for kind, names in expected.items():
@@ -119,8 +150,10 @@ def test_discriminators_are_written_with_the_buffers_of_the_published_modules():
         written = torch.state_dict(kind, variables, grid)
         leaves = len(jax.tree.leaves(variables))
         assert names <= set(written) and len(written) == leaves + len(names)
-        np.testing.assert_allclose(written["convs.1.conv2.0.kernel" if kind[1] == "h" else
-                                           "convs.0.conv2.0.kernel"], np.outer(blur, blur) / 64)
+        np.testing.assert_allclose(
+            written["convs.1.conv2.0.kernel" if kind[1] == "h" else "convs.0.conv2.0.kernel"],
+            np.outer(blur, blur) / 64,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +182,9 @@ def test_spectral_vectors_give_the_published_sigma(arrays):
     kernel = variables["params"]["block_3"]["conv_0"]["kernel"]
     ours = variables["spectral"]["block_3"]["conv_0"]
     matrix = np.asarray(kernel).reshape(-1, kernel.shape[-1])
-    np.testing.assert_allclose(ours["v"] @ matrix @ ours["u"],
-                               u @ weight.reshape(len(weight), -1) @ v, rtol=1e-5)
+    np.testing.assert_allclose(
+        ours["v"] @ matrix @ ours["u"], u @ weight.reshape(len(weight), -1) @ v, rtol=1e-5
+    )
 
 
 def test_counters_of_published_modules_are_passed_over(arrays):
@@ -174,7 +208,8 @@ def test_weights_of_half_precision_become_float32(arrays):
     _, variables = load(halves)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype("float32")}
     np.testing.assert_array_equal(
-        variables["params"]["to_rgb"]["bias"], np.float32(halves["conv_img.bias"]))
+        variables["params"]["to_rgb"]["bias"], np.float32(halves["conv_img.bias"])
+    )
 
 
 def test_writing_a_discriminator_needs_the_size_of_its_last_feature():
@@ -216,6 +251,5 @@ def test_wrong_options_are_named(arrays):
 
 
 def test_loading_needs_no_pytorch():
-    code = ("import sys, usis_jax; usis_jax.interop.torch.load; "
-            "sys.exit('torch' in sys.modules)")
+    code = "import sys, usis_jax; usis_jax.interop.torch.load; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

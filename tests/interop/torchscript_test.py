@@ -20,8 +20,9 @@ def script(path):
     conv = Module(weight=WEIGHT, bias=BIAS, stride=2, training=False)
     published_files.save(Module(net=Module(conv=conv, conv_1=Module(weight=WEIGHT + 1))), path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("best_EMA/code/__torch__/net.py", "raise SystemExit",
-                         compress_type=zipfile.ZIP_DEFLATED)
+        archive.writestr(
+            "best_EMA/code/__torch__/net.py", "raise SystemExit", compress_type=zipfile.ZIP_DEFLATED
+        )
     return path
 
 
@@ -52,10 +53,16 @@ def test_lists_of_numbers_in_a_module_do_not_stop_reading(tmp_path):
     np.testing.assert_array_equal(torchscript.read(tmp_path / "b.pt")["weight"], BIAS)
 
 
-@pytest.mark.parametrize("asked", [
-    "os mkdir", "builtins eval", "torch.jit load", "torch.jit._pickle os",
-    "usis_jax.interop.pickles _Module",
-])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "os mkdir",
+        "builtins eval",
+        "torch.jit load",
+        "torch.jit._pickle os",
+        "usis_jax.interop.pickles _Module",
+    ],
+)
 def test_other_names_are_refused(tmp_path, asked):
     module, name = asked.split()
     pickled = b"\x80\x02c" + f"{module}\n{name}\n".encode() + b"."

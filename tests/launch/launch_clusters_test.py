@@ -28,8 +28,15 @@ exit $code"""
 
 def test_slurm_dry_run_prints_the_command_of_the_nodes(stub):
     folder = stub("scontrol", SCONTROL)
-    first, *rest = lines_of("slurm.sbatch", "train", "--workdir=a b", folder=folder, DRY_RUN="1",
-                          SLURM_CPUS_PER_TASK="6", **SLURM)
+    first, *rest = lines_of(
+        "slurm.sbatch",
+        "train",
+        "--workdir=a b",
+        folder=folder,
+        DRY_RUN="1",
+        SLURM_CPUS_PER_TASK="6",
+        **SLURM,
+    )
     start = "env SRUN_CPUS_PER_TASK=6 COORDINATOR_ADDRESS=n5:20041 NUM_PROCESSES=2 srun "
     assert first.startswith(start) and first.endswith(" usis train --workdir=a\\ b")
     assert rest[1] == "exit code 75: scontrol requeue 41"
@@ -41,7 +48,8 @@ def test_slurm_directives_ask_for_a_signal_and_to_be_requeued():
     text = (LAUNCH / "slurm.sbatch").read_text()
     directives = re.findall(r"^#SBATCH (\S+)$", text.partition("set -e")[0], re.M)
     assert {"--signal=B:USR1@300", "--requeue", "--open-mode=append", "--ntasks-per-node=1"} <= set(
-        directives)
+        directives
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,15 +58,25 @@ def test_slurm_directives_ask_for_a_signal_and_to_be_requeued():
      (75, "CANCELLED", 0, False), (1, "RUNNING", 2, True), (1, "RUNNING", 3, False)],
 )  # fmt: skip
 def test_slurm_job_goes_back_into_the_queue_only_where_going_on_helps(
-        stub, tmp_path, code, state, restarts, requeued):
+    stub, tmp_path, code, state, restarts, requeued
+):
     stub("scontrol", SCONTROL)
     stub("srun", SRUN)
-    folder = stub("python", f'echo "$PROCESS_ID $NUM_PROCESSES $COORDINATOR_ADDRESS $*" >> calls; '
-                            f"exit {code}")
-    done = run("slurm.sbatch", "train", "--workdir=a b", folder=folder, STATE=state,
-                SLURM_RESTART_COUNT=str(restarts), **SLURM)
+    folder = stub(
+        "python", f'echo "$PROCESS_ID $NUM_PROCESSES $COORDINATOR_ADDRESS $*" >> calls; exit {code}'
+    )
+    done = run(
+        "slurm.sbatch",
+        "train",
+        "--workdir=a b",
+        folder=folder,
+        STATE=state,
+        SLURM_RESTART_COUNT=str(restarts),
+        **SLURM,
+    )
     assert (tmp_path / "calls").read_text().splitlines() == [
-        f"{number} 2 n5:20041 -m usis_jax train --workdir=a b" for number in (0, 1)]
+        f"{number} 2 n5:20041 -m usis_jax train --workdir=a b" for number in (0, 1)
+    ]
     assert (tmp_path / "requeued").exists() == requeued
     assert done.returncode == (0 if requeued else code)
 
@@ -67,8 +85,11 @@ def test_slurm_hands_the_time_limit_signal_on_and_requeues(stub, tmp_path):
     stub("scontrol", SCONTROL)
     stub("srun", "trap 'touch saved; exit 75' TERM; touch up; while :; do sleep 0.05; done")
     folder = stub("python", "exit 1")
-    running = subprocess.Popen(["bash", LAUNCH / "slurm.sbatch", "train"], cwd=ROOT,
-                               env=environment(folder, STATE="RUNNING", **SLURM))
+    running = subprocess.Popen(
+        ["bash", LAUNCH / "slurm.sbatch", "train"],
+        cwd=ROOT,
+        env=environment(folder, STATE="RUNNING", **SLURM),
+    )
     wait_for(tmp_path / "up")
     running.send_signal(signal.SIGUSR1)
     assert running.wait(30) == 0
@@ -76,11 +97,22 @@ def test_slurm_hands_the_time_limit_signal_on_and_requeues(stub, tmp_path):
 
 
 def test_tpu_dry_run_prints_create_install_run_and_delete():
-    lines = lines_of("tpu_pod.sh", *TPU, "--type=v5litepod-16", "--spot", "--nfs=10.0.0.2:/share",
-                   "--delete", "--dry_run", "train", "--workdir=/mnt/usis/a b")
+    lines = lines_of(
+        "tpu_pod.sh",
+        *TPU,
+        "--type=v5litepod-16",
+        "--spot",
+        "--nfs=10.0.0.2:/share",
+        "--delete",
+        "--dry_run",
+        "train",
+        "--workdir=/mnt/usis/a b",
+    )
     start = "gcloud compute tpus tpu-vm"
-    assert lines[1] == (f"{start} create usis --zone=us-east5-a --accelerator-type=v5litepod-16 "
-                        "--version=v2-alpha-tpuv5-lite --spot")
+    assert lines[1] == (
+        f"{start} create usis --zone=us-east5-a --accelerator-type=v5litepod-16 "
+        "--version=v2-alpha-tpuv5-lite --spot"
+    )
     assert lines[2].startswith("git archive") and lines[3].startswith(f"{start} scp ")
     assert "mount -t nfs -o hard 10.0.0.2:/share /mnt/usis" in lines[4]
     assert "USIS_DISTRIBUTED=1 .venv/bin/python -m usis_jax train" in lines[5]
@@ -112,17 +144,26 @@ esac"""
      ("READY", "2 2", 2, 0, 1), ("READY", "130 75", 130, 0, 1), ("READY", "1 1\n1 1", 1, 0, 2)],
 )  # fmt: skip
 def test_tpu_slice_is_made_used_and_started_again(
-        stub, tmp_path, state, codes, code, creations, starts):
+    stub, tmp_path, state, codes, code, creations, starts
+):
     folder = stub("gcloud", GCLOUD)
     stub("sleep", "")
     if state:
         (tmp_path / "state").write_text(state + "\n")
     (tmp_path / "codes").write_text(codes + "\n")
-    done = run("tpu_pod.sh", *TPU, "--type=v5litepod-16", "--restarts=1", "train", folder=folder,
-                TMPDIR=str(tmp_path))
+    done = run(
+        "tpu_pod.sh",
+        *TPU,
+        "--type=v5litepod-16",
+        "--restarts=1",
+        "train",
+        folder=folder,
+        TMPDIR=str(tmp_path),
+    )
     assert done.returncode == code, done.stderr
-    calls = [line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()
-             if " " in line]
+    calls = [
+        line.split()[0] for line in (tmp_path / "calls").read_text().splitlines() if " " in line
+    ]
     assert calls.count("create") == creations
     assert calls.count("scp") == starts
     assert "delete" not in calls or state == "PREEMPTED" or "PREEMPTED" in codes
@@ -165,7 +206,10 @@ def test_gke_pods_start_again_together_and_bad_use_ends_the_jobset():
     (pods,) = job["podFailurePolicy"]["rules"]
     container = job["template"]["spec"]["containers"][0]
     assert pods["action"] == "FailJob" and pods["onExitCodes"] == {
-        "containerName": container["name"], "operator": "In", "values": [2]}
+        "containerName": container["name"],
+        "operator": "In",
+        "values": [2],
+    }
     assert job["template"]["spec"]["restartPolicy"] == "Never"  # a podFailurePolicy needs it
 
 

@@ -23,12 +23,30 @@ def test_equal_conv_agrees_with_scipy(kernel_size, down):
     if down:
         blur = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
         wide = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
-        x = np.stack([np.stack([scipy.signal.correlate2d(wide[b, :, :, c], blur, mode="valid")
-                                for c in range(3)], -1) for b in range(2)])
+        x = np.stack(
+            [
+                np.stack(
+                    [
+                        scipy.signal.correlate2d(wide[b, :, :, c], blur, mode="valid")
+                        for c in range(3)
+                    ],
+                    -1,
+                )
+                for b in range(2)
+            ]
+        )
     mode = "valid" if down else "same"
-    expected = [[sum(scipy.signal.correlate2d(x[b, :, :, c], kernel[:, :, c, f], mode=mode)
-                     for c in range(3)) for f in range(5)] for b in range(2)]
-    expected = np.moveaxis(expected, 1, -1)[:, ::2 if down else 1, ::2 if down else 1]
+    expected = [
+        [
+            sum(
+                scipy.signal.correlate2d(x[b, :, :, c], kernel[:, :, c, f], mode=mode)
+                for c in range(3)
+            )
+            for f in range(5)
+        ]
+        for b in range(2)
+    ]
+    expected = np.moveaxis(expected, 1, -1)[:, :: 2 if down else 1, :: 2 if down else 1]
     expected = lrelu(expected / np.sqrt(3 * kernel_size**2) + bias)
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
@@ -46,7 +64,8 @@ def test_equal_dense_agrees_with_numpy(activate):
     x, kernel = RANDOM.normal(size=(2, 7)), RANDOM.normal(size=(7, 4))
     bias = RANDOM.normal(size=4)
     y = EqualDense(4, activate).apply(
-        {"params": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}, x)
+        {"params": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}, x
+    )
     expected = x @ kernel / np.sqrt(7) + bias
     np.testing.assert_allclose(y, lrelu(expected) if activate else expected, atol=1e-5)
 
@@ -57,8 +76,9 @@ def test_weights_start_with_unit_variance():
     np.testing.assert_array_equal(params["bias"], 0)
 
 
-@pytest.mark.parametrize("batch, largest, size",
-                         [(8, 4, 4), (4, 4, 4), (2, 4, 2), (1, 4, 1), (6, 4, 3), (7, 4, 1)])
+@pytest.mark.parametrize(
+    "batch, largest, size", [(8, 4, 4), (4, 4, 4), (2, 4, 2), (1, 4, 1), (6, 4, 3), (7, 4, 1)]
+)
 def test_group_size_divides_the_batch(batch, largest, size):
     assert group_size(batch, largest) == size
 
@@ -84,25 +104,29 @@ def test_minibatch_stddev_agrees_with_a_loop_over_groups(grouping):
 @pytest.mark.parametrize("devices", [2, 4])
 def test_minibatch_stddev_on_devices_equals_the_whole_batch(grouping, devices):
     module = MinibatchStddev(4, grouping, axis_name="batch")
-    mapped = jax.pmap(lambda x: module.apply({}, x), axis_name="batch",
-                      devices=jax.devices()[:devices])
+    mapped = jax.pmap(
+        lambda x: module.apply({}, x), axis_name="batch", devices=jax.devices()[:devices]
+    )
     y = mapped(X.reshape(devices, -1, *X.shape[1:])).reshape(*X.shape[:3], 4)
     np.testing.assert_allclose(y, stddev_by_hand(X, GROUPS[grouping]), atol=1e-5)
 
 
 # Eight samples as four photos with two tiles each.
-TILE_GROUPS = {("local", 4): [[0, 2, 4, 6], [1, 3, 5, 7]],
-               ("local", 2): [[0, 2], [1, 3], [4, 6], [5, 7]],
-               ("published", 4): GROUPS["published"],
-               ("published", 2): [[0, 4], [1, 5], [2, 6], [3, 7]]}
+TILE_GROUPS = {
+    ("local", 4): [[0, 2, 4, 6], [1, 3, 5, 7]],
+    ("local", 2): [[0, 2], [1, 3], [4, 6], [5, 7]],
+    ("published", 4): GROUPS["published"],
+    ("published", 2): [[0, 4], [1, 5], [2, 6], [3, 7]],
+}
 
 
 @pytest.mark.parametrize("grouping, group", TILE_GROUPS)
 @pytest.mark.parametrize("devices", [1, 2, 4])
 def test_local_groups_hold_the_same_tile_of_several_photos(grouping, group, devices):
     module = MinibatchStddev(group, grouping, "batch", tiles=2)
-    mapped = jax.pmap(lambda x: module.apply({}, x), axis_name="batch",
-                      devices=jax.devices()[:devices])
+    mapped = jax.pmap(
+        lambda x: module.apply({}, x), axis_name="batch", devices=jax.devices()[:devices]
+    )
     y = mapped(X.reshape(devices, -1, *X.shape[1:])).reshape(*X.shape[:3], 4)
     np.testing.assert_allclose(y, stddev_by_hand(X, TILE_GROUPS[grouping, group]), atol=1e-5)
 

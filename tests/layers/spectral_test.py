@@ -47,7 +47,8 @@ def test_output_is_the_convolution_with_the_divided_kernel():
     y = SpectralConv(5, (3, 3), use_bias=False).apply(variables, X)
     kernel = variables["params"]["kernel"] / np.linalg.svd(matrix(variables))[1][0]
     expected = jax.lax.conv_general_dilated(
-        X, kernel.astype(np.float32), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        X, kernel.astype(np.float32), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -89,14 +90,16 @@ def test_gradient_follows_the_published_formula():
     sigma = v @ w @ u
     c = np.outer(pixel.reshape(-1), cotangent)
     expected = (c - (c * w / sigma).sum() * np.outer(v, u)) / sigma
-    np.testing.assert_allclose(gradient.reshape(w.shape), expected, rtol=1e-3,
-                               atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        gradient.reshape(w.shape), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+    )
 
 
 def test_fixed_biases_count_but_get_no_gradient():
     module, variables = initial(iterate=False, fixed_biases=2)
     gradient = jax.grad(lambda params: module.apply({**variables, "params": params}, X).sum())(
-        variables["params"])
+        variables["params"]
+    )
     np.testing.assert_array_equal(gradient["bias"], [0, 0, 72, 72, 72])
     moved = {**variables["params"], "bias": jnp.arange(5.0)}
     difference = module.apply({**variables, "params": moved}, X) - module.apply(variables, X)
@@ -118,6 +121,8 @@ def test_folded_kernels_paint_the_same_and_are_not_divided_again():
     kernel = matrix({"params": variables["params"]["own"]})
     np.testing.assert_allclose(
         folded["params"]["own"]["kernel"].reshape(kernel.shape),
-        kernel / (vectors["v"] @ kernel @ vectors["u"]), rtol=1e-5)
+        kernel / (vectors["v"] @ kernel @ vectors["u"]),
+        rtol=1e-5,
+    )
     plain = {"params": {"kernel": np.ones(3)}}
     assert fold(plain)["params"]["kernel"] is plain["params"]["kernel"]

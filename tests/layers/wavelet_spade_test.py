@@ -19,8 +19,9 @@ HAAR = 0.5 * np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1,
 def variables():
     """Initial variables with kernels large enough to matter."""
     found = jax.jit(lambda key: MODULE.init(key, X, LABEL, NOISE, True))(jax.random.key(0))
-    params = jax.tree.map(lambda leaf: jnp.asarray(RANDOM.normal(size=leaf.shape), jnp.float32),
-                          found["params"])
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(RANDOM.normal(size=leaf.shape), jnp.float32), found["params"]
+    )
     return {**found, "params": params}
 
 
@@ -31,7 +32,7 @@ def to_image(coefficients):
     for i, j in np.ndindex(height, width):
         bands = coefficients[:, i, j].reshape(batch, 4, -1)
         block = np.einsum("sp,bsc->bpc", HAAR, bands).reshape(batch, 2, 2, -1)
-        image[:, 2 * i:2 * i + 2, 2 * j:2 * j + 2] = block
+        image[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = block
     return image
 
 
@@ -40,7 +41,7 @@ def to_coefficients(image):
     batch, height, width, channels = image.shape
     out = np.empty((batch, height // 2, width // 2, 4 * channels))
     for i, j in np.ndindex(height // 2, width // 2):
-        block = image[:, 2 * i:2 * i + 2, 2 * j:2 * j + 2].reshape(batch, 4, channels)
+        block = image[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(batch, 4, channels)
         out[:, i, j] = np.einsum("sp,bpc->bsc", HAAR, block).reshape(batch, -1)
     return out
 

@@ -47,25 +47,30 @@ def test_balanced_cross_entropy_gradient_agrees_with_finite_differences():
     for index in [(0, 0, 0, 0), (1, 2, 3, 1), (2, 1, 4, 5), (3, 0, 2, 3), (0, 2, 2, 2)]:
         step = np.zeros(LOGITS.shape)
         step[index] = 1e-4
-        difference = (balanced_by_hand(LOGITS + step, LABEL, 0)
-                      - balanced_by_hand(LOGITS - step, LABEL, 0)) / 2e-4
+        difference = (
+            balanced_by_hand(LOGITS + step, LABEL, 0) - balanced_by_hand(LOGITS - step, LABEL, 0)
+        ) / 2e-4
         np.testing.assert_allclose(gradient[index], difference, rtol=1e-3, atol=1e-7)
 
 
 def test_maps_of_void_only_cost_nothing():
     label = np.zeros((1, 2, 2), np.int32)
     loss, gradient = jax.value_and_grad(losses.balanced_cross_entropy)(
-        jnp.asarray(LOGITS[:1, :2, :2]), label, void=0)
+        jnp.asarray(LOGITS[:1, :2, :2]), label, void=0
+    )
     assert loss == 0.0
     np.testing.assert_array_equal(gradient, 0.0)
 
 
 def test_class_frequencies_are_those_of_all_devices():
-    mapped = jax.pmap(lambda x, y: losses.balanced_cross_entropy(x, y, void=0, axis_name="batch"),
-                      axis_name="batch")
+    mapped = jax.pmap(
+        lambda x, y: losses.balanced_cross_entropy(x, y, void=0, axis_name="batch"),
+        axis_name="batch",
+    )
     per_device = mapped(LOGITS[:, None], LABEL[:, None])
     np.testing.assert_allclose(
-        per_device.mean(), losses.balanced_cross_entropy(LOGITS, LABEL, void=0), rtol=1e-5)
+        per_device.mean(), losses.balanced_cross_entropy(LOGITS, LABEL, void=0), rtol=1e-5
+    )
 
 
 def test_adversarial_losses_by_hand():

@@ -31,6 +31,8 @@ def test_settings_of_before_there_were_methods_are_of_usis():
 
 
 def test_names_of_methods_are_known_without_importing_one():
-    code = ("import sys; from usis_jax import methods; "
-            "assert 'optax' not in sys.modules and 'jax' not in sys.modules")
+    code = (
+        "import sys; from usis_jax import methods; "
+        "assert 'optax' not in sys.modules and 'jax' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,15 +9,15 @@ from usis_jax.methods import optimizers, train_state
 
 
 def test_each_player_has_an_adam_of_its_own_rate():
-    settings = tiny_run.settings(optimizer={
-        "generator_rate": 0.1, "segmenter_rate": 0.2, "discriminator_rate": 0.3})
+    settings = tiny_run.settings(
+        optimizer={"generator_rate": 0.1, "segmenter_rate": 0.2, "discriminator_rate": 0.3}
+    )
     rates = {"generator": 0.1, "segmenter": 0.2, "discriminator": 0.3}
     optimisers = optimizers.optimisers(settings.optimizer)
     assert set(optimisers) == set(rates)
     params = gradients = {"w": jnp.array([2.0, -5.0])}
     for player, rate in rates.items():
-        updates, _ = optimisers[player].update(
-            gradients, optimisers[player].init(params), params)
+        updates, _ = optimisers[player].update(gradients, optimisers[player].init(params), params)
         np.testing.assert_allclose(updates["w"], [-rate, rate], rtol=1e-5)
 
 

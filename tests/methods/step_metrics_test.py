@@ -34,7 +34,9 @@ def test_devices_count_the_classes_of_the_whole_batch():
     random = np.random.default_rng(1)
     label, read = random.integers(0, 3, (4, 2, 8, 8)), random.integers(0, 3, (4, 2, 8, 8))
     label[1:, :, :4] = 2
-    each = jax.pmap(lambda r, t: step_metrics.class_accuracy(r, t, 3, axis_name="b"), "b")(read, label)
+    each = jax.pmap(lambda r, t: step_metrics.class_accuracy(r, t, 3, axis_name="b"), "b")(
+        read, label
+    )
     flat = [x.reshape(-1, 8, 8) for x in (read, label)]
     np.testing.assert_allclose(each, step_metrics.class_accuracy(*flat, 3), atol=1e-6)
 
@@ -48,8 +50,10 @@ def test_scores_of_photos_are_those_of_their_groups_in_the_order_drawn():
     network, variables = discriminator()
     photos = tiny_run.batch(1, 0, 7)["photo"]
     order = np.random.default_rng(0).permutation(7)[:6]
-    expected = [network.apply(variables, photos[order[i : i + 2]] / np.float32(127.5) - 1)[0]
-                for i in (0, 2, 4)]
+    expected = [
+        network.apply(variables, photos[order[i : i + 2]] / np.float32(127.5) - 1)[0]
+        for i in (0, 2, 4)
+    ]
     found = measurements.scores(network, variables, photos)
     np.testing.assert_allclose(found, np.concatenate(expected)[:, 0], atol=1e-4)
 
@@ -65,15 +69,34 @@ def test_evaluation_measures_every_sign_that_its_material_allows():
     photos = tiny_run.batch(2, 0, 4)["photo"]
     kept = {}
     found = types.SimpleNamespace(
-        painted=np.full_like(photos, 7), real=photos, other=photos[:3], discriminator=None,
+        painted=np.full_like(photos, 7),
+        real=photos,
+        other=photos[:3],
+        discriminator=None,
         samples=np.stack([photos // 2, photos // 2 + 3]),
-        once=lambda name, make: kept.setdefault(name, make()))
-    rows = [suite.Row("consistency_miou", "consistency mIoU", 0.5, None, "higher", "p", None,
-                         {"class_accuracy": 0.25}),
-            suite.Row("spectral_distance", "spectral distance", 0.5, None, "lower", "p", None, {"high": -3.0})]
+        once=lambda name, make: kept.setdefault(name, make()),
+    )
+    rows = [
+        suite.Row(
+            "consistency_miou",
+            "consistency mIoU",
+            0.5,
+            None,
+            "higher",
+            "p",
+            None,
+            {"class_accuracy": 0.25},
+        ),
+        suite.Row(
+            "spectral_distance", "spectral distance", 0.5, None, "lower", "p", None, {"high": -3.0}
+        ),
+    ]
     assert measurements.measure(found, rows) == {
-        "signs/spread": 0.0, "signs/noise_difference": 3.0,
-        "signs/segmenter_class_accuracy": 0.25, "signs/high_frequencies_db": -3.0}
+        "signs/spread": 0.0,
+        "signs/noise_difference": 3.0,
+        "signs/segmenter_class_accuracy": 0.25,
+        "signs/high_frequencies_db": -3.0,
+    }
     found.discriminator, found.painted = discriminator(), photos
     measured = measurements.measure(found, [])
     assert measured["signs/spread"] == pytest.approx(1.0)

@@ -23,7 +23,9 @@ def test_state_starts_at_step_zero_with_every_network(created):
     assert set(created.params) == {"generator", "segmenter", "discriminator", "decoder"}
     assert set(created.opt_state) == {"generator", "segmenter", "discriminator"}
     assert {name: set(tree) for name, tree in created.collections.items()} == {
-        "generator": {"batch_stats", "spectral"}, "segmenter": {"spectral"}}
+        "generator": {"batch_stats", "spectral"},
+        "segmenter": {"spectral"},
+    }
 
 
 def test_moving_average_starts_as_a_copy(created):

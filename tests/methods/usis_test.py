@@ -14,8 +14,11 @@ from usis_jax.models import registry
 from usis_jax.ops.augment import augment
 
 RULES = ("joint", "alternating")
-PLAYERS = {"generator": ("generator",), "segmenter": ("segmenter",),
-           "discriminator": ("discriminator", "decoder")}
+PLAYERS = {
+    "generator": ("generator",),
+    "segmenter": ("segmenter",),
+    "discriminator": ("discriminator", "decoder"),
+}
 
 
 def close(a, b, limit=1e-4):
@@ -42,8 +45,12 @@ class Written:
     def paint(self, params, collections, player):
         z = jax.vmap(lambda key: jax.random.normal(key, (4,)))(self.each(self.keys[player]))
         return self.networks.generator.apply(
-            {"params": params, **collections}, self.label, z, train=True,
-            mutable=["batch_stats", "spectral"])
+            {"params": params, **collections},
+            self.label,
+            z,
+            train=True,
+            mutable=["batch_stats", "spectral"],
+        )
 
     def seen(self, photo, purpose):
         keys = self.each(jax.random.fold_in(self.keys[3], purpose))
@@ -51,8 +58,11 @@ class Written:
 
     def segmentation(self, params, photo):
         logits, _ = self.networks.segmenter.apply(
-            {"params": params, **self.state.collections["segmenter"]}, photo, train=True,
-            mutable=["spectral"])
+            {"params": params, **self.state.collections["segmenter"]},
+            photo,
+            train=True,
+            mutable=["spectral"],
+        )
         return losses.balanced_cross_entropy(logits, self.label, void=tiny_step.VOID)
 
     def score(self, params, photo):
@@ -111,9 +121,17 @@ def test_each_update_changes_its_own_players_parameters_only(rule, player):
     settings = tiny_step.settings(rule)
     before = tiny_step.created(settings)
     # A player whose Adam has seen huge gradients stands still.
-    opt_state = {name: memory if name == player else (memory[0]._replace(nu=jax.tree.map(
-        lambda leaf: np.full_like(leaf, 1e38), memory[0].nu)), *memory[1:])
-        for name, memory in before.opt_state.items()}
+    opt_state = {
+        name: memory
+        if name == player
+        else (
+            memory[0]._replace(
+                nu=jax.tree.map(lambda leaf: np.full_like(leaf, 1e38), memory[0].nu)
+            ),
+            *memory[1:],
+        )
+        for name, memory in before.opt_state.items()
+    }
     after, _ = tiny_step.run(settings, 1, 1, before.replace(opt_state=opt_state))
     for name, params in before.params.items():
         same = jax.tree.map(np.array_equal, params, after.params[name])
@@ -127,17 +145,27 @@ def test_step_counts_and_averages_the_generator(rule):
     assert after.step == 1
     np.testing.assert_array_equal(after.key, before.key)
     expected = jax.tree.map(  # warm-up: a tenth of the old average in the first step
-        lambda a, p: 0.1 * a + 0.9 * p, before.ema_params, after.params["generator"])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.ema_params,
-                 expected)
+        lambda a, p: 0.1 * a + 0.9 * p, before.ema_params, after.params["generator"]
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.ema_params, expected
+    )
     assert all(np.isfinite(value) for value in metrics[0].values())
-    assert {"loss_segmentation", "loss_generator", "loss_real", "loss_fake", "r1",
-            "loss_reconstruction", "pixel_accuracy"} <= set(metrics[0])
+    assert {
+        "loss_segmentation",
+        "loss_generator",
+        "loss_real",
+        "loss_fake",
+        "r1",
+        "loss_reconstruction",
+        "pixel_accuracy",
+    } <= set(metrics[0])
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("changes", [
-    {"decoder": {"name": "none"}}, {"compute_dtype": "bfloat16"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"decoder": {"name": "none"}}, {"compute_dtype": "bfloat16"}], ids=str
+)
 def test_step_keeps_the_form_of_the_state(rule, changes):
     settings = tiny_step.settings(rule, **changes)
     _, step = tiny_step.mapped_step(settings, 1)
@@ -156,12 +184,17 @@ def test_step_between_two_penalties_is_one_without(rule):
     start = tiny_step.created(settings).replace(step=np.int32(1))
     between, (metrics,) = tiny_step.run(settings, 1, 1, start)
     never, (others,) = tiny_step.run(dataclasses.replace(settings, r1_interval=0), 1, 1, start)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), between.params,
-                 never.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), between.params, never.params
+    )
     assert metrics["r1"] == 0 and "r1" not in others
     method = methods.get("usis")
     assert ["r1" in method.measured(settings, number, metrics) for number in range(4)] == [
-        True, False, True, False]
+        True,
+        False,
+        True,
+        False,
+    ]
     assert set(method.measured(settings, 1, metrics)) == set(others)
 
 
@@ -174,7 +207,8 @@ def test_step_leaves_what_it_is_given_as_it_is_and_its_metrics_are_the_methods(r
     def step(state, batch):
         before = jax.tree.leaves((state, batch))
         result = method.step(
-            state, batch, settings=settings, networks=networks, void=tiny_step.VOID)
+            state, batch, settings=settings, networks=networks, void=tiny_step.VOID
+        )
         same = zip(before, jax.tree.leaves((state, batch)), strict=True)
         seen.append(all(a is b for a, b in same))
         return result
@@ -197,5 +231,9 @@ def test_warmup_shortens_the_discriminators_first_step_only(rule):
     for player, share in (("generator", 1), ("segmenter", 1), ("discriminator", 4)):
         jax.tree.map(
             lambda a, f, s, share=share: np.testing.assert_allclose(
-                share * (s - a), f - a, atol=4e-6),
-            start[player], full.params[player], short.params[player])
+                share * (s - a), f - a, atol=4e-6
+            ),
+            start[player],
+            full.params[player],
+            short.params[player],
+        )

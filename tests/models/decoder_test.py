@@ -8,8 +8,10 @@ from usis_jax.models.decoder import BatchNorm, TransposedDecoder, WaveletDecoder
 from usis_jax.ops import haar, resample
 
 RANDOM = np.random.default_rng(0)
-FEATURES = [RANDOM.normal(size=shape).astype(np.float32)
-            for shape in ((2, 8, 12, 8), (2, 4, 6, 12), (2, 2, 3, 16))]
+FEATURES = [
+    RANDOM.normal(size=shape).astype(np.float32)
+    for shape in ((2, 8, 12, 8), (2, 4, 6, 12), (2, 2, 3, 16))
+]
 
 
 def convolve(x, kernel):
@@ -26,7 +28,8 @@ def test_instance_norm_standardises_each_channel_of_each_sample():
     for b, c in np.ndindex(2, 8):
         one = x[b, :, :, c]
         np.testing.assert_allclose(
-            y[b, :, :, c], (one - one.mean()) / np.sqrt(one.var() + 1e-5), atol=1e-5)
+            y[b, :, :, c], (one - one.mean()) / np.sqrt(one.var() + 1e-5), atol=1e-5
+        )
 
 
 def batch_norm(x, layer):
@@ -42,8 +45,9 @@ def drawn(params):
 def test_batch_norm_on_devices_standardises_the_whole_batch():
     x = 5.0 + 3.0 * RANDOM.normal(size=(8, 3, 2, 4))
     layer = {"scale": RANDOM.normal(size=4), "bias": RANDOM.normal(size=4)}
-    mapped = jax.pmap(lambda part: BatchNorm("batch").apply({"params": layer}, part),
-                      axis_name="batch")
+    mapped = jax.pmap(
+        lambda part: BatchNorm("batch").apply({"params": layer}, part), axis_name="batch"
+    )
     y = mapped(x.reshape(4, 2, 3, 2, 4).astype(np.float32)).reshape(x.shape)
     np.testing.assert_allclose(y, batch_norm(x, layer), atol=1e-5)
 
@@ -52,8 +56,12 @@ def test_photo_is_four_times_the_finest_feature():
     photo, variables = jax.jit(WaveletDecoder().init_with_output)(jax.random.key(0), FEATURES)
     assert photo.shape == (2, 32, 48, 3) and np.abs(photo).max() < 1
     kernels = {name: layer["kernel"].shape for name, layer in variables["params"].items()}
-    assert kernels == {"conv_0": (3, 3, 16, 12), "conv_1": (3, 3, 24, 8), "conv_2": (3, 3, 16, 4),
-                       "to_wavelet": (1, 1, 4, 12)}
+    assert kernels == {
+        "conv_0": (3, 3, 16, 12),
+        "conv_1": (3, 3, 24, 8),
+        "conv_2": (3, 3, 16, 4),
+        "to_wavelet": (1, 1, 4, 12),
+    }
 
 
 def test_one_block_agrees_with_its_formula():
@@ -107,24 +115,27 @@ def test_transposed_convolutions_agree_with_their_formula():
     np.testing.assert_allclose(photo, np.tanh(y), atol=1e-4)
 
 
-DECODERS = {"instance": WaveletDecoder(width_max=8), "transposed": TransposedDecoder(width_max=8),
-            "batch": WaveletDecoder(width_max=8, batch_norm=True)}
+DECODERS = {
+    "instance": WaveletDecoder(width_max=8),
+    "transposed": TransposedDecoder(width_max=8),
+    "batch": WaveletDecoder(width_max=8, batch_norm=True),
+}
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_every_feature_reaches_the_photo(name):
     module = DECODERS[name]
     variables = jax.jit(module.init)(jax.random.key(0), FEATURES)
-    gradients = jax.jit(jax.grad(
-        lambda x: (module.apply(variables, x) ** 2).sum()))(FEATURES)
+    gradients = jax.jit(jax.grad(lambda x: (module.apply(variables, x) ** 2).sum()))(FEATURES)
     assert all(np.abs(gradient).max() > 0 for gradient in gradients)
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_no_bias_stands_before_a_normalisation_and_none_is_wider_than_allowed(name):
     shapes = jax.eval_shape(DECODERS[name].init, jax.random.key(0), FEATURES)["params"]
-    blocks = {layer: leaves for layer, leaves in shapes.items()
-              if layer.startswith(("conv_", "up_"))}
+    blocks = {
+        layer: leaves for layer, leaves in shapes.items() if layer.startswith(("conv_", "up_"))
+    }
     assert len(blocks) == 3
     for leaves in blocks.values():
         assert set(leaves) == {"kernel"} and leaves["kernel"].shape[-1] <= 8

@@ -16,14 +16,20 @@ def variables():
 
 
 def test_full_size_has_the_published_number_of_parameters():
-    shapes = jax.eval_shape(WaveletDiscriminator().init, jax.random.key(0),
-                            jnp.zeros((1, 256, 512, 3)))
+    shapes = jax.eval_shape(
+        WaveletDiscriminator().init, jax.random.key(0), jnp.zeros((1, 256, 512, 3))
+    )
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == 25_333_377
 
 
-@pytest.mark.parametrize("size, widths", [
-    (128, [256, 512, 512, 512, 512]), (256, [128, 512, 512, 512, 512, 512]),
-    (512, [64, 256, 512, 512, 512, 512, 512])])
+@pytest.mark.parametrize(
+    "size, widths",
+    [
+        (128, [256, 512, 512, 512, 512]),
+        (256, [128, 512, 512, 512, 512, 512]),
+        (512, [64, 256, 512, 512, 512, 512, 512]),
+    ],
+)
 def test_widths_are_the_published_ones(size, widths):
     assert WaveletDiscriminator(levels=len(widths) - 1).widths(size // 2, size) == widths
 
@@ -42,9 +48,16 @@ def test_first_level_agrees_with_its_formula(variables):
         kernel, bias = np.asarray(params[name]["kernel"]), np.asarray(params[name]["bias"])
         kernel = kernel / np.sqrt(kernel.shape[0] * kernel.shape[1] * kernel.shape[2])
         x = resample.fir_blur(x) if down else x
-        y = jax.lax.conv_general_dilated(
-            jnp.asarray(x), kernel, (2, 2) if down else (1, 1), "VALID" if down else "SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC")) + bias
+        y = (
+            jax.lax.conv_general_dilated(
+                jnp.asarray(x),
+                kernel,
+                (2, 2) if down else (1, 1),
+                "VALID" if down else "SAME",
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )
+            + bias
+        )
         return np.where(y > 0, y, 0.2 * y) * np.sqrt(2)
 
     x = layer(haar.forward(PHOTO), "from_wavelet_0")

@@ -9,8 +9,10 @@ import pytest
 from usis_jax.models.generator import SpadeGenerator
 from usis_jax.models.wavelet_generator import WaveletGenerator
 
-TINY = {"spade": SpadeGenerator(5, width=2, multipliers=(4, 2, 2, 1), z_dim=3, hidden=4),
-        "wavelet": WaveletGenerator(5, width=1, multipliers=(4, 2, 1), z_dim=3, hidden=4)}
+TINY = {
+    "spade": SpadeGenerator(5, width=2, multipliers=(4, 2, 2, 1), z_dim=3, hidden=4),
+    "wavelet": WaveletGenerator(5, width=1, multipliers=(4, 2, 1), z_dim=3, hidden=4),
+}
 both = pytest.mark.parametrize("name", TINY)
 RANDOM = np.random.default_rng(0)
 LABEL = RANDOM.integers(0, 5, (2, 8, 16)).astype(np.int32)
@@ -37,15 +39,18 @@ def paint(name, *inputs, **options):
     return compiled(name)(variables(name), *inputs, **options)
 
 
-@pytest.mark.parametrize("generator, count", [(SpadeGenerator, 71_107_523),
-                                              (WaveletGenerator, 786_663_564)])
+@pytest.mark.parametrize(
+    "generator, count", [(SpadeGenerator, 71_107_523), (WaveletGenerator, 786_663_564)]
+)
 def test_full_size_has_the_published_number_of_parameters(generator, count):
     module = generator(35)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 256, 512), jnp.int32),
-                            jnp.zeros((1, 64)))
+    shapes = jax.eval_shape(
+        module.init, jax.random.key(0), jnp.zeros((1, 256, 512), jnp.int32), jnp.zeros((1, 64))
+    )
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == count
-    photo = jax.eval_shape(module.apply, shapes, jnp.zeros((2, 256, 512), jnp.int32),
-                           jnp.zeros((2, 64)))
+    photo = jax.eval_shape(
+        module.apply, shapes, jnp.zeros((2, 256, 512), jnp.int32), jnp.zeros((2, 64))
+    )
     assert photo.shape == (2, 256, 512, 3) and photo.dtype == jnp.float32
 
 
@@ -71,8 +76,7 @@ def test_noise_and_map_change_the_photo(name):
 
 @both
 def test_evaluation_paints_each_sample_alone(name):
-    np.testing.assert_allclose(
-        paint(name, LABEL[:1], Z[:1]), paint(name, LABEL, Z)[:1], atol=1e-5)
+    np.testing.assert_allclose(paint(name, LABEL[:1], Z[:1]), paint(name, LABEL, Z)[:1], atol=1e-5)
 
 
 @both
@@ -96,17 +100,26 @@ def test_bfloat16_paints_nearly_the_same_as_float32(name):
 @both
 def test_biases_get_a_gradient_unless_normalisation_takes_them_away(name):
     """Those without a gradient leave the photo as it is when they change, the others do not."""
+
     def photo(params):
-        return TINY[name].apply({**variables(name), "params": params}, LABEL, Z, train=True,
-                                mutable=["batch_stats", "spectral"])[0]
+        return TINY[name].apply(
+            {**variables(name), "params": params},
+            LABEL,
+            Z,
+            train=True,
+            mutable=["batch_stats", "spectral"],
+        )[0]
 
     cotangent = jnp.asarray(RANDOM.normal(size=(2, 8, 16, 3)), jnp.float32)
     evaluate = jax.jit(jax.value_and_grad(lambda params: (photo(params) * cotangent).sum()))
     params = variables(name)["params"]
     value, gradients = evaluate(params)
     flat, slopes = (flax.traverse_util.flatten_dict(tree) for tree in (params, gradients))
-    biases = [path for path in flat
-              if path[-1] == "bias" and (path[-2].startswith("conv") or path[-2] == "start")]
+    biases = [
+        path
+        for path in flat
+        if path[-1] == "bias" and (path[-2].startswith("conv") or path[-2] == "start")
+    ]
     fixed = {path: np.asarray(slopes[path]) == 0 for path in biases}
     assert any(one.any() for one in fixed.values())
     for path, without in fixed.items():
@@ -116,8 +129,10 @@ def test_biases_get_a_gradient_unless_normalisation_takes_them_away(name):
             assert difference < 1e-3 if which else difference > 1e-3, (path, which)
 
 
-@pytest.mark.parametrize("name, size", [("spade", (6, 16)), ("spade", (8, 14)),
-                                        ("wavelet", (6, 16)), ("wavelet", (8, 14))])
+@pytest.mark.parametrize(
+    "name, size",
+    [("spade", (6, 16)), ("spade", (8, 14)), ("wavelet", (6, 16)), ("wavelet", (8, 14))],
+)
 def test_size_off_the_stride_is_an_error(name, size):
     with pytest.raises(ValueError, match=f"label map is {size[0]}x{size[1]}.*multiples of 4"):
         jax.eval_shape(TINY[name].init, jax.random.key(0), jnp.zeros((2, *size), jnp.int32), Z)

@@ -19,13 +19,20 @@ def variables():
 def tiles_by_hand(photo, patch):
     """Tiles photo by photo, row by row."""
     _, height, width, _ = photo.shape
-    return np.stack([one[top:top + patch, left:left + patch] for one in photo
-                     for top in range(0, height, patch) for left in range(0, width, patch)])
+    return np.stack(
+        [
+            one[top : top + patch, left : left + patch]
+            for one in photo
+            for top in range(0, height, patch)
+            for left in range(0, width, patch)
+        ]
+    )
 
 
 def test_full_size_has_the_published_number_of_parameters():
-    shapes = jax.eval_shape(PatchDiscriminator().init, jax.random.key(0),
-                            jnp.zeros((1, 256, 512, 3)))
+    shapes = jax.eval_shape(
+        PatchDiscriminator().init, jax.random.key(0), jnp.zeros((1, 256, 512, 3))
+    )
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == 26_488_833
 
 
@@ -46,7 +53,8 @@ def test_each_tile_is_scored_as_the_whole_image_discriminator_scores_it(variable
     whole = jax.jit(WholeDiscriminator(**SIZES, stddev_group=4).apply)
     for place in range(6):
         np.testing.assert_allclose(
-            score[:, place], whole(variables, tiles[:, place])[0][:, 0], atol=1e-5)
+            score[:, place], whole(variables, tiles[:, place])[0][:, 0], atol=1e-5
+        )
 
 
 def test_published_groups_are_those_of_all_tiles_in_order(variables):

@@ -38,9 +38,15 @@ def jaxpr_of_step(settings):
     from usis_jax.models import registry
 
     runner = Runner(devices=jax.devices()[:1])
-    step = runner.compile(lambda state, batch: usis.train_step(
-        state, batch, settings=settings, void=None,
-        networks=registry.build(settings, tiny_step.CLASSES)))
+    step = runner.compile(
+        lambda state, batch: usis.train_step(
+            state,
+            batch,
+            settings=settings,
+            void=None,
+            networks=registry.build(settings, tiny_step.CLASSES),
+        )
+    )
     return step.trace(tiny_step.created(settings), tiny_step.batch(0)).jaxpr
 
 
@@ -118,8 +124,12 @@ def test_details_of_a_photo_reach_the_discriminator_unrounded():
 
     kernel = variables["params"]["from_wavelet_0"]["kernel"]
     details = kernel.at[:, :, :9].set(0.0)  # only the diagonal details are read
-    variables = {"params": variables["params"] | {
-        "from_wavelet_0": variables["params"]["from_wavelet_0"] | {"kernel": 100 * details},
-        "from_wavelet_1": jax.tree.map(jnp.zeros_like, variables["params"]["from_wavelet_1"])}}
+    variables = {
+        "params": variables["params"]
+        | {
+            "from_wavelet_0": variables["params"]["from_wavelet_0"] | {"kernel": 100 * details},
+            "from_wavelet_1": jax.tree.map(jnp.zeros_like, variables["params"]["from_wavelet_1"]),
+        }
+    }
     np.testing.assert_allclose(change(judge), change(wide), rtol=0.1)
     assert abs(change(wide)).max() > 1e-3

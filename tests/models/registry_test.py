@@ -29,8 +29,9 @@ def painter(generator, run):
 def test_every_combination_trains_a_step_and_paints(generator, judge, decoder):
     """The alternating rule with the wavelet generator where there is no decoder, else joint."""
     update = "alternating" if (generator, decoder) == ("wavelet", "none") else "joint"
-    run = tiny_step.combination(generator, judge, decoder, update,
-                                r1_interval=2 if generator == "spade" else 0)
+    run = tiny_step.combination(
+        generator, judge, decoder, update, r1_interval=2 if generator == "spade" else 0
+    )
     before = tiny_step.created(run)
     after, (metrics,) = tiny_step.run(run, 1, 1)
     assert all(np.isfinite(value) for value in metrics.values())
@@ -41,6 +42,7 @@ def test_every_combination_trains_a_step_and_paints(generator, judge, decoder):
         assert np.mean(jax.tree.leaves(changed)) > 0.5, name
     network = registry.build(run, tiny_step.CLASSES, axis_name=None).generator
     paint = painter(network, tiny_step.combination(generator, "whole", "none"))
-    photo = paint({"params": after.ema_params, **after.ema_collections},
-                  tiny_step.batch(0)["label"][:1], 0, 0)
+    photo = paint(
+        {"params": after.ema_params, **after.ema_collections}, tiny_step.batch(0)["label"][:1], 0, 0
+    )
     assert photo.shape == (1, 8, 8, 3) and photo.dtype == np.uint8

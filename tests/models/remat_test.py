@@ -22,8 +22,11 @@ def gradients(settings, player, size):
     network = getattr(networks, player)
     photo = jax.random.normal(jax.random.key(1), (4, size, size, 3))
     label = jax.random.randint(jax.random.key(2), (4, size, size), 0, tiny_step.CLASSES)
-    inputs = {"generator": (label, jax.random.normal(jax.random.key(3), (4, 4)), True),
-              "segmenter": (photo, True), "discriminator": (photo,)}
+    inputs = {
+        "generator": (label, jax.random.normal(jax.random.key(3), (4, 4)), True),
+        "segmenter": (photo, True),
+        "discriminator": (photo,),
+    }
     if player == "decoder":
         judge = networks.discriminator
         inputs["decoder"] = (judge.init_with_output(jax.random.key(4), photo)[0][1],)
@@ -31,24 +34,29 @@ def gradients(settings, player, size):
     params = variables.pop("params")
 
     def loss(params):
-        out, updates = network.apply({"params": params, **variables}, *inputs[player],
-                                     mutable=list(variables))
+        out, updates = network.apply(
+            {"params": params, **variables}, *inputs[player], mutable=list(variables)
+        )
         return sum(jnp.square(jnp.sin(x)).sum() for x in jax.tree.leaves(out)), updates
 
     return jax.jit(jax.grad(loss, has_aux=True))(params)
 
 
-@pytest.mark.parametrize(("player", "networks"), [
-    ("generator", ("spade", "wavelet", "none")),
-    ("generator", ("wavelet", "wavelet", "none")),
-    ("segmenter", ("spade", "wavelet", "none")),
-    ("discriminator", ("spade", "wavelet", "none")),
-    ("discriminator", ("spade", "whole", "none")),
-    ("discriminator", ("spade", "patch", "none")),
-    ("decoder", ("spade", "wavelet", "wavelet_upsample")),
-    ("decoder", ("spade", "wavelet", "wavelet_upsample_batch_norm")),
-    ("decoder", ("spade", "wavelet", "transposed")),
-], ids=str)
+@pytest.mark.parametrize(
+    ("player", "networks"),
+    [
+        ("generator", ("spade", "wavelet", "none")),
+        ("generator", ("wavelet", "wavelet", "none")),
+        ("segmenter", ("spade", "wavelet", "none")),
+        ("discriminator", ("spade", "wavelet", "none")),
+        ("discriminator", ("spade", "whole", "none")),
+        ("discriminator", ("spade", "patch", "none")),
+        ("decoder", ("spade", "wavelet", "wavelet_upsample")),
+        ("decoder", ("spade", "wavelet", "wavelet_upsample_batch_norm")),
+        ("decoder", ("spade", "wavelet", "transposed")),
+    ],
+    ids=str,
+)
 def test_gradients_and_parameters_stay_the_same(player, networks):
     settings = tiny_step.combination(*networks)
     size = settings.data.height
@@ -73,10 +81,16 @@ def test_step_with_penalty_stays_the_same_and_sends_no_more():
     others_gradients = tiny_step.gradients(computed)
     for player, gradients in tiny_step.gradients(kept).items():
         scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradients))
-        jax.tree.map(lambda a, b, scale=scale: np.testing.assert_allclose(a, b, atol=1e-4 * scale),
-                     gradients, others_gradients[player])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
-                 kept.collections, computed.collections)
+        jax.tree.map(
+            lambda a, b, scale=scale: np.testing.assert_allclose(a, b, atol=1e-4 * scale),
+            gradients,
+            others_gradients[player],
+        )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        kept.collections,
+        computed.collections,
+    )
     assert 0 < others <= exchanges
 
 
@@ -87,12 +101,14 @@ def test_backward_pass_keeps_fewer_values():
         variables = network.init(jax.random.key(0), photo, True)
 
         def output(params):
-            return network.apply({**variables, "params": params}, photo, True,
-                                 mutable=["spectral"])[0]
+            return network.apply(
+                {**variables, "params": params}, photo, True, mutable=["spectral"]
+            )[0]
 
         _, pullback = jax.eval_shape(lambda params: jax.vjp(output, params), variables["params"])
         return sum(leaf.size for leaf in jax.tree.leaves(pullback))
 
     settings = tiny_step.settings(
-        data={"height": 64, "width": 64}, segmenter={"down": (8, 8, 8), "up": (8, 8, 8)})
+        data={"height": 64, "width": 64}, segmenter={"down": (8, 8, 8), "up": (8, 8, 8)}
+    )
     assert kept_bytes(with_blocks(settings)) < 0.5 * kept_bytes(settings)

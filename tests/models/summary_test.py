@@ -36,10 +36,21 @@ def generator(num_classes, wavelet):
 
 
 def segmenter(num_classes):
-    pairs = [(3, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512), (512, 512),
-             (1024, 256), (512, 256), (512, 128), (256, 128), (256, 64)]
-    total = sum(conv(a, b, 3) + conv(b, b, 3) + (conv(a, b, 1) if a != b else 0)
-                for a, b in pairs)
+    pairs = [
+        (3, 128),
+        (128, 128),
+        (128, 256),
+        (256, 256),
+        (256, 512),
+        (512, 512),
+        (512, 512),
+        (1024, 256),
+        (512, 256),
+        (512, 128),
+        (256, 128),
+        (256, 64),
+    ]
+    total = sum(conv(a, b, 3) + conv(b, b, 3) + (conv(a, b, 1) if a != b else 0) for a, b in pairs)
     return total + conv(64, num_classes + 1, 1)
 
 
@@ -96,11 +107,17 @@ def expected(name):
         ("discriminator", "whole"): (whole_discriminator(height, width), score),
         ("discriminator", "patch"): (whole_discriminator(64, 64), (height * width // 64**2, 1)),
         ("decoder", "wavelet_upsample"): (
-            decoder(width, lambda a, b: 9 * a * b, lambda a: conv(a, 12, 1)), photo),
+            decoder(width, lambda a, b: 9 * a * b, lambda a: conv(a, 12, 1)),
+            photo,
+        ),
         ("decoder", "wavelet_upsample_batch_norm"): (
-            decoder(width, lambda a, b: 9 * a * b + 2 * b, lambda a: conv(a, 12, 1)), photo),
+            decoder(width, lambda a, b: 9 * a * b + 2 * b, lambda a: conv(a, 12, 1)),
+            photo,
+        ),
         ("decoder", "transposed"): (
-            decoder(width, lambda a, b: 16 * a * b + 2 * b, lambda a: conv(a, 3, 4)), photo),
+            decoder(width, lambda a, b: 16 * a * b + 2 * b, lambda a: conv(a, 3, 4)),
+            photo,
+        ),
     }
 
 
@@ -129,7 +146,10 @@ def test_counts_of_the_published_networks_for_cityscapes():
 def test_what_the_configuration_selects_is_marked():
     rows = summary.networks(load("cityscapes", ("decoder.name", "none")), 35)
     assert [row[:2] for row in rows if row.selected] == [
-        ("generator", "spade"), ("segmenter", "unet"), ("discriminator", "wavelet")]
+        ("generator", "spade"),
+        ("segmenter", "unet"),
+        ("discriminator", "wavelet"),
+    ]
 
 
 def test_network_that_does_not_fit_says_why(capsys):
@@ -137,7 +157,8 @@ def test_network_that_does_not_fit_says_why(capsys):
     patch = rows["discriminator", "patch"]
     assert (patch.parameters, patch.output) == (0, ())
     assert "data.height is 96; it must be a multiple of the discriminator's stride 64" in (
-        patch.problem)
+        patch.problem
+    )
     assert rows["discriminator", "whole"].output == (1, 1)
     (line,) = (line for line in summary.text(list(rows.values())).splitlines() if "patch" in line)
     assert "-  does not fit" in line and "data.height is 96" in line

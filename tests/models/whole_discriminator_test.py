@@ -16,17 +16,25 @@ def variables():
     return jax.jit(TINY.init)(jax.random.key(0), PHOTO)
 
 
-@pytest.mark.parametrize("height, width, levels, count", [
-    (256, 512, 6, 26_885_697), (256, 256, 5, 28_864_129)])
+@pytest.mark.parametrize(
+    "height, width, levels, count", [(256, 512, 6, 26_885_697), (256, 256, 5, 28_864_129)]
+)
 def test_full_size_has_the_published_number_of_parameters(height, width, levels, count):
     module = WholeDiscriminator(levels=levels)
     shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, height, width, 3)))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == count
 
 
-@pytest.mark.parametrize("size, widths", [
-    (32, [512] * 4), (64, [512] * 5), (128, [256, *[512] * 5]), (256, [128, 256, *[512] * 5]),
-    (512, [64, 128, 256, *[512] * 5])])
+@pytest.mark.parametrize(
+    "size, widths",
+    [
+        (32, [512] * 4),
+        (64, [512] * 5),
+        (128, [256, *[512] * 5]),
+        (256, [128, 256, *[512] * 5]),
+        (512, [64, 128, 256, *[512] * 5]),
+    ],
+)
 def test_widths_are_the_published_ones(size, widths):
     assert WholeDiscriminator(levels=len(widths) - 2).widths(size // 2, size) == widths
 
@@ -39,18 +47,34 @@ def test_scores_and_features_have_the_expected_shapes(variables):
 
 def correlate(x, kernel, mode):
     """[B, H, W, C] and [k, k, C, F], channel by channel."""
-    return np.stack([np.stack([sum(
-        scipy.signal.correlate2d(x[b, :, :, c], kernel[:, :, c, f], mode=mode)
-        for c in range(x.shape[-1])) for f in range(kernel.shape[-1])], -1)
-        for b in range(len(x))])
+    return np.stack(
+        [
+            np.stack(
+                [
+                    sum(
+                        scipy.signal.correlate2d(x[b, :, :, c], kernel[:, :, c, f], mode=mode)
+                        for c in range(x.shape[-1])
+                    )
+                    for f in range(kernel.shape[-1])
+                ],
+                -1,
+            )
+            for b in range(len(x))
+        ]
+    )
 
 
 def blur(x, padding):
     """[1, 3, 3, 1] with zeros around."""
     fir = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
     wide = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    return np.stack([correlate(wide[..., c:c + 1], fir[:, :, None, None], "valid")[..., 0]
-                     for c in range(x.shape[-1])], -1)
+    return np.stack(
+        [
+            correlate(wide[..., c : c + 1], fir[:, :, None, None], "valid")[..., 0]
+            for c in range(x.shape[-1])
+        ],
+        -1,
+    )
 
 
 def lrelu(x):
@@ -60,13 +84,20 @@ def lrelu(x):
 def test_block_agrees_with_its_formula():
     """Two convolutions, the second downsampling, plus the shortcut, over sqrt 2."""
     x = RANDOM.normal(size=(2, 6, 4, 3))
-    params = {"conv_1": {"kernel": (3, 3, 3, 3), "bias": (3,)},
-              "conv_2": {"kernel": (3, 3, 3, 5), "bias": (5,)}, "skip": {"kernel": (1, 1, 3, 5)}}
-    params = jax.tree.map(lambda shape: RANDOM.normal(size=shape), params,
-                          is_leaf=lambda leaf: isinstance(leaf, tuple))
+    params = {
+        "conv_1": {"kernel": (3, 3, 3, 3), "bias": (3,)},
+        "conv_2": {"kernel": (3, 3, 3, 5), "bias": (5,)},
+        "skip": {"kernel": (1, 1, 3, 5)},
+    }
+    params = jax.tree.map(
+        lambda shape: RANDOM.normal(size=shape),
+        params,
+        is_leaf=lambda leaf: isinstance(leaf, tuple),
+    )
     y = DownBlock(5).apply({"params": params}, x)
-    main = lrelu(correlate(x, params["conv_1"]["kernel"], "same") / np.sqrt(27)
-                 + params["conv_1"]["bias"])
+    main = lrelu(
+        correlate(x, params["conv_1"]["kernel"], "same") / np.sqrt(27) + params["conv_1"]["bias"]
+    )
     main = correlate(blur(main, 2), params["conv_2"]["kernel"], "valid")[:, ::2, ::2]
     main = lrelu(main / np.sqrt(27) + params["conv_2"]["bias"])
     shortcut = correlate(blur(x, 1)[:, ::2, ::2], params["skip"]["kernel"], "same") / np.sqrt(3)

@@ -26,11 +26,16 @@ def test_photos_change_differently():
 
 def test_translation_shifts_by_up_to_an_eighth_and_pads_with_zeros():
     shifts = set()
-    for before, after in zip(PHOTO, np.asarray(augment(PHOTO, KEYS, ("translation",))),
-                             strict=True):
+    for before, after in zip(
+        PHOTO, np.asarray(augment(PHOTO, KEYS, ("translation",))), strict=True
+    ):
         padded = np.pad(before, ((2, 2), (3, 3), (0, 0)))
-        found = [(i, j) for i in range(5) for j in range(7)
-                 if np.array_equal(padded[i:i + 16, j:j + 24], after)]
+        found = [
+            (i, j)
+            for i in range(5)
+            for j in range(7)
+            if np.array_equal(padded[i : i + 16, j : j + 24], after)
+        ]
         assert len(found) == 1
         shifts |= set(found)
     assert len(shifts) > 1

@@ -27,7 +27,8 @@ def traced(settings, chosen):
     """The equations of a step on one device."""
     networks = registry.build(settings, tiny_step.CLASSES, kernels=chosen)
     step = functools.partial(
-        usis.train_step, settings=settings, void=tiny_step.VOID, networks=networks)
+        usis.train_step, settings=settings, void=tiny_step.VOID, networks=networks
+    )
     mapped = mesh.Runner(devices=jax.devices()[:1]).map(step)
     state = train_state.shapes(settings, tiny_step.CLASSES)
     return str(jax.make_jaxpr(mapped)(state, tiny_step.batch(0)))
@@ -78,15 +79,20 @@ def test_step_takes_the_references_gradients(networks, monkeypatch):
     for player, gradients in plain.items():
         scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradients))
         assert scale > 0
-        jax.tree.map(lambda a, b, scale=scale: np.testing.assert_allclose(
-            a, b, atol=1e-4 * scale), fast[player], gradients)
+        jax.tree.map(
+            lambda a, b, scale=scale: np.testing.assert_allclose(a, b, atol=1e-4 * scale),
+            fast[player],
+            gradients,
+        )
 
 
 def taken(settings, chosen):
     """The gradients of a step with the R1 penalty."""
     runner, step = tiny_step.mapped_step(settings, 1, chosen)
-    state, _ = step(runner.place(tiny_step.created(settings)),
-                    runner.put(tiny_step.batch(0, settings.data.height)))
+    state, _ = step(
+        runner.place(tiny_step.created(settings)),
+        runner.put(tiny_step.batch(0, settings.data.height)),
+    )
     return tiny_step.gradients(runner.fetch(state))
 
 
@@ -102,11 +108,16 @@ def test_generated_image_is_the_references(monkeypatch, generator, batch):
     variables = jax.jit(plain.init)(jax.random.key(0), label, z)
     # Kernels large enough for the image to depend on the map; spectral norm scales the others.
     flat = flax.traverse_util.flatten_dict(variables["params"])
-    flat = {path: leaf if path[-1] == "bias" or "conv" in path[-2]
-            else 0.2 * random.normal(size=leaf.shape).astype(np.float32)
-            for path, leaf in flat.items()}
+    flat = {
+        path: leaf
+        if path[-1] == "bias" or "conv" in path[-2]
+        else 0.2 * random.normal(size=leaf.shape).astype(np.float32)
+        for path, leaf in flat.items()
+    }
     variables = {**variables, "params": flax.traverse_util.unflatten_dict(flat)}
-    image, fast = (jax.jit(network.apply)(variables, label, z)
-                   for network in (plain, plain.clone(kernels=kernels.for_platform("cpu"))))
+    image, fast = (
+        jax.jit(network.apply)(variables, label, z)
+        for network in (plain, plain.clone(kernels=kernels.for_platform("cpu")))
+    )
     assert np.std(image) > 0.05
     np.testing.assert_allclose(fast, image, atol=1e-4)

@@ -23,7 +23,8 @@ def by_scipy(label, z, kernel, bias, height, width):
         for f in range(FEATURES):
             for c in range(s.shape[-1]):
                 y[b, :, :, f] += scipy.signal.correlate2d(
-                    s[b, :, :, c], kernel[:, :, c, f], mode="same")
+                    s[b, :, :, c], kernel[:, :, c, f], mode="same"
+                )
     return y + bias
 
 
@@ -31,14 +32,20 @@ def by_scipy(label, z, kernel, bias, height, width):
 @pytest.mark.parametrize("noise_shape", [(2, NOISE), (2, 8, 12, NOISE)])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize(
-    "function", [reference.label_conv, reference.concatenated, on_cpus.label_conv])
+    "function", [reference.label_conv, reference.concatenated, on_cpus.label_conv]
+)
 def test_agrees_with_concatenation_and_scipy(size, noise_shape, kernel_size, function):
     z = RANDOM.normal(size=noise_shape).astype(np.float32)
-    kernel = RANDOM.normal(
-        size=(kernel_size, kernel_size, NOISE + CLASSES, FEATURES)).astype(np.float32)
+    kernel = RANDOM.normal(size=(kernel_size, kernel_size, NOISE + CLASSES, FEATURES)).astype(
+        np.float32
+    )
     bias = RANDOM.normal(size=FEATURES).astype(np.float32)
-    np.testing.assert_allclose(function(LABEL, z, kernel, bias, *size),
-                               by_scipy(LABEL, z, kernel, bias, *size), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        function(LABEL, z, kernel, bias, *size),
+        by_scipy(LABEL, z, kernel, bias, *size),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("size", [(8, 12), (4, 6), (3, 5), (1, 1)])
@@ -46,13 +53,15 @@ def test_agrees_with_concatenation_and_scipy(size, noise_shape, kernel_size, fun
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_gradients_are_those_of_the_convolution_of_all_channels(size, noise_shape, kernel_size):
     z = RANDOM.normal(size=noise_shape).astype(np.float32)
-    kernel = RANDOM.normal(
-        size=(kernel_size, kernel_size, NOISE + CLASSES, FEATURES)).astype(np.float32)
+    kernel = RANDOM.normal(size=(kernel_size, kernel_size, NOISE + CLASSES, FEATURES)).astype(
+        np.float32
+    )
     cotangent = RANDOM.normal(size=(2, *size, FEATURES)).astype(np.float32)
 
     def slopes(function):
         def loss(z, kernel, bias):
             return (function(LABEL, z, kernel, bias, *size) * cotangent).sum()
+
         return jax.grad(loss, (0, 1, 2))(z, kernel, np.zeros(FEATURES, np.float32))
 
     plain = slopes(reference.concatenated)

@@ -6,7 +6,8 @@ from usis_jax.ops import pixel_range
 
 def test_stored_images_become_minus_one_to_one():
     np.testing.assert_allclose(
-        pixel_range.to_float(jnp.array([0, 51, 255], jnp.uint8)), [-1.0, -0.6, 1.0], atol=1e-6)
+        pixel_range.to_float(jnp.array([0, 51, 255], jnp.uint8)), [-1.0, -0.6, 1.0], atol=1e-6
+    )
     np.testing.assert_array_equal(pixel_range.to_float(jnp.array([0.25])), [0.25])
 
 

@@ -20,8 +20,7 @@ def along_both(x, function):
 
 def test_nearest_up_repeats_pixels():
     x = image()
-    np.testing.assert_array_equal(
-        resample.nearest_up(x), x.repeat(2, axis=1).repeat(2, axis=2))
+    np.testing.assert_array_equal(resample.nearest_up(x), x.repeat(2, axis=1).repeat(2, axis=2))
 
 
 @pytest.mark.parametrize("size", [(4, 6), (8, 12), (3, 5), (16, 24), (2, 12)])
@@ -36,18 +35,19 @@ def test_nearest_to_takes_the_floor_of_the_scaled_index(size):
 def test_average_down_is_the_mean_of_blocks():
     x = image()
     np.testing.assert_allclose(
-        resample.average_down(x), x.reshape(2, 4, 2, 6, 2, 4).mean(axis=(2, 4)), atol=1e-6)
+        resample.average_down(x), x.reshape(2, 4, 2, 6, 2, 4).mean(axis=(2, 4)), atol=1e-6
+    )
 
 
 def test_fir_down_agrees_with_scipy():
     x = image()
-    expected = along_both(x, lambda row: np.convolve(row, FILTER / 8)[2::2][:len(row) // 2])
+    expected = along_both(x, lambda row: np.convolve(row, FILTER / 8)[2::2][: len(row) // 2])
     np.testing.assert_allclose(resample.fir_down(x), expected, atol=1e-6)
 
 
 def test_fir_blur_agrees_with_scipy():
     x = image()
-    expected = along_both(x, lambda row: np.convolve(row, FILTER / 8)[1:len(row) + 2])
+    expected = along_both(x, lambda row: np.convolve(row, FILTER / 8)[1 : len(row) + 2])
     y = resample.fir_blur(x)
     assert y.shape == (2, 9, 13, 4)
     np.testing.assert_allclose(y, expected, atol=1e-6)
@@ -67,7 +67,8 @@ def bilinear(x):
     for b in range(x.shape[0]):
         for c in range(x.shape[3]):
             y[b, :, :, c] = scipy.ndimage.map_coordinates(
-                x[b, :, :, c], grid, order=1, mode="nearest")
+                x[b, :, :, c], grid, order=1, mode="nearest"
+            )
     return y
 
 

@@ -25,10 +25,17 @@ SHOTS = os.environ.get("USIS_BROWSER_SHOTS")
 
 def rows(step):
     """Rows of an evaluation with everything that a chart shows."""
-    iou = {"iou": [None, 0.9, 0.5, 0.0], "recall": [None, 0.95, 0.6, 0.0],
-           "shares": [0.0, 0.5, 0.4, 0.1], "iou_of_real": [None, 0.95, 0.9, 0.7]}
-    spectra = {"frequencies": [0.1, 0.2, 0.4], "painted": [9.0, 3.0, 0.5],
-               "validation": [10.0, 4.0, 1.0]}
+    iou = {
+        "iou": [None, 0.9, 0.5, 0.0],
+        "recall": [None, 0.95, 0.6, 0.0],
+        "shares": [0.0, 0.5, 0.4, 0.1],
+        "iou_of_real": [None, 0.95, 0.9, 0.7],
+    }
+    spectra = {
+        "frequencies": [0.1, 0.2, 0.4],
+        "painted": [9.0, 3.0, 0.5],
+        "validation": [10.0, 4.0, 1.0],
+    }
     return [
         suite.Row("swd", "SWD", 50.0 - step, 10.0, "lower", "patches </script><b>"),
         suite.Row("consistency_miou", "consistency mIoU", 0.5, None, "higher", "S", None, iou),
@@ -45,23 +52,35 @@ def workdir(tmp_path):
     layout.save_settings(folder, tiny_run.settings(steps=20))
     lines = []
     for step in range(1, 11):
-        lines.append({"step": step, "loss_real": 0.7, "loss_generator": 1.0 + step,
-                      "score_real": 0.5, "score_fake": -0.5, "right_real": 0.8, "right_fake": 0.6,
-                      "speed/images_per_second": 8.0})
+        lines.append(
+            {
+                "step": step,
+                "loss_real": 0.7,
+                "loss_generator": 1.0 + step,
+                "score_real": 0.5,
+                "score_fake": -0.5,
+                "right_real": 0.8,
+                "right_fake": 0.6,
+                "speed/images_per_second": 8.0,
+            }
+        )
         lines += [{"step": step, "evaluation/swd": 50.0 - step, "evaluation/swd_real": 10.0}] * (
-            step % 5 == 0)
+            step % 5 == 0
+        )
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     for step in (5, 10):
         grid = np.full((40, 60, 3), 10 * step, np.uint8)
         atomic.write_png(folder / f"samples/step_{step:06d}.png", grid)
         signs = {"signs/overfitting": 0.9, "signs/score_training": 1.0}
-        eval_records.keep(folder, eval_records.record(
-            "train", step, tiny_run.SPEC, 3, rows(step), signs))
+        eval_records.keep(
+            folder, eval_records.record("train", step, tiny_run.SPEC, 3, rows(step), signs)
+        )
     provenance.note_start(folder, 0)
     (folder / "checkpoints/10/meta").mkdir(parents=True)
     meta = {"best": {"measure": "swd"}, "metrics": {"swd": 40.0, "swd_16": 50.0}}
-    (folder / "checkpoints/10/meta/metadata").write_text(json.dumps(
-        meta | {"checksum": checksums.of_json(meta)}))
+    (folder / "checkpoints/10/meta/metadata").write_text(
+        json.dumps(meta | {"checksum": checksums.of_json(meta)})
+    )
     return folder
 
 
@@ -87,7 +106,10 @@ def test_page_holds_the_whole_run_and_asks_for_nothing(workdir, capsys):
     generator = found["charts"][0]
     assert generator["curves"][0] == ["losses/generator", "adversarial"]
     assert {row["id"] for row in found["evaluations"][-1]["rows"]} == {
-        "swd", "consistency_miou", "spectral_distance"}
+        "swd",
+        "consistency_miou",
+        "spectral_distance",
+    }
     assert found["checkpoints"][0]["metrics"] == {"swd": 40.0}
     assert found["starts"][0]["packages"]["jax"]
 
@@ -140,8 +162,12 @@ def test_sign_that_turns_bad_is_said_once_while_training(workdir):
 def test_evaluations_of_another_kind_stand_beside_each_other(tmp_path):
     for command, step, measure in (("evaluate", 3, 1), ("evaluate", 3, 2), ("train", 3, 1),
                                    ("train", 9, 1), ("evaluate", 3, 2)):  # fmt: skip
-        eval_records.keep(tmp_path, eval_records.record(
-            command, step, tiny_run.SPEC, 3, rows(0)[:measure], {"signs/spread": float("nan")}))
+        eval_records.keep(
+            tmp_path,
+            eval_records.record(
+                command, step, tiny_run.SPEC, 3, rows(0)[:measure], {"signs/spread": float("nan")}
+            ),
+        )
     found, faults = eval_records.read(tmp_path)
     assert [(one["command"], one["step"]) for one in found].count(("evaluate", 3)) == 2
     assert len(found) == 4 and not faults and found[0]["signs"] == {}

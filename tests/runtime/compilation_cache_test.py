@@ -79,7 +79,8 @@ def test_the_users_own_cache_stays(tmp_path, monkeypatch):
 
 
 def test_programs_that_came_with_a_work_directory_of_somebody_else_are_not_run(
-        tmp_path, tmp_path_factory, monkeypatch, hits):
+    tmp_path, tmp_path_factory, monkeypatch, hits
+):
     compilation_cache.use(tmp_path)
     compiled(7.2345)
     monkeypatch.setenv("USIS_CACHE", str(tmp_path_factory.mktemp("another user")))

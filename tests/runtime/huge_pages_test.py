@@ -68,7 +68,8 @@ def starts(monkeypatch):
     ("glibc.malloc.arena_max=2", f"glibc.malloc.arena_max=2:{ASKED}"),
 ])  # fmt: skip
 def test_new_start_has_the_tunable_beside_others_and_all_else_as_it_was(
-        system, starts, given, value):
+    system, starts, given, value
+):
     system(given=given)
     huge_pages.ask()
     [(file, words, environment)] = starts
@@ -96,13 +97,17 @@ def test_nothing_is_asked_for_where_it_is_of_no_use_or_decided(system, starts, o
     (None, True, ["/dev/nvidia0"], False), (None, True, ["/dev/accel0"], False),
 ])  # fmt: skip
 def test_accelerators_are_told_from_cpus_before_jax_is_there(
-        monkeypatch, starts, platforms, plugin, devices, cpus):
+    monkeypatch, starts, platforms, plugin, devices, cpus
+):
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     if platforms:
         monkeypatch.setenv("JAX_PLATFORMS", platforms)
     monkeypatch.setattr(huge_pages.importlib.util, "find_spec", lambda name: plugin or None)
-    monkeypatch.setattr(huge_pages.glob, "glob", lambda pattern: [
-        device for device in devices if fnmatch.fnmatch(device, pattern)])
+    monkeypatch.setattr(
+        huge_pages.glob,
+        "glob",
+        lambda pattern: [device for device in devices if fnmatch.fnmatch(device, pattern)],
+    )
     assert huge_pages.computes_on_cpus() is cpus
     huge_pages.ask()
     assert bool(starts) is cpus
@@ -140,8 +145,9 @@ def test_process_starts_anew_with_number_flags_and_arguments_kept():
     command = [sys.executable, "-B", "-c", START, "a b", "--c=d"]
 
     def said(**more):
-        process = subprocess.Popen(command, cwd=ROOT, env={**environment, **more},
-                                   stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**environment, **more}, stdout=subprocess.PIPE, text=True
+        )
         out, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         number, rest = out.strip().split(" ", 1)
@@ -154,9 +160,11 @@ def test_process_starts_anew_with_number_flags_and_arguments_kept():
 
 
 def test_program_asks_before_it_imports_anything_of_the_command_line():
-    code = ("import sys\nfrom usis_jax.runtime import huge_pages\n"
-            "huge_pages.ask = lambda: sys.exit('usis_jax.cli.main' in sys.modules)\n"
-            "from usis_jax import __main__\n__main__.main()\nsys.exit(2)\n")
+    code = (
+        "import sys\nfrom usis_jax.runtime import huge_pages\n"
+        "huge_pages.ask = lambda: sys.exit('usis_jax.cli.main' in sys.modules)\n"
+        "from usis_jax import __main__\n__main__.main()\nsys.exit(2)\n"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
@@ -194,8 +202,9 @@ def test_benchmarks_ask_for_ours_and_the_tuned_twins_only(monkeypatch, tmp_path)
     for name in (*step.OURS, *step.TWINS):
         turns.Contender(**step._specification(name, None, plan, "labels", values), folder=tmp_path)
     for name in (sample.OURS, *sample.TWINS):
-        turns.Contender(**sample._specification(name, None, plan, "labels", [1], values),
-                        folder=tmp_path)
+        turns.Contender(
+            **sample._specification(name, None, plan, "labels", [1], values), folder=tmp_path
+        )
     plain = {"published", "published-attached", "eager"}
     assert {name for name, value in given.items() if value is None} == plain
     assert {value for name, value in given.items() if name not in plain} == {ASKED}

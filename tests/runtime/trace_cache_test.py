@@ -78,8 +78,9 @@ def test_damaged_file_is_traced_again(folder, how):
     compiled(Traced())
     (file,) = kept_files(folder)
     whole = file.read_bytes()
-    file.write_bytes({"torn": whole[:-9], "altered": whole[:99] + b"x" + whole[100:],
-                      "emptied": b""}[how])
+    file.write_bytes(
+        {"torn": whole[:-9], "altered": whole[:99] + b"x" + whole[100:], "emptied": b""}[how]
+    )
     step = Traced()
     assert float(compiled(step)(*arguments())[1]["total"]) == 28
     assert step.count == 1 and file.read_bytes() == whole
@@ -118,13 +119,19 @@ def test_no_step_reads_what_a_run_may_change_on_its_way():
             read.add(name)
             return super().__getattribute__(name)
 
-    watched = Watched(**{field.name: getattr(given, field.name)
-                         for field in dataclasses.fields(given)})
+    watched = Watched(
+        **{field.name: getattr(given, field.name) for field in dataclasses.fields(given)}
+    )
     read.clear()
 
     def step(state, batch):  # not a partial, whose text JAX asks for, and which would read all
-        return usis.train_step(state, batch, settings=watched, void=tiny_step.VOID,
-                                networks=registry.build(watched, tiny_step.CLASSES))
+        return usis.train_step(
+            state,
+            batch,
+            settings=watched,
+            void=tiny_step.VOID,
+            networks=registry.build(watched, tiny_step.CLASSES),
+        )
 
     runner = mesh.Runner(devices=jax.devices()[:1])
     runner.compile(step).trace(tiny_step.created(given), tiny_step.batch(0))
@@ -135,15 +142,19 @@ def test_no_step_reads_what_a_run_may_change_on_its_way():
 def test_where_nothing_is_kept_the_step_is_traced(tmp_path, monkeypatch):
     assert jax.config.jax_compilation_cache_dir is None
     assert not isinstance(
-        trace_cache.of(Traced(), tiny_run.settings(), SPEC, RUNNER), trace_cache.KeptStep)
+        trace_cache.of(Traced(), tiny_run.settings(), SPEC, RUNNER), trace_cache.KeptStep
+    )
     step = Traced()
     assert float(compiled(step)(*arguments())[1]["total"]) == 28 and step.count
 
 
 def test_accelerators_keep_no_traced_step(folder, monkeypatch):
     runner = mesh.Runner(devices=jax.devices()[:1])
-    given = types.SimpleNamespace(devices=[types.SimpleNamespace(platform="tpu")], mapping="shard_map",
-                            compile=lambda step: "compiled")
+    given = types.SimpleNamespace(
+        devices=[types.SimpleNamespace(platform="tpu")],
+        mapping="shard_map",
+        compile=lambda step: "compiled",
+    )
     settings = tiny_step.settings()
     monkeypatch.setattr(trace_cache, "_released", lambda: True)
     assert trace_cache.of(None, settings, SPEC, given) == "compiled"
@@ -154,7 +165,8 @@ def test_working_copy_of_a_package_and_pmap_are_not_trusted(folder, monkeypatch)
     pmapped = mesh.Runner("pmap", jax.devices()[:2])
     compiled(Traced(), runner=pmapped)
     edited = types.SimpleNamespace(
-        read_text=lambda name: '{"url": "file:///flax", "dir_info": {"editable": true}}')
+        read_text=lambda name: '{"url": "file:///flax", "dir_info": {"editable": true}}'
+    )
     monkeypatch.setattr(trace_cache.importlib.metadata, "distribution", lambda name: edited)
     compiled(Traced())
     assert not kept_files(folder)
@@ -172,8 +184,9 @@ def _no_space(*_):
 
 def test_step_without_a_portable_form_runs_all_the_same(folder, caplog):
     def step(state, batch):
-        hits = jax.pure_callback(lambda x: np.float32(7), jax.ShapeDtypeStruct((), jnp.float32),
-                                 batch.sum())
+        hits = jax.pure_callback(
+            lambda x: np.float32(7), jax.ShapeDtypeStruct((), jnp.float32), batch.sum()
+        )
         return {"a": state["a"] + hits, "n": state["n"]}, {}
 
     state, _ = compiled(step)(*arguments())
@@ -184,8 +197,12 @@ def test_step_without_a_portable_form_runs_all_the_same(folder, caplog):
 def test_training_step_from_its_kept_form_moves_the_state_alike(folder):
     settings = tiny_step.settings("joint")
     runner = mesh.Runner(devices=jax.devices()[:1])
-    step = functools.partial(usis.train_step, settings=settings, void=tiny_step.VOID,
-                             networks=registry.build(settings, tiny_step.CLASSES))
+    step = functools.partial(
+        usis.train_step,
+        settings=settings,
+        void=tiny_step.VOID,
+        networks=registry.build(settings, tiny_step.CLASSES),
+    )
     state = runner.place(tiny_step.created(settings))
     batch = runner.put(tiny_step.batch(0))
     trace_cache.of(step, settings, SPEC, runner).lower(state, batch)
@@ -193,7 +210,9 @@ def test_training_step_from_its_kept_form_moves_the_state_alike(folder):
     program = compilation.compile_ahead(trace_cache.of(step, settings, SPEC, runner), state, batch)
     after, metrics = program(state, batch)
     expected, (values,) = tiny_step.run(settings, 1, 1)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), runner.fetch(after),
-                 expected)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), runner.fetch(metrics),
-                 values)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), runner.fetch(after), expected
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), runner.fetch(metrics), values
+    )

@@ -102,7 +102,9 @@ def test_each_region_has_the_noise_of_its_seed():
 
     def noise(seed):
         key = jax.random.fold_in(jax.random.key(seed), 0)
-        return np.asarray(sampling.map_noise(painter.generator.settings.generator, key, (1, 16, 16)))[0]
+        return np.asarray(
+            sampling.map_noise(painter.generator.settings.generator, key, (1, 16, 16))
+        )[0]
 
     want = np.sqrt(0.5) * noise(3) + np.sqrt(0.5) * noise(4)
     want[2:5], want[9:11] = noise(5)[2:5], noise(6)[9:11]

@@ -310,8 +310,13 @@ def test_wrong_method_names_the_right_one(running, method):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FOO", "get"])
 def test_method_that_no_path_has_is_named_before_its_body_is_looked_at(running, method):
-    for path, allow in (("/", "GET, HEAD"), ("/page.js", "GET, HEAD"), ("/api/label", "POST"),
-                        ("/api/spec", "GET, HEAD"), ("/api/status", "GET, HEAD")):
+    for path, allow in (
+        ("/", "GET, HEAD"),
+        ("/page.js", "GET, HEAD"),
+        ("/api/label", "POST"),
+        ("/api/spec", "GET, HEAD"),
+        ("/api/status", "GET, HEAD"),
+    ):
         answer = ask(running, method, path)
         assert code(answer) == (405, "wrong_method") and answer[1]["Allow"] == allow
     chunked = ask(running, method, "/", b"0\r\n\r\n", {"Transfer-Encoding": "chunked"})

@@ -89,8 +89,11 @@ class Soak:
         assert code in allowed, f"exit code {code} after {number.name} at {moment}"
         if code:
             self.kills[f"{number.name} {moment}"] += 1
-            print(f"kill {self.kills.total()}: {number.name} at {moment}, "
-                  f"{time.monotonic() - began:.0f} s after the start", flush=True)
+            print(
+                f"kill {self.kills.total()}: {number.name} at {moment}, "
+                f"{time.monotonic() - began:.0f} s after the start",
+                flush=True,
+            )
         return code == 0
 
     def wait(self, process, workdir, moment):
@@ -139,8 +142,13 @@ class Soak:
                 break
         said = (self.folder / "said.txt").read_text()
         assert "Traceback" not in said, f"see {self.folder}/said.txt"
-        return {"kills": dict(self.kills), "total": self.kills.total(), "rounds": rounds,
-                "steps": self.values.steps, "seconds": round(time.monotonic() - began)}
+        return {
+            "kills": dict(self.kills),
+            "total": self.kills.total(),
+            "rounds": rounds,
+            "steps": self.values.steps,
+            "seconds": round(time.monotonic() - began),
+        }
 
 
 def final(workdir):

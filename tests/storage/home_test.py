@@ -21,9 +21,13 @@ def homeless(monkeypatch):
 
 
 def test_what_needs_a_home_says_what_to_set(homeless):
-    with pytest.raises(errors.UserError, match=r"TFDS_DATA_DIR is not set.*home folder is not known, set HOME"):
+    with pytest.raises(
+        errors.UserError, match=r"TFDS_DATA_DIR is not set.*home folder is not known, set HOME"
+    ):
         locations.directory(settings.Settings())
-    with pytest.raises(errors.UserError, match=r"USIS_CACHE is not set.*home folder is not known, set HOME"):
+    with pytest.raises(
+        errors.UserError, match=r"USIS_CACHE is not set.*home folder is not known, set HOME"
+    ):
         cache_dir.directory()
 
 

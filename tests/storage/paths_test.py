@@ -132,8 +132,11 @@ def test_every_field_whose_name_says_so_is_a_path():
     # Sources of data are NAME:SPLIT, the others words of a list.
     assert set(settings.PATHS) == {"data.prepared_dir", "data.label_spec", "evaluation.judge",
                                    "evaluation.inception"}  # fmt: skip
-    assert {name for name in texts if name.split(".")[-1].endswith(("dir", "judge", "inception",
-                                                                    "spec"))} == set(settings.PATHS)
+    assert {
+        name
+        for name in texts
+        if name.split(".")[-1].endswith(("dir", "judge", "inception", "spec"))
+    } == set(settings.PATHS)
 
 
 def settings_of(*overrides, **values):
@@ -228,8 +231,10 @@ def test_missing_home_is_named(monkeypatch):
 
 def test_environment_variables_are_read_as_options_are(here, monkeypatch):
     home = here.parent / "home"
-    for variable, directory in (("USIS_CACHE", cache_dir.directory),
-                                ("TFDS_DATA_DIR", lambda: locations.directory(settings.Settings()))):
+    for variable, directory in (
+        ("USIS_CACHE", cache_dir.directory),
+        ("TFDS_DATA_DIR", lambda: locations.directory(settings.Settings())),
+    ):
         monkeypatch.setenv(variable, "~/kept")
         assert directory() == home / "kept"
         monkeypatch.setenv(variable, "s3://bucket")

@@ -78,7 +78,8 @@ def test_words_of_yaml_stay_names_and_its_numbers_are_decimal(tmp_path):
     (tmp_path / "a.yaml").write_text(
         "classes:\n- {name: no, ids: [010]}\n- {name: 12:30, ids: [0x10]}\n- {name: 0123, ids: [3]}"
         "\n- {name: 2020-01-01, ids: [4]}\n- {name: true, ids: [5]}\nvoid: 1\n"
-        "flip_pairs: [[no, 0123]]\n".replace("[no, 0123]", "[no, '0123']"))
+        "flip_pairs: [[no, 0123]]\n".replace("[no, 0123]", "[no, '0123']")
+    )
     spec = LabelSpec.load(tmp_path / "a.yaml")
     assert spec.classes == ("no", "12:30", "0123", "2020-01-01", "true")
     assert spec.file_ids == ((10, 0), (16, 1), (3, 2), (4, 3), (5, 4))

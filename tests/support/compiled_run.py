@@ -30,9 +30,14 @@ def compile_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "_step_function", cached)
         patch.setattr(compilation, "compile_ahead", lambda step, *_: step)
-        patch.setattr(usis, "METHOD", dataclasses.replace(
-            usis.METHOD, create=lambda settings, k: jax.tree.map(
-                jnp.copy, create(tiny_run.settings(), k))))
+        patch.setattr(
+            usis,
+            "METHOD",
+            dataclasses.replace(
+                usis.METHOD,
+                create=lambda settings, k: jax.tree.map(jnp.copy, create(tiny_run.settings(), k)),
+            ),
+        )
         yield
 
 
@@ -58,7 +63,9 @@ def final_state(workdir):
     with manager.Checkpoints(workdir, read_only=True) as checkpoints:
         whole = flat_trees.flatten(checkpoints.restore(shapes))
         variables, meta = checkpoints.restore_generator()
-    return meta["step"], whole | {f"sampled/{k}": v for k, v in flat_trees.flatten(variables).items()}
+    return meta["step"], whole | {
+        f"sampled/{k}": v for k, v in flat_trees.flatten(variables).items()
+    }
 
 
 def rows(workdir):

@@ -97,17 +97,41 @@ def _other_header(content, random, other):
 
 def _huge(content, random, other):
     """The largest numbers, in either order of bytes, near the start where sizes are declared."""
-    value = [b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\xff" * 8,
-             b"\0\0\0\0\0\1\0\0", b"\xff\xff"][random.integers(6)]
+    value = [
+        b"\xff" * 4,
+        b"\x7f\xff\xff\xff",
+        b"\xff\xff\xff\x7f",
+        b"\xff" * 8,
+        b"\0\0\0\0\0\1\0\0",
+        b"\xff\xff",
+    ][random.integers(6)]
     start = random.integers(min(len(content), [64, 512, 10**9][random.integers(3)]))
     return content[:start] + value + content[start + len(value) :]
 
 
 def _words(content, random, other):
     """A value in a text becomes one of another type, or of an absurd size."""
-    words = [b"null", b"-1", b"1e999", b"true", b'"x"', b"[]", b"{}", b"9" * 30, b"9" * 5000,
-             b"[" * 3000, b"1.5", b"\xff\xfe", b"", b'"' + "\u202e\u0000".encode() + b'"', b"NaN",
-             b"../../x", b"\x1b[2J", b"[[[1]]]", b'{"a": 1}']
+    words = [
+        b"null",
+        b"-1",
+        b"1e999",
+        b"true",
+        b'"x"',
+        b"[]",
+        b"{}",
+        b"9" * 30,
+        b"9" * 5000,
+        b"[" * 3000,
+        b"1.5",
+        b"\xff\xfe",
+        b"",
+        b'"' + "\u202e\u0000".encode() + b'"',
+        b"NaN",
+        b"../../x",
+        b"\x1b[2J",
+        b"[[[1]]]",
+        b'{"a": 1}',
+    ]
     values = list(re.finditer(rb'"[^"\n]*"|[0-9.]+|[a-z_]+|\[[^\[]*\]|\{[^{]*\}', content))
     start, end = values[random.integers(len(values))].span() if values else (0, 4)
     return content[:start] + words[random.integers(len(words))] + content[end:]
@@ -124,6 +148,7 @@ DAMAGES = (_cut, _cut, _bit, _bit, _bit, _flip, _noise, _blank, _drop, _repeat, 
 @contextlib.contextmanager
 def _limit(seconds):
     """TimeoutError in this thread after so many seconds."""
+
     def late(*_):
         raise TimeoutError(f"took longer than {seconds} s")
 
@@ -137,7 +162,7 @@ def _limit(seconds):
 
 
 def outcome_of(kind, path, good):
-    """"right", "error" or "unnoticed", or what is wrong with how the input was received."""
+    """ "right", "error" or "unnoticed", or what is wrong with how the input was received."""
     try:
         with _limit(LIMIT_SECONDS):
             result = digest(kind.read(path))
@@ -191,8 +216,9 @@ def fuzz(name, kind, folder, number=NUMBER, damages=DAMAGES, source=None, only="
         found[outcome.split(":")[0]] += 1
         if outcome not in ("right", "error", "unnoticed"):
             where = victim.relative_to(target.parent)
-            wrong.append(f"USIS_FUZZ_SEED={SEED} {name} number {n}, {damage.__name__} of {where}: "
-                         f"{outcome}")
+            wrong.append(
+                f"USIS_FUZZ_SEED={SEED} {name} number {n}, {damage.__name__} of {where}: {outcome}"
+            )
     print(f"{name}: {number} damaged inputs: {dict(found)}")
     assert not wrong, "\n".join(wrong)
     assert found["error"] + found["unnoticed"] or number < 5  # the damages do something

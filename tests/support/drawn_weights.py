@@ -9,8 +9,13 @@ import numpy as np
 from tests.support import places
 
 # The networks are wide: optimised code, which conftest.py does without, pays here.
-jit = functools.partial(jax.jit, compiler_options={
-    "xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False})
+jit = functools.partial(
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 3,
+        "xla_llvm_disable_expensive_passes": False,
+    },
+)
 
 
 @functools.cache

@@ -19,16 +19,25 @@ TPU = ("--name=usis", "--zone=us-east5-a")
 
 def environment(folder=None, **more):
     """Environment without what a surrounding cluster or machine says; `folder` is first on PATH."""
-    kept = {k: v for k, v in os.environ.items()
-            if not k.startswith(("SLURM", "CUDA", "XLA", "JAX", "COORDINATOR", "NUM_PROC"))}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("SLURM", "CUDA", "XLA", "JAX", "COORDINATOR", "NUM_PROC"))
+    }
     path = [str(folder)] if folder else []
     path += [str(pathlib.Path(sys.executable).parent), kept["PATH"]]
     return kept | {"PATH": os.pathsep.join(path)} | more
 
 
 def run(script, *words, folder=None, **more):
-    return subprocess.run(["bash", str(LAUNCH / script), *words], cwd=ROOT, text=True,
-                          capture_output=True, timeout=300, env=environment(folder, **more))
+    return subprocess.run(
+        ["bash", str(LAUNCH / script), *words],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        env=environment(folder, **more),
+    )
 
 
 def lines_of(script, *words, folder=None, **more):

@@ -49,8 +49,13 @@ def write(folder, counts, paired=("train", "val", "test")):
 
 def settings(prepared_dir, name="yard", **data):
     """Settings whose data are those of `write`, prepared in `prepared_dir`."""
-    fields = {"photos": f"{name}:train", "labels": f"{name}:train",
-              "validation": f"{name}:validation", "height": SIZE[0], "width": SIZE[1]}
+    fields = {
+        "photos": f"{name}:train",
+        "labels": f"{name}:train",
+        "validation": f"{name}:validation",
+        "height": SIZE[0],
+        "width": SIZE[1],
+    }
     return tiny_data.settings(prepared_dir, **fields | data)
 
 

@@ -54,10 +54,25 @@ def start(folder, words, index=0, count=1, port=None, **variables):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     with open(folder / f"{index}.err", "w") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.support.pod_run", *words, f"--config={folder}/config.py", *hosts],
-            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors,
-            env={**os.environ, "PYTHONPATH": path, "XLA_FLAGS": " ".join(flags), **CACHED,
-                 **variables})
+            [
+                sys.executable,
+                "-m",
+                "tests.support.pod_run",
+                *words,
+                f"--config={folder}/config.py",
+                *hosts,
+            ],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env={
+                **os.environ,
+                "PYTHONPATH": path,
+                "XLA_FLAGS": " ".join(flags),
+                **CACHED,
+                **variables,
+            },
+        )
 
 
 def run(folder, words, count=1, timeout=240, **variables):

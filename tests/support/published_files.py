@@ -15,8 +15,12 @@ from collections import OrderedDict
 
 import numpy as np
 
-_KINDS = {"float32": "FloatStorage", "int64": "LongStorage", "float16": "HalfStorage",
-          "float64": "DoubleStorage"}
+_KINDS = {
+    "float32": "FloatStorage",
+    "int64": "LongStorage",
+    "float16": "HalfStorage",
+    "float64": "DoubleStorage",
+}
 
 
 def generator(width, segmentation, wavelet=False, seed=0):
@@ -35,16 +39,23 @@ def generator(width, segmentation, wavelet=False, seed=0):
     def haar(*names):
         for name in names:
             sign = -1 if name.endswith("iwt") else 1
-            for band, rows in (("ll", [[1, 1], [1, 1]]), ("lh", [[-sign, -sign], [sign, sign]]),
-                               ("hl", [[-sign, sign], [-sign, sign]]), ("hh", [[1, -1], [-1, 1]])):
+            for band, rows in (
+                ("ll", [[1, 1], [1, 1]]),
+                ("lh", [[-sign, -sign], [sign, sign]]),
+                ("hl", [[-sign, sign], [-sign, sign]]),
+                ("hh", [[1, -1], [-1, 1]]),
+            ):
                 arrays[f"{name}.{band}"] = np.float32(rows) / 2
 
     def norm(key, channels):
         arrays[f"{key}.first_norm.running_mean"] = np.zeros(channels, np.float32)
         arrays[f"{key}.first_norm.running_var"] = np.ones(channels, np.float32)
         arrays[f"{key}.first_norm.num_batches_tracked"] = np.array(7)
-        for part, inputs, outputs in (("mlp_shared.0", segmentation, 128),
-                                      ("mlp_gamma", 128, channels), ("mlp_beta", 128, channels)):
+        for part, inputs, outputs in (
+            ("mlp_shared.0", segmentation, 128),
+            ("mlp_gamma", 128, channels),
+            ("mlp_beta", 128, channels),
+        ):
             draw(f"{key}.{part}.weight", outputs, inputs, 3, 3)
             draw(f"{key}.{part}.bias", outputs)
         if wavelet:
@@ -105,7 +116,13 @@ def save(content, path, legacy=False):
             array = self.array
             strides = tuple(stride // array.itemsize for stride in array.strides)
             return _torch["_rebuild_tensor_v2"], (
-                Storage(array), 0, array.shape, strides, False, OrderedDict())
+                Storage(array),
+                0,
+                array.shape,
+                strides,
+                False,
+                OrderedDict(),
+            )
 
     class Storage:
         def __init__(self, array):
@@ -142,8 +159,11 @@ def _save_zip(file, content, pickler, storages):
 
 def _save_legacy(file, content, pickler, storages):
     sizes = {"short": 2, "int": 4, "long": 4}
-    for part in (0x1950A86A20F9469CFC6C, 1001,
-                 {"protocol_version": 1001, "little_endian": True, "type_sizes": sizes}):
+    for part in (
+        0x1950A86A20F9469CFC6C,
+        1001,
+        {"protocol_version": 1001, "little_endian": True, "type_sizes": sizes},
+    ):
         pickle.dump(part, file, 2)
     pickler(file, 2).dump(content)
     pickle.dump([str(number) for number in range(len(storages))], file, 2)
@@ -152,8 +172,11 @@ def _save_legacy(file, content, pickler, storages):
 
 
 def _named(module, name):
-    kind = type(name, (), {}) if name.endswith("Storage") else types.FunctionType(
-        (lambda *_: None).__code__, {}, name)
+    kind = (
+        type(name, (), {})
+        if name.endswith("Storage")
+        else types.FunctionType((lambda *_: None).__code__, {}, name)
+    )
     kind.__module__, kind.__qualname__ = module, name
     return kind
 

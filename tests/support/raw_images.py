@@ -30,9 +30,13 @@ def png(path, array, depth, colour, chunks=()):
     palette = [(b"PLTE", bytes(range(3 * 16)))] if colour == 3 else []
     pixels = (b"IDAT", zlib.compress(content))
     parts = [(b"IHDR", header), *palette, *chunks, pixels, (b"IEND", b"")]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in parts))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in parts
+        )
+    )
     return path
 
 
@@ -51,8 +55,16 @@ def tiff(path, array, photometric=1, bits=None, width=None, extra=()):
     bits = bits or 8 * array.dtype.itemsize
     channels = array.shape[2] if array.ndim == 3 else 1
     form = {"u": 1, "i": 2, "f": 3}[array.dtype.kind]
-    tags = {256: width or array.shape[1], 257: array.shape[0], 259: 1, 262: photometric,
-            277: channels, 278: array.shape[0], 279: array.nbytes, 339: form} | dict(extra)
+    tags = {
+        256: width or array.shape[1],
+        257: array.shape[0],
+        259: 1,
+        262: photometric,
+        277: channels,
+        278: array.shape[0],
+        279: array.nbytes,
+        339: form,
+    } | dict(extra)
     end = 8 + 2 + 12 * (len(tags) + 2) + 4
     tags[273] = end + 2 * channels
     entries = [(tag, struct.pack(f"{order}HHII", tag, 4, 1, value)) for tag, value in tags.items()]

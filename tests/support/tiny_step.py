@@ -24,12 +24,22 @@ def settings(update="joint", **changes):
         "r1_interval": 2,
         "r1_gamma": 1.0,
         "data": {"height": 8, "width": 8},
-        "generator": {"width": 4, "multipliers": (2, 1), "z_dim": 4, "spade_width": 4,
-                      "noise": "image"},
+        "generator": {
+            "width": 4,
+            "multipliers": (2, 1),
+            "z_dim": 4,
+            "spade_width": 4,
+            "noise": "image",
+        },
         "segmenter": {"down": (4,), "up": (4,)},
-        "discriminator": {"channel_base": 32, "channel_max": 8, "levels": 1, "dense": 8,
-                          "stddev_group": 4 if update == "joint" else 2,
-                          "augment": "color,translation,cutout"},
+        "discriminator": {
+            "channel_base": 32,
+            "channel_max": 8,
+            "levels": 1,
+            "dense": 8,
+            "stddev_group": 4 if update == "joint" else 2,
+            "augment": "color,translation,cutout",
+        },
         "decoder": {"name": "wavelet_upsample", "width_max": 8},
         # So that Adam keeps a first moment, which has the gradients, see `gradients`.
         "optimizer": {"beta1": 0.5},
@@ -44,18 +54,32 @@ def combination(generator, judge, decoder, update="joint", **changes):
     return settings(
         update,
         data={"height": size, "width": size},
-        generator={"name": generator, "width": 4, "multipliers": (2, 1), "z_dim": 4,
-                   "spade_width": 4},
-        discriminator={"name": judge, "patch": 8, "channel_base": 32, "channel_max": 8, "dense": 8,
-                       "stddev_group": group},
+        generator={
+            "name": generator,
+            "width": 4,
+            "multipliers": (2, 1),
+            "z_dim": 4,
+            "spade_width": 4,
+        },
+        discriminator={
+            "name": judge,
+            "patch": 8,
+            "channel_base": 32,
+            "channel_max": 8,
+            "dense": 8,
+            "stddev_group": group,
+        },
         decoder={"name": decoder, "width_max": 8},
-        **changes)
+        **changes,
+    )
 
 
 def gradients(now):
     """Player -> the gradients of the first step, from the state after it."""
-    return {player: jax.tree.map(lambda moment: moment / 0.5, memory[0].mu)
-            for player, memory in now.opt_state.items()}
+    return {
+        player: jax.tree.map(lambda moment: moment / 0.5, memory[0].mu)
+        for player, memory in now.opt_state.items()
+    }
 
 
 def batch(step, size=8):
@@ -68,8 +92,12 @@ def mapped_step(mapped, devices, kernels=None):
     """(runner, mapped step) for settings on the first so many devices."""
     runner = mesh.Runner(mapped.mapping, jax.devices()[:devices])
     method = methods.get(mapped.method.name)
-    step = functools.partial(method.step, settings=mapped, void=VOID,
-                             networks=method.networks(mapped, CLASSES, kernels=kernels))
+    step = functools.partial(
+        method.step,
+        settings=mapped,
+        void=VOID,
+        networks=method.networks(mapped, CLASSES, kernels=kernels),
+    )
     return runner, runner.compile(step)
 
 

@@ -35,7 +35,8 @@ def inputs(case):
         if rule.startswith("blocks of "):
             block = int(rule.split()[-1])
             small = _stream(tag).randint(
-                0, options(case)["semantic_nc"], (shape[0], shape[1] // block, shape[2] // block))
+                0, options(case)["semantic_nc"], (shape[0], shape[1] // block, shape[2] // block)
+            )
             drawn[name] = small.repeat(block, axis=1).repeat(block, axis=2).astype(np.int32)
         else:
             drawn[name] = _normal(tag, shape)
@@ -53,7 +54,8 @@ def state_dict(case):
         if entry["rule"] == "power100" and key.endswith("weight_u"):
             stem = key.removesuffix("weight_u")
             arrays[key], arrays[stem + "weight_v"] = _leading(
-                arrays[stem + "weight_orig"], _normal(f"{case}/{key}", entry["shape"]))
+                arrays[stem + "weight_orig"], _normal(f"{case}/{key}", entry["shape"])
+            )
     return arrays
 
 
@@ -74,9 +76,13 @@ def _normal(tag, shape):
 
 def _weight(tag, entry):
     n, shape = _normal(tag, entry["shape"]), entry["shape"]
-    rules = {"n": lambda: n, "0.05*n": lambda: 0.05 * n, "0.1*n": lambda: 0.1 * n,
-             "1+0.2*|n|": lambda: 1 + 0.2 * np.abs(n),
-             "n/sqrt(prod(shape[1:]))": lambda: n / np.sqrt(np.prod(shape[1:]))}
+    rules = {
+        "n": lambda: n,
+        "0.05*n": lambda: 0.05 * n,
+        "0.1*n": lambda: 0.1 * n,
+        "1+0.2*|n|": lambda: 1 + 0.2 * np.abs(n),
+        "n/sqrt(prod(shape[1:]))": lambda: n / np.sqrt(np.prod(shape[1:])),
+    }
     return rules[entry["rule"]]().astype(np.float32)
 
 

@@ -40,7 +40,9 @@ def _raising(error):
 
 
 WRITERS = {
-    "log": lambda patch, error: patch.setattr(metric_writers.JsonLines, "write_scalars", _raising(error)),
+    "log": lambda patch, error: patch.setattr(
+        metric_writers.JsonLines, "write_scalars", _raising(error)
+    ),
     "grid": lambda patch, error: patch.setattr(os, "replace", _raising(error)),
     "checkpoint": lambda patch, error: patch.setattr(
         ocp.CheckpointManager, "save", _raising(ValueError(f"UNKNOWN: {error.strerror} [x/y]"))

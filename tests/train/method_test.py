@@ -40,13 +40,19 @@ def create(settings, num_classes):
     made = networks(settings, num_classes)
     params = {
         "generator": made.generator.init(jax.random.key(0), jnp.zeros((1, 1, 1), int), None),
-        "critic": made.critic.init(jax.random.key(1), jnp.zeros((1, 3)))}
+        "critic": made.critic.init(jax.random.key(1), jnp.zeros((1, 3))),
+    }
     params = {name: variables["params"] for name, variables in params.items()}
     pool = {"pool": {"images": jnp.zeros((2, 16, 16, 3))}}
     return train_state.TrainState(
-        jnp.int32(0), jax.random.key_data(jax.random.key(settings.seed)), params,
-        {"generator": {}, "critic": pool}, {"both": optax.sgd(0.5).init(params)},
-        jax.tree.map(jnp.copy, params["generator"]), {})
+        jnp.int32(0),
+        jax.random.key_data(jax.random.key(settings.seed)),
+        params,
+        {"generator": {}, "critic": pool},
+        {"both": optax.sgd(0.5).init(params)},
+        jax.tree.map(jnp.copy, params["generator"]),
+        {},
+    )
 
 
 def step(state, batch, *, settings, networks, void):
@@ -61,8 +67,11 @@ def step(state, batch, *, settings, networks, void):
     params = optax.apply_updates(state.params, updates)
     pool = {"pool": {"images": jax.lax.pmean(image[:1].repeat(2, 0), mesh.AXIS)}}
     return state.replace(
-        step=state.step + 1, params=params, opt_state={"both": memory},
-        ema_params=params["generator"], collections=state.collections | {"critic": pool}
+        step=state.step + 1,
+        params=params,
+        opt_state={"both": memory},
+        ema_params=params["generator"],
+        collections=state.collections | {"critic": pool},
     ), {"loss_both": mesh.mean(value)}
 
 
@@ -79,7 +88,8 @@ TOY = Method(
 
 
 def test_another_method_trains_resumes_measures_reports_and_generates(
-        tmp_path, monkeypatch, capsys):
+    tmp_path, monkeypatch, capsys
+):
     tiny_run.install(monkeypatch)
     monkeypatch.setattr(methods, "get", {"usis": TOY}.get)
     given = {"eval_interval": 3, "sample_interval": 3, "checkpoint_interval": 3}

@@ -56,8 +56,13 @@ def measured(given, devices=None):
 
 def make_judge(folder, size=(16, 16), spec=tiny_run.SPEC, pairs="scenes:test"):
     """Writes a judge of drawn weights."""
-    info = {"height": size[0], "width": size[1], "widths": [4, 6], "pairs": pairs,
-            "scores": {"miou": 0.5, "accuracy": 0.6}}
+    info = {
+        "height": size[0],
+        "width": size[1],
+        "widths": [4, 6],
+        "pairs": pairs,
+        "scores": {"miou": 0.5, "accuracy": 0.6},
+    }
     network = segmentation_evaluator.JudgeNetwork(spec.num_classes, (4, 6), spec.void)
     variables = network.init(jax.random.key(0), np.zeros((1, *size, 3), np.float32))
     segmentation_evaluator.Judge(variables, spec, info).save(folder)
@@ -67,7 +72,9 @@ def make_judge(folder, size=(16, 16), spec=tiny_run.SPEC, pairs="scenes:test"):
 def stand_in(path):
     """A network of drawn weights in the place of Inception."""
     matrix = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
-    return inception_features.Network("net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64)
+    return inception_features.Network(
+        "net", 4, matrix, lambda w, x: x.mean((1, 2)) @ w, "f", "0" * 64
+    )
 
 
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
@@ -78,8 +85,11 @@ def test_statistics_are_those_of_the_whole_batch_on_any_number_of_devices(mappin
     assert one.keys() == four.keys() == start.keys()
     for name, value in one.items():
         np.testing.assert_allclose(four[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
-    changed = [name for name in one if "batch_stats" in name
-               and np.abs(one[name] - start[name]).max() > 1e-3]
+    changed = [
+        name
+        for name in one
+        if "batch_stats" in name and np.abs(one[name] - start[name]).max() > 1e-3
+    ]
     assert changed
 
 
@@ -89,8 +99,17 @@ def test_values_and_bounds_are_those_of_usis_evaluate(tmp_path):
     average = initial().replace(ema_collections=initial().collections["generator"])
     with manager.Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, average, tiny_run.settings(), tiny_run.SPEC)
-    assert main.main(["evaluate", f"--workdir={tmp_path}", "--num_samples=4",
-                     f"--json={tmp_path / 'e.json'}"]) == 0
+    assert (
+        main.main(
+            [
+                "evaluate",
+                f"--workdir={tmp_path}",
+                "--num_samples=4",
+                f"--json={tmp_path / 'e.json'}",
+            ]
+        )
+        == 0
+    )
     expected = json.loads((tmp_path / "e.json").read_text())["rows"]
     assert {row["id"] for row in expected} == rows.keys()
     for row in expected:
@@ -102,14 +121,26 @@ def test_values_and_bounds_are_those_of_usis_evaluate(tmp_path):
 
 def test_only_what_is_asked_for_is_measured_in_the_stated_direction(tmp_path, monkeypatch):
     monkeypatch.setattr(inception_features, "inception", stand_in)
-    given = settings("fid,judge,swd", "kd_judge", evaluation={
-        "judge": make_judge(tmp_path / "judge")})
+    given = settings(
+        "fid,judge,swd", "kd_judge", evaluation={"judge": make_judge(tmp_path / "judge")}
+    )
     begun, own = [], watch(given)
     rows = own.measure(initial(), initial().collections["generator"], begin=begun.append).rows
     assert set(periodic_eval.values(rows)) == {
-        "fid", "miou", "pixel_accuracy", "fd_judge", "kd_judge", "swd"}
-    assert begun == ["inception", "judge distances", "judge scores", "sliced wasserstein",
-                     "signs of health"]
+        "fid",
+        "miou",
+        "pixel_accuracy",
+        "fd_judge",
+        "kd_judge",
+        "swd",
+    }
+    assert begun == [
+        "inception",
+        "judge distances",
+        "judge scores",
+        "sliced wasserstein",
+        "signs of health",
+    ]
     rows += measured(settings("spectrum,consistency,ms_ssim,kid"))
     found = {row.id: row.better for row in rows}
     assert found == {k: v for values in schema.MEASURES.values() for k, v in values.items()}
@@ -118,19 +149,30 @@ def test_only_what_is_asked_for_is_measured_in_the_stated_direction(tmp_path, mo
 def test_real_photos_are_described_once(tmp_path, monkeypatch):
     described = []
     monkeypatch.setattr(inception_features, "inception", stand_in)
-    monkeypatch.setattr(segmentation_evaluator.Judge, "features", lambda self, photos: described.append(
-        len(photos)) or photos.reshape(len(photos), -1)[:, :5].astype(np.float32))
+    monkeypatch.setattr(
+        segmentation_evaluator.Judge,
+        "features",
+        lambda self, photos: (
+            described.append(len(photos))
+            or photos.reshape(len(photos), -1)[:, :5].astype(np.float32)
+        ),
+    )
     own = watch(settings("judge,fid", evaluation={"judge": make_judge(tmp_path / "judge")}))
     first, second = (own.measure(initial(), initial().collections["generator"]) for _ in range(2))
     assert first == second and len(described) == 4
 
 
 def test_log_has_values_and_real_ones_in_one_group():
-    rows = [suite.Row("swd", "SWD", 3.0, 1.5, "lower", "p", None, {"swd": 3.0, "swd/16": 4.0}),
-            suite.Row("consistency_miou", "consistency mIoU", 0.25, None, "higher", "p")]
+    rows = [
+        suite.Row("swd", "SWD", 3.0, 1.5, "lower", "p", None, {"swd": 3.0, "swd/16": 4.0}),
+        suite.Row("consistency_miou", "consistency mIoU", 0.25, None, "higher", "p"),
+    ]
     assert periodic_eval.scalars(rows) == {
-        "evaluation/swd": 3.0, "evaluation/swd_real": 1.5, "evaluation/swd_16": 4.0,
-        "evaluation/consistency_miou": 0.25}
+        "evaluation/swd": 3.0,
+        "evaluation/swd_real": 1.5,
+        "evaluation/swd_16": 4.0,
+        "evaluation/consistency_miou": 0.25,
+    }
     assert periodic_eval.values(rows) == {"swd": 3.0, "consistency_miou": 0.25}
     assert periodic_eval.text(rows) == "SWD 3 (real 1.5), consistency mIoU 0.25"
 
@@ -143,28 +185,42 @@ def test_what_cannot_be_measured_is_found_before_anything_is_made(tmp_path):
 
     refused(settings("fid"), "has no weights of inception; run usis get-weights")
     refused(settings("swd,kid", evaluation={"inception": str(tmp_path)}), "no weights of inception")
-    refused(settings("judge", evaluation={"judge": "nowhere"}), "that usis train-judge wrote",
-            FileNotFoundError)
+    refused(
+        settings("judge", evaluation={"judge": "nowhere"}),
+        "that usis train-judge wrote",
+        FileNotFoundError,
+    )
     other = make_judge(tmp_path / "large", (32, 16))
-    refused(settings("judge", evaluation={"judge": other}),
-            "evaluation.judge reads photos of 32x16 and this run paints 16x16")
+    refused(
+        settings("judge", evaluation={"judge": other}),
+        "evaluation.judge reads photos of 32x16 and this run paints 16x16",
+    )
     seen = make_judge(tmp_path / "seen", pairs="scenes:validation")
     refused(settings("judge", evaluation={"judge": seen}), "was trained on scenes:validation")
     small = {"data": {"height": 8, "width": 16}, "generator": {"multipliers": (2, 1)}}
     refused(settings(**small), "spectrum needs photos of at least 16 pixels a side, these are 8x16")
 
 
-@pytest.mark.parametrize(("fields", "words"), [
-    ({"measures": "swd,lpips"}, "measures is 'swd,lpips'; it must be a comma list of swd, spec"),
-    ({"measures": "swd,swd"}, "each at most once"),
-    ({"measures": ""}, "must be a comma list"),
-    ({"best": "fid"}, "with evaluation.measures=swd,spectrum,consistency it must be one of swd, "),
-    ({"photos": 1}, "must be 0 .all. or at least 2"),
-    ({"judge": "judges/mine"}, "belong together"),
-    ({"measures": "swd,judge"}, "belong together"),
-    ({"inception": "a.pth"}, "it is for fid and kid"),
-    ({"preset": "fid"}, "must be one of fid-published, fid-clean"),
-])
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"measures": "swd,lpips"},
+            "measures is 'swd,lpips'; it must be a comma list of swd, spec",
+        ),
+        ({"measures": "swd,swd"}, "each at most once"),
+        ({"measures": ""}, "must be a comma list"),
+        (
+            {"best": "fid"},
+            "with evaluation.measures=swd,spectrum,consistency it must be one of swd, ",
+        ),
+        ({"photos": 1}, "must be 0 .all. or at least 2"),
+        ({"judge": "judges/mine"}, "belong together"),
+        ({"measures": "swd,judge"}, "belong together"),
+        ({"inception": "a.pth"}, "it is for fid and kid"),
+        ({"preset": "fid"}, "must be one of fid-published, fid-clean"),
+    ],
+)
 def test_settings_that_contradict_each_other_are_refused(fields, words):
     with pytest.raises(ValueError, match=words):
         settings_lib.load({"evaluation": fields})
@@ -213,8 +269,9 @@ def test_resuming_with_another_best_is_refused_and_with_other_measures_is_not(tm
 
 def one_step():
     """Settings of a run of one step that is measured and shown."""
-    return settings("swd,consistency", "consistency_miou", steps=1, sample_interval=1,
-                    r1_interval=0)
+    return settings(
+        "swd,consistency", "consistency_miou", steps=1, sample_interval=1, r1_interval=0
+    )
 
 
 def train_on_hosts(folder):
@@ -222,8 +279,17 @@ def train_on_hosts(folder):
     with pytest.MonkeyPatch.context() as patch:
         tiny_run.install(patch)
         summary = run.train(one_step(), folder / "run", progress=False)
-        assert main.main(["evaluate", f"--workdir={folder / 'run'}", "--num_samples=2",
-                         f"--json={folder / 'evaluated.json'}"]) == 0
+        assert (
+            main.main(
+                [
+                    "evaluate",
+                    f"--workdir={folder / 'run'}",
+                    "--num_samples=2",
+                    f"--json={folder / 'evaluated.json'}",
+                ]
+            )
+            == 0
+        )
     file = folder / f"{jax.process_index()}.json"
     file.write_text(json.dumps({name: summary[name] for name in ("evaluation", "best_step")}))
 

@@ -45,7 +45,8 @@ def test_run_whose_grids_evaluations_and_plots_fail_goes_on_and_says_so(
         "step 2: the evaluation failed (ValueError: no pixel)",
         "step 4: the sample grid failed (MemoryError: )",
         "losses.png: failed (TypeError: a font)",
-        "step 4: the evaluation failed (ValueError: no pixel)"]
+        "step 4: the evaluation failed (ValueError: no pixel)",
+    ]
     assert all(text in capsys.readouterr().err for text in summary["left_out"][:1])
     # The last line is of the steps since the one before, though no line was due.
     assert [row["step"] for row in rows(tmp_path / "run")] == [3, 4]
@@ -77,7 +78,8 @@ def test_run_killed_in_its_evaluation_has_its_step_and_makes_up_for_the_rest(
     assert saved(tmp_path / "run") == saved(straight[0])
     assert rows(tmp_path / "run") == rows(straight[0])
     assert sorted(path.name for path in (tmp_path / "run/samples").iterdir()) == sorted(
-        path.name for path in (straight[0] / "samples").iterdir())
+        path.name for path in (straight[0] / "samples").iterdir()
+    )
     expected, found = final_state(straight[0])[1], final_state(tmp_path / "run")[1]
     assert [name for name in expected if not np.array_equal(expected[name], found[name])] == []
     # Nothing is owed any more.

@@ -35,12 +35,16 @@ def void_only(monkeypatch):
 def test_void_only_label_maps_leave_out_what_is_read_by_pixel_and_say_so(void_only):
     given = settings("swd,consistency", "swd")
     (note,) = watch(given).rehearse()
-    assert note == ("the 3 held-out label maps of data.validation=scenes:validation are void only: "
-                    "mIoU and pixel accuracy are left out of every evaluation")
+    assert note == (
+        "the 3 held-out label maps of data.validation=scenes:validation are void only: "
+        "mIoU and pixel accuracy are left out of every evaluation"
+    )
 
 
-@pytest.mark.parametrize(("measures", "instead"), [
-    ("consistency,swd", "set evaluation.best to swd"), ("consistency", "add a measure")])
+@pytest.mark.parametrize(
+    ("measures", "instead"),
+    [("consistency,swd", "set evaluation.best to swd"), ("consistency", "add a measure")],
+)
 def test_best_that_will_not_exist_is_refused(void_only, measures, instead):
     with pytest.raises(errors.UserError, match=f"void only, so it cannot be measured: {instead}"):
         watch(settings(measures, "consistency_miou")).rehearse()
@@ -58,8 +62,11 @@ def test_measure_that_fails_is_refused_by_name(monkeypatch):
         raise ZeroDivisionError("a plane")
 
     monkeypatch.setattr(sliced_wasserstein, "distance", fail)
-    with pytest.raises(errors.UserError, match=r"swd cannot be taken of the 3 photos of data\.val"
-                       r".*ZeroDivisionError: a plane; leave swd out"):
+    with pytest.raises(
+        errors.UserError,
+        match=r"swd cannot be taken of the 3 photos of data\.val"
+        r".*ZeroDivisionError: a plane; leave swd out",
+    ):
         watch(settings()).rehearse()
 
 
@@ -80,11 +87,18 @@ def test_one_photo_has_no_distance_of_features():
     assert suite.frechet.too_few(np.zeros((2, 4)), np.zeros((2, 4))) is None
 
 
-@pytest.mark.parametrize(("changes", "step", "number"), [
-    ({}, 0, 1), ({}, 6, 0), ({"checkpoint_interval": 2}, 0, 3), ({"checkpoint_interval": 4}, 0, 2),
-    ({"checkpoint_interval": 2, "eval_interval": 3}, 2, 3),
-    ({"checkpoint_interval": 1, "keep_checkpoints": 1}, 0, 3),
-    ({"checkpoint_interval": 1, "keep_checkpoints": 1}, 5, 1)])
+@pytest.mark.parametrize(
+    ("changes", "step", "number"),
+    [
+        ({}, 0, 1),
+        ({}, 6, 0),
+        ({"checkpoint_interval": 2}, 0, 3),
+        ({"checkpoint_interval": 4}, 0, 2),
+        ({"checkpoint_interval": 2, "eval_interval": 3}, 2, 3),
+        ({"checkpoint_interval": 1, "keep_checkpoints": 1}, 0, 3),
+        ({"checkpoint_interval": 1, "keep_checkpoints": 1}, 5, 1),
+    ],
+)
 def test_number_of_checkpoints_that_need_room_at_once(changes, step, number):
     assert periodic.checkpoints_to_come(tiny_run.settings(**changes), step) == number
 

@@ -132,8 +132,10 @@ def test_training_starts_from_an_imported_generator(tmp_path, capsys):
     settings = tiny_run.settings(steps=1, r1_interval=5, optimizer={"generator_rate": 0.0})
     shapes = train_state.shapes(settings, tiny_run.SPEC.num_classes)
     random = np.random.default_rng(0)
-    variables = jax.tree.map(lambda x: random.standard_normal(x.shape, np.float32), {
-        "params": shapes.ema_params, **shapes.ema_collections})
+    variables = jax.tree.map(
+        lambda x: random.standard_normal(x.shape, np.float32),
+        {"params": shapes.ema_params, **shapes.ema_collections},
+    )
     layout.create(tmp_path, settings)
     with manager.Checkpoints(tmp_path) as checkpoints:
         checkpoints.save_imported(variables, settings, tiny_run.SPEC, {"file": "best_EMA.pth"})
@@ -141,14 +143,18 @@ def test_training_starts_from_an_imported_generator(tmp_path, capsys):
     assert "training from best_EMA.pth to step 1" in capsys.readouterr().err
     with manager.Checkpoints(tmp_path, read_only=True) as checkpoints:
         after = checkpoints.restore(shapes)
-    fresh = flat_trees.flatten(train_state.create(settings, tiny_run.SPEC.num_classes).params["segmenter"])
+    fresh = flat_trees.flatten(
+        train_state.create(settings, tiny_run.SPEC.num_classes).params["segmenter"]
+    )
     given = flat_trees.flatten(variables["params"])
     for name, value in flat_trees.flatten(after.params["generator"]).items():
         np.testing.assert_array_equal(value, given[name])
     for name, value in flat_trees.flatten(after.ema_params).items():
         np.testing.assert_allclose(value, given[name], rtol=1e-6)
-    moved = [np.abs(value - fresh[name]).max() for name, value in flat_trees.flatten(
-        after.params["segmenter"]).items()]
+    moved = [
+        np.abs(value - fresh[name]).max()
+        for name, value in flat_trees.flatten(after.params["segmenter"]).items()
+    ]
     assert 0 < max(moved) < 1e-3
 
 
@@ -156,7 +162,8 @@ def test_imported_generator_of_another_config_is_refused(tmp_path):
     settings = tiny_run.settings()
     layout.create(tmp_path, settings)
     with manager.Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save_imported({"params": {"a": np.zeros(1)}}, settings, tiny_run.SPEC,
-                                  {"file": "best_EMA.pth"})
+        checkpoints.save_imported(
+            {"params": {"a": np.zeros(1)}}, settings, tiny_run.SPEC, {"file": "best_EMA.pth"}
+        )
     with pytest.raises(ValueError, match=r"the generator of best_EMA\.pth does not fit"):
         run.train(settings, tmp_path, progress=False)

@@ -13,11 +13,19 @@ from usis_jax.diagnostics import meanings, rules
 from usis_jax.workdir import metric_writers, wandb_writer
 
 
-@pytest.mark.parametrize(("name", "shown"), [
-    ("loss_real", "losses/real"), ("r1", "losses/r1"), ("score_fake", "signs/score_fake"),
-    ("right_real", "signs/right_real"), ("class_accuracy", "signs/class_accuracy"),
-    ("speed/images_per_second", "speed/images_per_second"), ("evaluation/swd", "evaluation/swd"),
-    ("signs/overfitting", "signs/overfitting")])
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("loss_real", "losses/real"),
+        ("r1", "losses/r1"),
+        ("score_fake", "signs/score_fake"),
+        ("right_real", "signs/right_real"),
+        ("class_accuracy", "signs/class_accuracy"),
+        ("speed/images_per_second", "speed/images_per_second"),
+        ("evaluation/swd", "evaluation/swd"),
+        ("signs/overfitting", "signs/overfitting"),
+    ],
+)
 def test_every_number_has_a_group(name, shown):
     assert wandb_writer.grouped(name) == shown
 
@@ -73,7 +81,8 @@ def test_numbers_and_pictures_reach_the_run_that_a_resumed_run_goes_on_with(tmp_
     assert ("*", "step") in wandb.run.metrics and wandb.run.ended
     assert wandb.run.logged[:2] == [
         {"losses/real": 0.5, "signs/score_fake": -1.0, "step": 3},
-        {"samples": ("picture", (4, 6, 3)), "step": 3}]
+        {"samples": ("picture", (4, 6, 3)), "step": 3},
+    ]
     assert '"loss_real": 0.5' in (tmp_path / "metrics.jsonl").read_text()
     events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
     assert b"signs/meanings" in events

@@ -83,9 +83,13 @@ def devices(topology: str | None) -> list:
             "pip install 'usis_jax[tpu]' (it needs no TPU)"
         )
     # Without these libtpu looks for a TPU machine's metadata, and for being alone on it.
-    for name, value in (("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIPLE_LIBTPU_LOAD", "true"),
-                        ("TPU_ACCELERATOR_TYPE", "v5litepod-1"),
-                        ("TPU_WORKER_HOSTNAMES", "localhost"), ("TPU_MIN_LOG_LEVEL", "3")):
+    for name, value in (
+        ("TPU_SKIP_MDS_QUERY", "1"),
+        ("ALLOW_MULTIPLE_LIBTPU_LOAD", "true"),
+        ("TPU_ACCELERATOR_TYPE", "v5litepod-1"),
+        ("TPU_WORKER_HOSTNAMES", "localhost"),
+        ("TPU_MIN_LOG_LEVEL", "3"),
+    ):
         os.environ.setdefault(name, value)
     from jax.experimental import topologies
 
@@ -125,7 +129,8 @@ def trace(program: str, settings, spec, targets: list, train_step=None, kernels=
     def spread(tree, names):
         sharding = NamedSharding(mesh, names)
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+        )
 
     method = methods.get(settings.method.name)
     kernels = kernels or kernels_lib.for_platform(targets[0].platform)
@@ -135,13 +140,24 @@ def trace(program: str, settings, spec, targets: list, train_step=None, kernels=
     if program == "sample":
         variables = {"params": state.ema_params, **state.ema_collections}
         paint = functools.partial(_paint, network=networks.generator, options=settings.generator)
-        mapped = jax.jit(jax.shard_map(paint, mesh=mesh, in_specs=(P(), P(mesh_lib.AXIS), P()),
-                                       out_specs=P(mesh_lib.AXIS), check_vma=False))
-        arguments = (spread(variables, P()), spread(label, P(mesh_lib.AXIS)),
-                     spread(state.key, P()))
+        mapped = jax.jit(
+            jax.shard_map(
+                paint,
+                mesh=mesh,
+                in_specs=(P(), P(mesh_lib.AXIS), P()),
+                out_specs=P(mesh_lib.AXIS),
+                check_vma=False,
+            )
+        )
+        arguments = (
+            spread(variables, P()),
+            spread(label, P(mesh_lib.AXIS)),
+            spread(state.key, P()),
+        )
     else:
         step = functools.partial(
-            train_step or method.step, settings=settings, void=spec.void, networks=networks)
+            train_step or method.step, settings=settings, void=spec.void, networks=networks
+        )
         mapped = runner.compile(step)
         batch = {"photo": jax.ShapeDtypeStruct((*shape, 3), jnp.uint8), "label": label}
         arguments = (spread(state, P()), spread(batch, P(mesh_lib.AXIS)))
@@ -179,14 +195,16 @@ def report(program: str, settings, spec, targets: list) -> Report:
         if used is None:
             raise
         needed = float(used.group(1)) * _UNITS[used.group(2)]
-        return Report(program, False, needed / hardware.GIB,
-                      compile_seconds=time.perf_counter() - began)
+        return Report(
+            program, False, needed / hardware.GIB, compile_seconds=time.perf_counter() - began
+        )
     seconds = time.perf_counter() - began
     chip, text = hardware.chip(targets[0]), compiled.as_text()
     memory = compiled.memory_analysis()
     fixed = memory.argument_size_in_bytes + memory.generated_code_size_in_bytes
-    needed = (fixed + memory.temp_size_in_bytes + memory.output_size_in_bytes
-              - memory.alias_size_in_bytes)
+    needed = (
+        fixed + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    )
     analysis = compiled.cost_analysis()
     if program == "step":
         flops = step_flops(settings, spec, targets)
@@ -194,14 +212,27 @@ def report(program: str, settings, spec, targets: list) -> Report:
         flops = program_flops(program, settings, spec, targets)
     accessed = _count(analysis, "bytes accessed")
     exchanges = hlo.collectives(text)
-    table = {kind: {"count": count, "bytes": sum(x.bytes for x in exchanges if x.kind == kind)}
-             for kind, count in Counter(x.kind for x in exchanges).items()}
+    table = {
+        kind: {"count": count, "bytes": sum(x.bytes for x in exchanges if x.kind == kind)}
+        for kind, count in Counter(x.kind for x in exchanges).items()
+    }
     moved = sum(x.bytes for x in exchanges)
     cycles, in_branches = hlo.estimated_cycles(text)
     cycles += in_branches / (settings.r1_interval or 1)
     estimated, what = _estimate(chip, cycles, flops, accessed, moved)
-    return Report(program, needed <= chip.hbm, needed / hardware.GIB, fixed / hardware.GIB, flops,
-                  accessed, table, moved, estimated, what, seconds)
+    return Report(
+        program,
+        needed <= chip.hbm,
+        needed / hardware.GIB,
+        fixed / hardware.GIB,
+        flops,
+        accessed,
+        table,
+        moved,
+        estimated,
+        what,
+        seconds,
+    )
 
 
 def step_flops(settings, spec, targets: list, train_step=None, kernels=None) -> float:
@@ -222,8 +253,9 @@ def step_flops(settings, spec, targets: list, train_step=None, kernels=None) -> 
     return plain + (penalised - plain) / settings.r1_interval
 
 
-def program_flops(program: str, settings, spec, targets: list, train_step=None,
-                  kernels=None) -> float:
+def program_flops(
+    program: str, settings, spec, targets: list, train_step=None, kernels=None
+) -> float:
     """Floating-point operations of a program on one device, before the compiler changes it.
 
     Args:

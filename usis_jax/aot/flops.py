@@ -50,9 +50,14 @@ def _of_equation(equation: core.JaxprEqn) -> float:
     if name in _MOVES:
         return 0.0
     sizes = equation.invars if name.startswith(("reduce", "arg", "cum")) else equation.outvars
-    return float(sum(math.prod(x.aval.shape) for x in sizes
-                     if np.issubdtype(getattr(x.aval, "dtype", np.int32), np.inexact)
-                     or str(getattr(x.aval, "dtype", "")) == "bfloat16"))
+    return float(
+        sum(
+            math.prod(x.aval.shape)
+            for x in sizes
+            if np.issubdtype(getattr(x.aval, "dtype", np.int32), np.inexact)
+            or str(getattr(x.aval, "dtype", "")) == "bfloat16"
+        )
+    )
 
 
 def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
@@ -84,8 +89,11 @@ def _of_convolution(equation: core.JaxprEqn) -> float:
         size, taps = image[numbers.lhs_spec[axis + 2]], kernel[numbers.rhs_spec[axis + 2]]
         results = out[numbers.out_spec[axis + 2]]
         dilation, spread = params["lhs_dilation"][axis], params["rhs_dilation"][axis]
-        place = (np.arange(results)[:, None] * params["window_strides"][axis]
-                 + np.arange(taps)[None] * spread - params["padding"][axis][0])
+        place = (
+            np.arange(results)[:, None] * params["window_strides"][axis]
+            + np.arange(taps)[None] * spread
+            - params["padding"][axis][0]
+        )
         seen = (place >= 0) & (place <= (size - 1) * dilation) & (place % dilation == 0)
         pairs *= seen.sum()
     batch, features = out[numbers.out_spec[0]], out[numbers.out_spec[1]]

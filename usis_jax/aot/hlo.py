@@ -71,8 +71,9 @@ def collectives(text: str) -> list[Collective]:
             if match.group(3) and result.startswith("("):
                 result = _second_half(result)
             name = _METADATA.search(line)
-            found.append(Collective(match.group(2), shape_bytes(result),
-                                    name.group(1) if name else ""))
+            found.append(
+                Collective(match.group(2), shape_bytes(result), name.group(1) if name else "")
+            )
     return found
 
 
@@ -93,8 +94,11 @@ def estimated_cycles(text: str) -> tuple[int, int]:
         name = "ENTRY" if entry else name
         cycles[name] = sum(int(found) for line in lines for found in _CYCLES.findall(line))
         if entry:
-            branches = [re.findall(r"[\w.\-]+", found.partition("=")[2])
-                        for line in lines for found in _BRANCHES.findall(line)]
+            branches = [
+                re.findall(r"[\w.\-]+", found.partition("=")[2])
+                for line in lines
+                for found in _BRANCHES.findall(line)
+            ]
     longest = (max(cycles.get(name, 0) for name in names) for names in branches)
     return cycles.get("ENTRY", 0), sum(longest)
 
@@ -115,5 +119,5 @@ def _computations(text):
 def _second_half(result):
     """Results of an asynchronous start, whose type is (operands, results) or ((..), (..))."""
     parts = _SHAPE.findall(result)
-    half = parts[len(parts) // 2:]
+    half = parts[len(parts) // 2 :]
     return ", ".join(f"{kind}[{sizes}]" for kind, sizes in half)

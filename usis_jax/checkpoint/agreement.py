@@ -17,8 +17,9 @@ from usis_jax.workdir import layout
 _CHECKPOINT, _DATA = "the checkpoint", "the data"
 
 
-def check_spec(meta: dict, spec: label_spec.LabelSpec, source: str, data: str,
-               accept: bool = False) -> None:
+def check_spec(
+    meta: dict, spec: label_spec.LabelSpec, source: str, data: str, accept: bool = False
+) -> None:
     """Checks that data have the classes that a checkpoint was trained with.
 
     Args:
@@ -47,8 +48,9 @@ def check_spec(meta: dict, spec: label_spec.LabelSpec, source: str, data: str,
         )
 
 
-def check_classes(kept: label_spec.LabelSpec, spec: label_spec.LabelSpec, source: str,
-                  data: str) -> None:
+def check_classes(
+    kept: label_spec.LabelSpec, spec: label_spec.LabelSpec, source: str, data: str
+) -> None:
     """Checks that a checkpoint and data mean the same by each train id.
 
     Args:
@@ -155,8 +157,11 @@ def spec_beside(folder: Any, spec: label_spec.LabelSpec) -> str | None:
       One line; None where they agree on every id and colour, or there is no label spec.
     """
     folder = pathlib.Path(folder).expanduser()
-    paths = [place / name for place in (folder, folder.absolute().parent)
-             for name in label_spec.FILE_NAMES]
+    paths = [
+        place / name
+        for place in (folder, folder.absolute().parent)
+        for name in label_spec.FILE_NAMES
+    ]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         return None
@@ -164,14 +169,18 @@ def spec_beside(folder: Any, spec: label_spec.LabelSpec) -> str | None:
         other = label_spec.LabelSpec.load(path)
     except (ValueError, OSError):  # the checkpoint's is used, whatever this one is
         return None
-    pairs = [(dict(spec.file_ids), dict(other.file_ids), "id"),
-             (dict(spec.file_colours), dict(other.file_colours), "colour")]
+    pairs = [
+        (dict(spec.file_ids), dict(other.file_ids), "id"),
+        (dict(spec.file_colours), dict(other.file_colours), "colour"),
+    ]
     for own, beside, what in pairs:
         for value in sorted(own.keys() & beside.keys()):
             a, b = spec.classes[own[value]], other.classes[beside[value]]
             if a != b:
-                return (f"{what} {value} is {a!r} to the checkpoint and {b!r} in {path}; label "
-                        "maps are read as the checkpoint says")
+                return (
+                    f"{what} {value} is {a!r} to the checkpoint and {b!r} in {path}; label "
+                    "maps are read as the checkpoint says"
+                )
     return None
 
 

@@ -87,9 +87,7 @@ class Checkpoints:
         there = len(self._manager.all_steps()) if to_come > 1 else 0
         disk_errors.check_space(self.workdir, state, max(1, to_come - there))
 
-    def save(
-        self, step, state, settings, spec, ema_collections=None, metrics=None, progress=None
-    ):
+    def save(self, step, state, settings, spec, ema_collections=None, metrics=None, progress=None):
         """Starts writing one checkpoint; returns before the disk has it.
 
         The first one is waited for, read back and compared, so that a run that saves nothing which
@@ -210,9 +208,7 @@ class Checkpoints:
         """
         step = self._choose(step, best)
         if "imported" in self.meta(step):
-            raise UserError(
-                f"{self.workdir} holds a generator that was imported, and nothing else"
-            )
+            raise UserError(f"{self.workdir} holds a generator that was imported, and nothing else")
         (flat,) = self.read(step, "state")
         return flat
 

@@ -57,8 +57,9 @@ def try_out(make, workdir, state, settings, spec):
             checkpoints.verify(0)
     except (OSError, errors.UserError) as error:
         # The user knows the work directory only.
-        error.args = tuple(part.replace(f"/{_TRIAL}", "") if isinstance(part, str) else part
-                           for part in error.args)
+        error.args = tuple(
+            part.replace(f"/{_TRIAL}", "") if isinstance(part, str) else part for part in error.args
+        )
         if isinstance(error, OSError) and isinstance(error.strerror, str):
             error.strerror = error.strerror.replace(f"/{_TRIAL}", "")
         raise

@@ -39,18 +39,42 @@ from usis_jax.storage import atomic
 
 # In the order of `usis --help`: first the path from data to photos, then what stands beside it.
 PATH = (prepare, train, evaluate, sample, demo)
-OTHERS = (export, report, doctor, inspect, compile, train_judge, get_weights, import_torch,
-          export_torch, completion)
+OTHERS = (
+    export,
+    report,
+    doctor,
+    inspect,
+    compile,
+    train_judge,
+    get_weights,
+    import_torch,
+    export_torch,
+    completion,
+)
 COMMANDS = (*PATH, *OTHERS)
 # Commands that begin with JAX at once. Those that may run in several processes ask for the devices
 # when they have joined each other (parallel.initialize).
 _USE_DEVICES = ("sample", "demo", "export", "import-torch", "export-torch")
-_USE_JAX = (*_USE_DEVICES, "prepare", "inspect", "train", "evaluate", "train-judge", "report",
-            "get-weights")
+_USE_JAX = (
+    *_USE_DEVICES,
+    "prepare",
+    "inspect",
+    "train",
+    "evaluate",
+    "train-judge",
+    "report",
+    "get-weights",
+)
 
 _LONGEST = 8000
-_EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG,
-                   errno.EIO, errno.ESTALE)
+_EXPECTED_ERRNO = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+    errno.ESTALE,
+)
 _EXPECTED_OS_ERRORS = (
     FileNotFoundError,
     PermissionError,
@@ -151,9 +175,11 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
             text = rest.pop(0) if rest and not rest[0].startswith("--") else None
         if not name or text is None or (negated and (equals or name not in _switches())):
             name = name or "field"
-            raise UserError(f"{word} has no value; write --config.{name}=value" if not negated else
-                             f"{word} is for fields that are true or false; write "
-                             f"--config.{name}=value")
+            raise UserError(
+                f"{word} has no value; write --config.{name}=value"
+                if not negated
+                else f"{word} is for fields that are true or false; write --config.{name}=value"
+            )
         overrides.append((name, text))
     return words, overrides
 
@@ -200,8 +226,10 @@ class _TopParser(_Parser):
         about = {choice.dest: choice.help for choice in commands._choices_actions}
         path = len(PATH)
         lines = [f"{self.description}", ""]
-        for title, names in (("The path from data to photos", list(about)[:path]),
-                             ("Beside it", list(about)[path:])):
+        for title, names in (
+            ("The path from data to photos", list(about)[:path]),
+            ("Beside it", list(about)[path:]),
+        ):
             lines.append(terminal.paint(title, "bold"))
             lines += [f"  {terminal.paint(f'{name:<13}', 'cyan')} {about[name]}" for name in names]
             lines.append("")

@@ -38,8 +38,13 @@ def limited(
     Returns:
       A dataclasses field that carries its limits as metadata.
     """
-    limits = {"at_least": at_least, "at_most": at_most, "below": below, "choices": choices,
-              "path": path}
+    limits = {
+        "at_least": at_least,
+        "at_most": at_most,
+        "below": below,
+        "choices": choices,
+        "path": path,
+    }
     return dataclasses.field(default=default, metadata=limits)
 
 

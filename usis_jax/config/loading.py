@@ -100,8 +100,11 @@ def _called(path: pathlib.Path, get_config, argument: str | None):
     try:
         inspect.signature(get_config).bind(*given)
     except TypeError as error:
-        what = "takes no argument; leave out what follows the colon" if given else (
-            f"needs one; write --config={path}:VALUE")
+        what = (
+            "takes no argument; leave out what follows the colon"
+            if given
+            else (f"needs one; write --config={path}:VALUE")
+        )
         raise UserError(f"get_config of configuration {path}: {error}; it {what}") from None
     return get_config(*given)
 

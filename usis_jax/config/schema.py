@@ -307,8 +307,10 @@ def parse_sources(text: str) -> list[tuple[str, str, float | None]]:
         try:
             name, split = parse_data(spec)
         except ValueError as error:
-            raise error if part == text else ValueError(
-                f"{text!r}, in which is {error}; several are separated by commas"
+            raise (
+                error
+                if part == text
+                else ValueError(f"{text!r}, in which is {error}; several are separated by commas")
             ) from None
         if at and not (_WEIGHT.fullmatch(weight) and float(weight) > 0):
             raise UserError(

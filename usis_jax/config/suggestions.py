@@ -112,14 +112,16 @@ def nearest_config(settings: settings_lib.Settings) -> tuple[str, dict[str, obje
 def data_config(settings: settings_lib.Settings) -> tuple[str, dict[str, object]]:
     """As `nearest_config`, of what is prepared: the data and, where sizes need them, networks."""
     name, changes = _nearest(
-        settings, lambda name: name.startswith("data.") and name not in _OF_TRAINING)
+        settings, lambda name: name.startswith("data.") and name not in _OF_TRAINING
+    )
     config = overrides_lib.load_config(name)
     try:
         overrides_lib.apply(config, [(field, _text(value)) for field, value in changes.items()])
         settings_lib.load(config)
     except ValueError:  # sizes that the preset's networks cannot take
         name, changes = _nearest(
-            settings, lambda name: name.startswith(_OF_SIZES) and name not in _OF_TRAINING)
+            settings, lambda name: name.startswith(_OF_SIZES) and name not in _OF_TRAINING
+        )
     return name, changes
 
 

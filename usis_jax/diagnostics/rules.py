@@ -56,9 +56,14 @@ def ignored_classes(row, classes):
     found, present = [], 0
     real = details.get("iou_of_real")
     real = real if isinstance(real, list | tuple) else []
-    for index, (name, iou, share) in enumerate(zip(
-            (one["name"] for one in classes), details.get("iou") or (),
-            details.get("shares") or (), strict=False)):
+    for index, (name, iou, share) in enumerate(
+        zip(
+            (one["name"] for one in classes),
+            details.get("iou") or (),
+            details.get("shares") or (),
+            strict=False,
+        )
+    ):
         if not isinstance(share, float) or share < _FEW_MAPS or not isinstance(iou, float):
             continue
         present += 1
@@ -72,8 +77,11 @@ def _discriminator(series):
     shares = [_recent(series, f"right_{kind}") for kind in ("real", "fake")]
     scores = [_recent(series, f"score_{kind}") for kind in ("real", "fake")]
     gap = None if None in scores else scores[0] - scores[1]
-    rule, verdict, value = "fine while D is right on 55 to 95% of the photos, bad above 99%", (
-        UNKNOWN), "too little is logged"
+    rule, verdict, value = (
+        "fine while D is right on 55 to 95% of the photos, bad above 99%",
+        (UNKNOWN),
+        "too little is logged",
+    )
     if None not in shares:
         share = sum(shares) / 2
         verdict = _level(share, LOOK if share < 0.55 else FINE, (0.95, LOOK), (0.99, BAD))
@@ -95,13 +103,18 @@ def _discriminator(series):
 
 def _overfitting(signs):
     value, verdict = signs.get("signs/overfitting"), UNKNOWN
-    text = "not measured" if "signs/score_training" not in signs else (
-        "D does not tell training photos from painted ones, so there is no scale")
+    text = (
+        "not measured"
+        if "signs/score_training" not in signs
+        else ("D does not tell training photos from painted ones, so there is no scale")
+    )
     if value is not None:
         verdict = _level(value, FINE, (0.4, LOOK), (0.8, BAD))
-        text = (f"{value:.2f}; held-out real photos judged real: "
-                f"{signs.get('signs/right_validation', 0):.0%}, training photos: "
-                f"{signs.get('signs/right_training', 0):.0%}")
+        text = (
+            f"{value:.2f}; held-out real photos judged real: "
+            f"{signs.get('signs/right_validation', 0):.0%}, training photos: "
+            f"{signs.get('signs/right_training', 0):.0%}"
+        )
     return Sign(
         "D overfits", text, verdict,
         "Where the score of real photos that D never saw lies between that of its training photos "

@@ -51,10 +51,15 @@ def initialize(
 
 def _join_others(address, num_processes, process_id, join_seconds, lost_seconds) -> None:
     """`initialize`, where that was not done before."""
-    given = {"COORDINATOR_ADDRESS": address, "NUM_PROCESSES": num_processes,
-             "PROCESS_ID": process_id}
-    given = {name: str(os.environ.get(name, "") if value is None else value)
-             for name, value in given.items()}
+    given = {
+        "COORDINATOR_ADDRESS": address,
+        "NUM_PROCESSES": num_processes,
+        "PROCESS_ID": process_id,
+    }
+    given = {
+        name: str(os.environ.get(name, "") if value is None else value)
+        for name, value in given.items()
+    }
     if given["COORDINATOR_ADDRESS"] and not given["PROCESS_ID"]:
         given["PROCESS_ID"] = os.environ.get("JOB_COMPLETION_INDEX", "")
     if address == "auto" or (os.environ.get("USIS_DISTRIBUTED") == "1" and not any(given.values())):
@@ -65,20 +70,26 @@ def _join_others(address, num_processes, process_id, join_seconds, lost_seconds)
         return
     if missing:
         names = ", ".join(name for name in given if name not in missing)
-        raise UserError(f"{names} set but not {', '.join(missing)}: set all three or none (or "
-                         "--coordinator_address, --num_processes, --process_id)")
+        raise UserError(
+            f"{names} set but not {', '.join(missing)}: set all three or none (or "
+            "--coordinator_address, --num_processes, --process_id)"
+        )
     _join(_checked(*given.values()), join_seconds, lost_seconds)
 
 
 def _checked(address: str, count: str, index: str) -> dict:
     """Arguments of jax.distributed.initialize."""
     if not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
-        raise UserError(f"NUM_PROCESSES is {count!r} and PROCESS_ID {index!r}; they must be whole "
-                         "numbers, the second from 0 to the first less 1")
+        raise UserError(
+            f"NUM_PROCESSES is {count!r} and PROCESS_ID {index!r}; they must be whole "
+            "numbers, the second from 0 to the first less 1"
+        )
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise UserError(f"COORDINATOR_ADDRESS is {address!r}; it must be HOST:PORT of process 0, "
-                         "for example 10.0.0.1:1234")
+        raise UserError(
+            f"COORDINATOR_ADDRESS is {address!r}; it must be HOST:PORT of process 0, "
+            "for example 10.0.0.1:1234"
+        )
     values = {"coordinator_address": address, "num_processes": int(count), "process_id": int(index)}
     if host in ("127.0.0.1", "localhost"):  # listen where asked, not on every network
         values["coordinator_bind_address"] = address
@@ -91,12 +102,16 @@ def _join(values: dict, join_seconds: int, lost_seconds: int) -> None:
     where = values.get("coordinator_address", "the address that JAX found")
     liveness.say_at_abort(
         f"not all of the {count} processes came together at {where} within {join_seconds} s: start "
-        "the same command on every host, with process ids from 0 and an address they all reach")
+        "the same command on every host, with process ids from 0 and an address they all reach"
+    )
     try:
         jax.distributed.initialize(
-            **values, initialization_timeout=join_seconds,
+            **values,
+            initialization_timeout=join_seconds,
             # The watch of our own comes first, with a line that names who is gone.
-            heartbeat_timeout_seconds=3 * lost_seconds, shutdown_timeout_seconds=lost_seconds)
+            heartbeat_timeout_seconds=3 * lost_seconds,
+            shutdown_timeout_seconds=lost_seconds,
+        )
     except (RuntimeError, ValueError) as error:
         first = (str(error).strip().splitlines() or [""])[0]
         raise UserError(f"cannot join the other processes at {where}: {first}") from None
@@ -172,14 +187,21 @@ class Runner:
         """
         if self.mapping == "pmap":
             donated = (0,) if donate else ()
-            return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
-                            devices=self.devices, donate_argnums=donated)
+            return jax.pmap(
+                step,
+                axis_name=AXIS,
+                in_axes=(None, 0),
+                out_axes=(None, None),
+                devices=self.devices,
+                donate_argnums=donated,
+            )
         return self.jit(self.map(step), donate)
 
     def map(self, step: Callable) -> Callable:
         """A per-device function as one of replicated state and whole batch, by shard_map."""
-        return jax.shard_map(step, mesh=self.mesh, in_specs=(P(), P(AXIS)),
-                             out_specs=(P(), P()), check_vma=False)
+        return jax.shard_map(
+            step, mesh=self.mesh, in_specs=(P(), P(AXIS)), out_specs=(P(), P()), check_vma=False
+        )
 
     def jit(self, mapped: Callable, donate: bool = True) -> Callable:
         """`jax.jit` of a mapped step with the compiler's options of these devices.
@@ -219,16 +241,17 @@ class Runner:
 
         def check(x):
             if x.shape[0] % local:
-                raise UserError(f"batch_size: {x.shape[0]} samples a process do not divide over "
-                                 f"{local} devices; use a multiple of {local}")
+                raise UserError(
+                    f"batch_size: {x.shape[0]} samples a process do not divide over "
+                    f"{local} devices; use a multiple of {local}"
+                )
             return x
 
         batch = jax.tree.map(check, batch)
         if self.mapping == "pmap":
             return jax.tree.map(lambda x: x.reshape(local, -1, *x.shape[1:]), batch)
         sharding = NamedSharding(self.mesh, P(AXIS))
-        return jax.tree.map(
-            lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
 
     def fetch(self, tree: Any) -> Any:
         """Copy a replicated pytree to NumPy."""

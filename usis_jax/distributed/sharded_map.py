@@ -38,8 +38,12 @@ class Spread:
         mesh = Mesh(np.array(self._devices), (AXIS,))
         self._split, self._whole = NamedSharding(mesh, P(AXIS)), NamedSharding(mesh, P())
         mapped = jax.shard_map(
-            lambda variables, rows: function(variables, *rows), mesh=mesh,
-            in_specs=(P(), P(AXIS)), out_specs=P(AXIS), check_vma=False)
+            lambda variables, rows: function(variables, *rows),
+            mesh=mesh,
+            in_specs=(P(), P(AXIS)),
+            out_specs=P(AXIS),
+            check_vma=False,
+        )
         self._run = jax.jit(mapped)
 
     def place(self, variables):
@@ -99,8 +103,9 @@ def over_hosts(function: Callable, *rows: np.ndarray) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(found, tiled=True))[:number]
 
 
-def each_device(function: Callable, variables, rows: np.ndarray, size: int,
-                advance: Callable | None = None) -> np.ndarray:
+def each_device(
+    function: Callable, variables, rows: np.ndarray, size: int, advance: Callable | None = None
+) -> np.ndarray:
     """Results of all rows by a function that cannot be compiled as a whole, a thread a device.
 
     Args:
@@ -126,8 +131,10 @@ def each_device(function: Callable, variables, rows: np.ndarray, size: int,
             return _taken(function(placed[device], batch), count, advance)
 
     def own(part):
-        batches = [(number, batch, count) for number, (_, batch, count) in
-                   enumerate(padding.batches(part, size))]
+        batches = [
+            (number, batch, count)
+            for number, (_, batch, count) in enumerate(padding.batches(part, size))
+        ]
         first = one(*batches[0])
         with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
             return np.concatenate([first, *pool.map(lambda given: one(*given), batches[1:])])

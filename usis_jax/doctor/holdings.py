@@ -20,12 +20,26 @@ def data_sets(folder: pathlib.Path) -> list[Finding]:
         if _SIZED.fullmatch(place.parent.name):
             found.append(_data_set(place))
     for left in sorted(folder.glob(f"{_UNFINISHED}*")) if folder.is_dir() else []:
-        found.append(Finding("data", left.name, NOTE, "usis prepare is at work, or was killed",
-                             "the next usis prepare removes it if it was"))
+        found.append(
+            Finding(
+                "data",
+                left.name,
+                NOTE,
+                "usis prepare is at work, or was killed",
+                "the next usis prepare removes it if it was",
+            )
+        )
     if not found:
-        found.append(Finding("data", "prepared", NOTE, f"none in {folder}",
-                             "usis prepare --config=configs/quickstart.py makes some; where others "
-                             "lie, TFDS_DATA_DIR says"))
+        found.append(
+            Finding(
+                "data",
+                "prepared",
+                NOTE,
+                f"none in {folder}",
+                "usis prepare --config=configs/quickstart.py makes some; where others "
+                "lie, TFDS_DATA_DIR says",
+            )
+        )
     return found
 
 
@@ -36,9 +50,15 @@ def source(folder: pathlib.Path) -> list[Finding]:
     if any(_SIZED.fullmatch(place.name) for place in folder.glob("*/*")):
         return data_sets(folder)
     found = _own(folder) or _published(folder)
-    return found or [Finding(
-        "data", str(folder), WRONG, "holds no known data set, and no photos/ or labels/",
-        "usis prepare --photos=DIR --labels=DIR takes your own folders; usis inspect DIR looks")]
+    return found or [
+        Finding(
+            "data",
+            str(folder),
+            WRONG,
+            "holds no known data set, and no photos/ or labels/",
+            "usis prepare --photos=DIR --labels=DIR takes your own folders; usis inspect DIR looks",
+        )
+    ]
 
 
 def caches(folder: pathlib.Path) -> list[Finding]:
@@ -54,12 +74,25 @@ def caches(folder: pathlib.Path) -> list[Finding]:
         if size == there[0].size:
             found.append(Finding("weights", network, OK, f"{folder / there[0].name}"))
         else:
-            found.append(Finding(
-                "weights", network, WRONG, f"{folder / there[0].name} has {size} bytes, not "
-                f"{there[0].size}", f"delete it, then usis get-weights {network}"))
+            found.append(
+                Finding(
+                    "weights",
+                    network,
+                    WRONG,
+                    f"{folder / there[0].name} has {size} bytes, not {there[0].size}",
+                    f"delete it, then usis get-weights {network}",
+                )
+            )
     if not any(one.name == "inception" for one in found):
-        found.append(Finding("weights", "inception", NOTE, f"not in {folder}: no FID and KID",
-                             "usis get-weights inception"))
+        found.append(
+            Finding(
+                "weights",
+                "inception",
+                NOTE,
+                f"not in {folder}: no FID and KID",
+                "usis get-weights inception",
+            )
+        )
     return found
 
 
@@ -70,17 +103,37 @@ def run(workdir: pathlib.Path) -> list[Finding]:
     try:
         settings = layout.load_settings(workdir)
     except (OSError, ValueError) as error:
-        return [Finding("run", str(workdir), WRONG, " ".join(str(error).split()),
-                        "give the folder that usis train --workdir wrote")]
+        return [
+            Finding(
+                "run",
+                str(workdir),
+                WRONG,
+                " ".join(str(error).split()),
+                "give the folder that usis train --workdir wrote",
+            )
+        ]
     data = settings.data
-    found = [Finding("run", "configuration", OK,
-                     f"{data.labels} at {data.height}x{data.width}, {settings.steps} steps")]
+    found = [
+        Finding(
+            "run",
+            "configuration",
+            OK,
+            f"{data.labels} at {data.height}x{data.width}, {settings.steps} steps",
+        )
+    ]
     found.append(_checkpoints(workdir))
     found += _in_use(workdir)
     damaged = workdir / layout.DAMAGED_FOLDER
     if damaged.is_dir():
-        found.append(Finding("run", "damaged", NOTE, f"a checkpoint was set aside in {damaged}",
-                             "look for a failing disk; the run goes on without it"))
+        found.append(
+            Finding(
+                "run",
+                "damaged",
+                NOTE,
+                f"a checkpoint was set aside in {damaged}",
+                "look for a failing disk; the run goes on without it",
+            )
+        )
     return found + _data_of(settings)
 
 
@@ -112,15 +165,25 @@ def _published(folder):
             try:
                 files = builder.find(root, kind)
             except (ValueError, OSError) as error:
-                found.append(Finding("data", name, WRONG, " ".join(str(error).split()),
-                                     "download the file again"))
+                found.append(
+                    Finding(
+                        "data", name, WRONG, " ".join(str(error).split()), "download the file again"
+                    )
+                )
                 continue
             for split, there in files.items():
                 count = places[split].count
                 state = OK if len(there) == count else WRONG
                 advice = "" if state == OK else "complete it, or give usis prepare --allow_partial"
-                found.append(Finding("data", f"{name} {split}", state,
-                                     f"{len(there)} of {count} {kind} in {root}", advice))
+                found.append(
+                    Finding(
+                        "data",
+                        f"{name} {split}",
+                        state,
+                        f"{len(there)} of {count} {kind} in {root}",
+                        advice,
+                    )
+                )
     return found
 
 
@@ -132,8 +195,15 @@ def _own(folder):
         except FileNotFoundError:
             continue
         except ValueError as error:
-            found.append(Finding("data", kind, WRONG, str(error),
-                                 f"{suggestions.command_line('inspect', folder)} says more"))
+            found.append(
+                Finding(
+                    "data",
+                    kind,
+                    WRONG,
+                    str(error),
+                    f"{suggestions.command_line('inspect', folder)} says more",
+                )
+            )
             continue
         text = ", ".join(f"{len(files)} {split}" for split, files in splits.items())
         found.append(Finding("data", kind, OK, f"{text} in {folder}"))
@@ -145,8 +215,13 @@ def _checkpoints(workdir):
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     steps = sorted(int(name) for name in names if name.isdigit())
     if not steps:
-        return Finding("run", "checkpoints", NOTE, "none yet: nothing to sample from",
-                       f"{suggestions.train(workdir)} goes on with the run")
+        return Finding(
+            "run",
+            "checkpoints",
+            NOTE,
+            "none yet: nothing to sample from",
+            f"{suggestions.train(workdir)} goes on with the run",
+        )
     from usis_jax import errors
     from usis_jax.checkpoint import metadata
 
@@ -167,8 +242,15 @@ def _in_use(workdir):
         with open(workdir / lock.FILE, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return [Finding("run", "lock", NOTE, "a training uses it now",
-                        "wait until it ends before starting another one there")]
+        return [
+            Finding(
+                "run",
+                "lock",
+                NOTE,
+                "a training uses it now",
+                "wait until it ends before starting another one there",
+            )
+        ]
     except OSError:
         pass  # none was ever there, or the file system has no locks
     return []

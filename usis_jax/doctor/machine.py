@@ -40,18 +40,37 @@ def devices(question: str = _QUESTION, seconds: float = _SECONDS) -> list[Findin
     hidden = os.environ.get("JAX_PLATFORMS")
     chosen = f" (JAX_PLATFORMS={hidden})" if hidden else ""
     try:
-        done = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True,
-                              timeout=seconds, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", question],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        return [Finding("devices", "jax", WRONG, f"no answer in {seconds:.0f} s{chosen}",
-                        "does another process hold the TPU or GPU? JAX_PLATFORMS=cpu does without")]
+        return [
+            Finding(
+                "devices",
+                "jax",
+                WRONG,
+                f"no answer in {seconds:.0f} s{chosen}",
+                "does another process hold the TPU or GPU? JAX_PLATFORMS=cpu does without",
+            )
+        ]
     except OSError as error:
         return [Finding("devices", "jax", WRONG, f"cannot be asked: {error}", "")]
     marked = [line for line in done.stdout.splitlines() if line.startswith("FOUND")]
     if not marked:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
-        return [Finding("devices", "jax", WRONG, f"finds no device{chosen}: {said[-1].strip()}",
-                        "see the packages above; JAX_PLATFORMS=cpu goes on without accelerator")]
+        return [
+            Finding(
+                "devices",
+                "jax",
+                WRONG,
+                f"finds no device{chosen}: {said[-1].strip()}",
+                "see the packages above; JAX_PLATFORMS=cpu goes on without accelerator",
+            )
+        ]
     return _described(json.loads(marked[-1].removeprefix("FOUND")), chosen)
 
 
@@ -79,8 +98,15 @@ def disks(folders) -> list[Finding]:
             continue
         text = f"{free / _GIB:.1f} GiB free for {folder}"
         if not os.access(place, os.W_OK):
-            found.append(Finding("disk", what, WRONG, f"{text}, which you may not write",
-                                 "choose another folder, or ask for the right to write there"))
+            found.append(
+                Finding(
+                    "disk",
+                    what,
+                    WRONG,
+                    f"{text}, which you may not write",
+                    "choose another folder, or ask for the right to write there",
+                )
+            )
         elif free < _LEAST_DISK:
             found.append(Finding("disk", what, WRONG, text, "free 2 GiB or more"))
         else:
@@ -97,16 +123,36 @@ def _described(listed, chosen):
         cores = f", {len(os.sched_getaffinity(0))} cores" if platform == "cpu" else ""
         found.append(Finding("devices", platform, OK, f"{len(same)} x {kind}{of}{cores}{chosen}"))
         if memory and max(one["used"] for one in same) > memory / 2:
-            found.append(Finding("devices", platform, NOTE, "more than half of its memory is taken",
-                                 "end what else runs on it"))
+            found.append(
+                Finding(
+                    "devices",
+                    platform,
+                    NOTE,
+                    "more than half of its memory is taken",
+                    "end what else runs on it",
+                )
+            )
     on_cpu = all(one["platform"] == "cpu" for one in listed)
     for kind in accelerators_of_host() if on_cpu and not chosen else ():
-        found.append(Finding("devices", kind, WRONG,
-                             "the machine has one, and JAX does not use it",
-                             f"{suggestions.install(kind)}; or set JAX_PLATFORMS=cpu"))
+        found.append(
+            Finding(
+                "devices",
+                kind,
+                WRONG,
+                "the machine has one, and JAX does not use it",
+                f"{suggestions.install(kind)}; or set JAX_PLATFORMS=cpu",
+            )
+        )
     if on_cpu:
-        found.append(Finding("devices", "accelerator", NOTE,
-                             "none: small presets only (quickstart, camvid, faces)", ""))
+        found.append(
+            Finding(
+                "devices",
+                "accelerator",
+                NOTE,
+                "none: small presets only (quickstart, camvid, faces)",
+                "",
+            )
+        )
     return found
 
 

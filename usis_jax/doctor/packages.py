@@ -30,8 +30,16 @@ def look() -> list[Finding]:
         lines = importlib.metadata.requires("usis_jax") or []
     except importlib.metadata.PackageNotFoundError:
         folder = pathlib.Path(__file__).resolve().parents[2]
-        return [*found, Finding("packages", "usis_jax", WRONG, f"runs from {folder}, not installed",
-                                f"pip install -e {shlex.quote(str(folder))}")]
+        return [
+            *found,
+            Finding(
+                "packages",
+                "usis_jax",
+                WRONG,
+                f"runs from {folder}, not installed",
+                f"pip install -e {shlex.quote(str(folder))}",
+            ),
+        ]
     needed, extras = _split(lines)
     found += [_package(requirement) for requirement in needed]
     return found + [_extra(name, extras[name]) for name in _EXTRAS if name in extras]
@@ -57,8 +65,9 @@ def _python():
     text = f"{platform.python_version()} in {sys.prefix}"
     if _PYTHON[0] <= sys.version_info[:2] <= _PYTHON[1]:
         return Finding("packages", "python", OK, text)
-    return Finding("packages", "python", WRONG, text,
-                   "make an environment with Python 3.11, 3.12 or 3.13")
+    return Finding(
+        "packages", "python", WRONG, text, "make an environment with Python 3.11, 3.12 or 3.13"
+    )
 
 
 def _split(lines):
@@ -98,8 +107,13 @@ def _extra(name, requirements):
             missing.append(requirement.name)
     if not missing:
         return Finding("extras", name, OK, f"installed: {_EXTRAS[name]}")
-    return Finding("extras", name, NOTE, f"not installed ({', '.join(missing)}): {_EXTRAS[name]}",
-                   suggestions.install(name))
+    return Finding(
+        "extras",
+        name,
+        NOTE,
+        f"not installed ({', '.join(missing)}): {_EXTRAS[name]}",
+        suggestions.install(name),
+    )
 
 
 def _is_installed(name):

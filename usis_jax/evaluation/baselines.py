@@ -33,8 +33,12 @@ _DIVERSITY = ("ms_ssim", "lpips", "st_lpips")
 _BATCHES = 8
 
 
-def add(rows: Sequence[suite.Row], material: materials.Material, advance: Callable | None = None,
-        **tools) -> list[suite.Row]:
+def add(
+    rows: Sequence[suite.Row],
+    material: materials.Material,
+    advance: Callable | None = None,
+    **tools,
+) -> list[suite.Row]:
     """The rows with the controls' values, and a warning where a measure orders them otherwise.
 
     One control at a time is kept in memory.
@@ -82,8 +86,10 @@ def disorder(row: suite.Row) -> list[str]:
              (FLAT, "painted"), (FLAT, "real"))  # fmt: skip
     sign = 1 if row.better == suite.HIGHER else -1
     return [
-        f"{worse} before {better}" for worse, better in pairs
-        if values[worse] is not None and values[better] is not None
+        f"{worse} before {better}"
+        for worse, better in pairs
+        if values[worse] is not None
+        and values[better] is not None
         and sign * values[worse] >= sign * values[better]
     ]
 
@@ -108,8 +114,7 @@ def untrained(generator: sampling.Generator) -> sampling.Generator:
 
     @jax.jit
     def estimate(params, collections, label, number):
-        z = sampling.map_noise(
-            settings.generator, jax.random.fold_in(key, number), label.shape)
+        z = sampling.map_noise(settings.generator, jax.random.fold_in(key, number), label.shape)
         return ema_statistics.estimate_statistics(network, params, collections, label, z)
 
     initial = methods.get(settings.method.name).create(settings, generator.spec.num_classes)
@@ -143,8 +148,10 @@ def blurred(photos: np.ndarray, deviation: float) -> np.ndarray:
         for axis in (0, 1):
             margin = [(reach, reach) if other == axis else (0, 0) for other in range(3)]
             wide = np.pad(smooth, margin, mode="symmetric")
-            smooth = sum(weight * wide.take(range(k, k + photo.shape[axis]), axis)
-                         for k, weight in enumerate(weights))
+            smooth = sum(
+                weight * wide.take(range(k, k + photo.shape[axis]), axis)
+                for k, weight in enumerate(weights)
+            )
         found[i] = np.rint(smooth).clip(0, 255)
     return found
 
@@ -166,7 +173,8 @@ def flat_colours(material: materials.Material) -> np.ndarray:
             number += np.bincount(flat, minlength=spec.num_classes)
             for channel in range(3):
                 total[:, channel] += np.bincount(
-                    flat, photos[..., channel].ravel(), spec.num_classes)
+                    flat, photos[..., channel].ravel(), spec.num_classes
+                )
         mean = np.rint(total / np.maximum(number, 1)[:, None]).astype(np.uint8)
         colours = np.where(number[:, None] > 0, mean, colours)
     return colours[material.labels]
@@ -176,7 +184,8 @@ def _subjects(material) -> Iterator[tuple[str, Any, Sequence[Callable]]]:
     """(name of the control, Material with its photos as the painted ones, what to measure)."""
     everything = (*suite.DISTANCES, *suite.SCORES, *suite.DIVERSITY)
     painted, samples = materials.paint_all(
-        untrained(material.generator), material.labels, material.sizes)
+        untrained(material.generator), material.labels, material.sizes
+    )
     yield UNTRAINED, dataclasses.replace(material, painted=painted, samples=samples), everything
     del painted, samples
     chosen = materials.spread_out(len(material.real), material.sizes.samples)
@@ -200,8 +209,11 @@ def _showing(material, photos):
 
 def _with_real(row, found):
     """A row that had no bound, with one that only the controls ask for."""
-    what = "pairs of different validation photos" if row.id.startswith(_DIVERSITY) else (
-        "the same on the validation photos")
+    what = (
+        "pairs of different validation photos"
+        if row.id.startswith(_DIVERSITY)
+        else ("the same on the validation photos")
+    )
     return dataclasses.replace(row, real=found.value, protocol=f"{row.protocol}; real: {what}")
 
 

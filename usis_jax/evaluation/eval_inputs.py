@@ -123,10 +123,20 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
     if photos is not None:
         names["real_name"] = f"photos of a folder ({digest(real)[:8]})"
     return Material(
-        name=Path(workdir).name or str(workdir), step=int(generator.step), generator=generator,
-        labels=maps, painted=painted, real=real, paired=paired, other=other, samples=samples,
-        segmenter=segmenter, sizes=sizes, folders=labels is not None or photos is not None,
-        discriminator=discriminator, **names,
+        name=Path(workdir).name or str(workdir),
+        step=int(generator.step),
+        generator=generator,
+        labels=maps,
+        painted=painted,
+        real=real,
+        paired=paired,
+        other=other,
+        samples=samples,
+        segmenter=segmenter,
+        sizes=sizes,
+        folders=labels is not None or photos is not None,
+        discriminator=discriminator,
+        **names,
     )
 
 
@@ -192,7 +202,8 @@ def _networks(workdir, step, best):
     networks = method.networks(generator.settings, generator.spec.num_classes, None)
     return generator, *(
         name and (getattr(networks, name), _variables(flat, name))
-        for name in (method.segmenter, method.discriminator))
+        for name in (method.segmenter, method.discriminator)
+    )
 
 
 def _variables(flat, player):
@@ -201,19 +212,28 @@ def _variables(flat, player):
     for kind in ("params", "collections"):
         start = f"{kind}/{player}/"
         inside = {k.removeprefix(start): v for k, v in flat.items() if k.startswith(start)}
-        found |= {"params": flat_trees.nest(inside)} if kind == "params" else flat_trees.nest(inside)
+        found |= (
+            {"params": flat_trees.nest(inside)} if kind == "params" else flat_trees.nest(inside)
+        )
     return found
 
 
 def _validation(generator, labels, photos, number):
     """(real photos, label maps, paired) of folders, or of the run's validation data."""
-    settings, size = generator.settings, (generator.settings.data.height,
-                                          generator.settings.data.width)
-    examples = input_pipeline.validation(settings, number) if labels is None or photos is None else None
+    settings, size = (
+        generator.settings,
+        (generator.settings.data.height, generator.settings.data.width),
+    )
+    examples = (
+        input_pipeline.validation(settings, number) if labels is None or photos is None else None
+    )
     if examples is not None:
         agreement.check_classes(
-            generator.spec, input_pipeline.spec(settings), f"the generator of step {generator.step}",
-            f"data.labels={settings.data.labels}")
+            generator.spec,
+            input_pipeline.spec(settings),
+            f"the generator of step {generator.step}",
+            f"data.labels={settings.data.labels}",
+        )
     paired = examples is not None and labels is None and photos is None and examples.paired
     if labels is not None:
         if note := agreement.spec_beside(labels, generator.spec):

@@ -44,7 +44,8 @@ def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, 
         (list of Row, dict of id -> why it was left out).
     """
     chosen = dict.fromkeys(
-        function for name in measures or _FUNCTIONS for function in _FUNCTIONS[name])
+        function for name in measures or _FUNCTIONS for function in _FUNCTIONS[name]
+    )
     rows, left_out = take(material, chosen, judge, inception, perceptual, begin)
     if measures is not None:
         wanted = {value for name in measures for value in schema.MEASURES[name]}
@@ -85,8 +86,9 @@ def _inception(material, inception, **_):
         why = "no weights of the FID's Inception; usis get-weights inception fetches them"
     if why:
         return [], {"fid": why, "kid": why}
-    real, other = material.once("FID", lambda: _of_real_photos(
-        material, lambda photos: inception(photos, keep=True)))
+    real, other = material.once(
+        "FID", lambda: _of_real_photos(material, lambda photos: inception(photos, keep=True))
+    )
     painted = inception(material.painted)
     titles = ("fid", "FID"), ("kid", "KID")
     return _distances(*titles, inception.name, material, painted, real, other), {}
@@ -124,8 +126,9 @@ def _judge_scores(material, judge, **_):
     scores = _scores(judge.predict(material.painted), material)
     bound = judge.scores
     if material.paired:
-        bound = material.once("mIoU", lambda: dataclasses.asdict(
-            _scores(judge.predict(material.real), material)))
+        bound = material.once(
+            "mIoU", lambda: dataclasses.asdict(_scores(judge.predict(material.real), material))
+        )
     where = "on the validation photos" if material.paired else "as measured when it was trained"
     protocol = f"{judge.name} on {_painted(material)}; real: the judge {where}"
     return _segmentation_rows("", "", scores, bound, protocol), {}
@@ -143,10 +146,13 @@ def _published_judge(material, judge, labels):
     if material.paired:
         bound = _scores(judge.predict(material.real), material, labels, judge.spec)
         bound, where = dataclasses.asdict(bound), "the same judge on the validation photos"
-    protocol = (f"{judge.name}, {judge.spec.num_classes - 1} classes of {judge.spec.name}, void "
-                f"left out; {_painted(material)}; real: {where}")
+    protocol = (
+        f"{judge.name}, {judge.spec.num_classes - 1} classes of {judge.spec.name}, void "
+        f"left out; {_painted(material)}; real: {where}"
+    )
     return _segmentation_rows(
-        f"{judge.key.replace('-', '_')}_", f"{judge.key} ", scores, bound, protocol)
+        f"{judge.key.replace('-', '_')}_", f"{judge.key} ", scores, bound, protocol
+    )
 
 
 def _segmenter(material, **_):
@@ -164,11 +170,14 @@ def _segmenter(material, **_):
 
 def _diversity(material, **_):
     found = diversity.diversity(material.samples.swapaxes(0, 1))
-    protocol = (f"all pairs of {found.samples} samples of each of {found.label_maps} label maps, "
-                f"{found.scales} scales{_of(material)}")
+    protocol = (
+        f"all pairs of {found.samples} samples of each of {found.label_maps} label maps, "
+        f"{found.scales} scales{_of(material)}"
+    )
     details = {"each": list(found.each)}
-    return [Row("ms_ssim", "MS-SSIM", found.value, None, LOWER, protocol, found.warning,
-                details)], {}
+    return [
+        Row("ms_ssim", "MS-SSIM", found.value, None, LOWER, protocol, found.warning, details)
+    ], {}
 
 
 def _perceptual(material, perceptual, **_):
@@ -178,10 +187,22 @@ def _perceptual(material, perceptual, **_):
     rows = []
     for measure in perceptual:
         each = [float(measure.pairs(samples).mean()) for samples in material.samples.swapaxes(0, 1)]
-        protocol = (f"{measure.name}; all pairs of {len(material.samples)} samples of each of "
-                    f"{len(each)} label maps{_of(material)}")
-        rows.append(Row(measure.id, measure.title, float(np.mean(each)), None, HIGHER, protocol,
-                        None, {"each": each}))
+        protocol = (
+            f"{measure.name}; all pairs of {len(material.samples)} samples of each of "
+            f"{len(each)} label maps{_of(material)}"
+        )
+        rows.append(
+            Row(
+                measure.id,
+                measure.title,
+                float(np.mean(each)),
+                None,
+                HIGHER,
+                protocol,
+                None,
+                {"each": each},
+            )
+        )
     return rows, {}
 
 
@@ -190,16 +211,31 @@ def _spectrum(material, **_):
     painted, real = found["painted"], found["validation"]
     d = spectrum.compare(painted, real)
     floor = spectrum.compare(found["training"], real) if "training" in found else None
-    protocol = (f"root mean square ratio in decibels, {painted.number} painted against "
-                f"{real.number} {material.real_name}{_of(material)}")
+    protocol = (
+        f"root mean square ratio in decibels, {painted.number} painted against "
+        f"{real.number} {material.real_name}{_of(material)}"
+    )
     details = dataclasses.asdict(d) | {"spectra": spectrum.curves(found)}
     details |= {"high_of_training": floor.high} if floor else {}
     return [
-        Row("spectral_distance", "spectral distance", d.spectral_distance,
-            floor and floor.spectral_distance, LOWER,
-            f"radially averaged power; {protocol}", None, details),
-        Row("haar_distance", "Haar distance", d.haar_distance, floor and floor.haar_distance, LOWER,
-            f"energy of every Haar sub-band; {protocol}"),
+        Row(
+            "spectral_distance",
+            "spectral distance",
+            d.spectral_distance,
+            floor and floor.spectral_distance,
+            LOWER,
+            f"radially averaged power; {protocol}",
+            None,
+            details,
+        ),
+        Row(
+            "haar_distance",
+            "Haar distance",
+            d.haar_distance,
+            floor and floor.haar_distance,
+            LOWER,
+            f"energy of every Haar sub-band; {protocol}",
+        ),
     ], {}
 
 
@@ -212,8 +248,9 @@ def spectra(material):
         dict of "painted", "validation" and "training" -> spectrum.Spectrum.
     """
     painted = spectrum.measure([material.painted])
-    real, other = material.once("spectra", lambda: _of_real_photos(
-        material, lambda photos: spectrum.measure([photos])))
+    real, other = material.once(
+        "spectra", lambda: _of_real_photos(material, lambda photos: spectrum.measure([photos]))
+    )
     found = {"painted": painted, "validation": real, "training": other}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -221,18 +258,28 @@ def spectra(material):
 def _distances(named, kernel_named, network, material, painted, real, other):
     """Fréchet and kernel distance of painted and of training photos to validation photos."""
     seed = material.sizes.seed
-    protocol = (f"{network}; {len(painted)} painted against {len(real)} {material.real_name}"
-                f"{_of(material)}")
+    protocol = (
+        f"{network}; {len(painted)} painted against {len(real)} {material.real_name}{_of(material)}"
+    )
     d, k = fid.compare(painted, real), kid.compare(painted, real, seed=seed)
     floors = (None, None)
     if other is not None and len(other) > 1:
-        floors = material.once(f"{named[0]} floors", lambda: (
-            fid.distance(other, real), kid.kernel_distance(other, real)))
+        floors = material.once(
+            f"{named[0]} floors",
+            lambda: (fid.distance(other, real), kid.kernel_distance(other, real)),
+        )
         protocol += f"; real: {len(other)} training photos"
     return [
         Row(*named, d.value, floors[0], LOWER, protocol, d.warning, dataclasses.asdict(d)),
-        Row(*kernel_named, k.value, floors[1], LOWER, f"{protocol}; all images, unbiased",
-            k.warning, dataclasses.asdict(k)),
+        Row(
+            *kernel_named,
+            k.value,
+            floors[1],
+            LOWER,
+            f"{protocol}; all images, unbiased",
+            k.warning,
+            dataclasses.asdict(k),
+        ),
     ]
 
 
@@ -240,10 +287,24 @@ def _segmentation_rows(prefix, title, scores, bound, protocol):
     bound = bound or {}
     details = dataclasses.asdict(scores) | {"iou_of_real": bound.get("iou")}
     return [
-        Row(f"{prefix}miou", f"{title}mIoU", scores.miou, bound.get("miou"), HIGHER, protocol,
-            None, details),
-        Row(f"{prefix}pixel_accuracy", f"{title}pixel accuracy", scores.accuracy,
-            bound.get("accuracy"), HIGHER, protocol),
+        Row(
+            f"{prefix}miou",
+            f"{title}mIoU",
+            scores.miou,
+            bound.get("miou"),
+            HIGHER,
+            protocol,
+            None,
+            details,
+        ),
+        Row(
+            f"{prefix}pixel_accuracy",
+            f"{title}pixel accuracy",
+            scores.accuracy,
+            bound.get("accuracy"),
+            HIGHER,
+            protocol,
+        ),
     ]
 
 
@@ -257,8 +318,10 @@ def _scores(predicted, material, labels=None, spec=None):
 @functools.lru_cache(maxsize=4)
 def _reader(read_labels, network):
     """A segmenter on all devices: uint8 images -> ids of classes."""
-    return sharded_map.Spread(lambda variables, photo: read_labels(
-        network, variables, pixel_range.to_float(photo)), _BATCH)
+    return sharded_map.Spread(
+        lambda variables, photo: read_labels(network, variables, pixel_range.to_float(photo)),
+        _BATCH,
+    )
 
 
 def _painted(material):

@@ -50,8 +50,14 @@ def comparison(results: Sequence[dict]) -> tuple[list[str], list[str]]:
         present = [row for row in own if row]
         real = next((row["real"] for row in present if row["real"] is not None), None)
         label = present[0]["measure"]
-        cells.append((label, *(number(row["value"] if row else None) for row in own), number(real),
-                      _ARROWS[present[0]["better"]]))
+        cells.append(
+            (
+                label,
+                *(number(row["value"] if row else None) for row in own),
+                number(real),
+                _ARROWS[present[0]["better"]],
+            )
+        )
         protocols = {row["protocol"] for row in present}
         if len(protocols) > 1:
             notes.append(f"{label} was not measured alike: {'; or '.join(sorted(protocols))}")
@@ -80,16 +86,27 @@ def markdown(rows: Sequence[dict]) -> str:
 def _cells(rows):
     """The table's cells, a header first: controls stand around painted and real photos."""
     if not any(row.get("controls") for row in rows):
-        return [("measure", "painted", "real", ""), *(
-            (row["measure"], number(row["value"]), number(row["real"]), _ARROWS[row["better"]])
-            for row in rows)]
+        return [
+            ("measure", "painted", "real", ""),
+            *(
+                (row["measure"], number(row["value"]), number(row["real"]), _ARROWS[row["better"]])
+                for row in rows
+            ),
+        ]
     first, *others = next(row["controls"] for row in rows if row.get("controls"))
     cells = [("measure", first, "painted", "real", *others, "better")]
     for row in rows:
         values = row["controls"]
-        cells.append((
-            row["measure"], number(values[first]), number(row["value"]), number(row["real"]),
-            *(number(values[name]) for name in others), row["better"]))
+        cells.append(
+            (
+                row["measure"],
+                number(values[first]),
+                number(row["value"]),
+                number(row["real"]),
+                *(number(values[name]) for name in others),
+                row["better"],
+            )
+        )
     return cells
 
 

@@ -20,9 +20,19 @@ FORMATS = ("stablehlo", "saved_model", "onnx", "safetensors")
 TOLERANCE = 1e-4
 
 
-def export(workdir, form: str, out, *, step=None, best: bool = False, height: int | None = None,
-           width: int | None = None, given: str = "noise", dtype: str = "float32",
-           scores=None) -> dict:
+def export(
+    workdir,
+    form: str,
+    out,
+    *,
+    step=None,
+    best: bool = False,
+    height: int | None = None,
+    width: int | None = None,
+    given: str = "noise",
+    dtype: str = "float32",
+    scores=None,
+) -> dict:
     """Write the moving-average generator of a run, `out`.json and the model card `out`.md.
 
     Args:
@@ -51,8 +61,11 @@ def export(workdir, form: str, out, *, step=None, best: bool = False, height: in
     _check_apart(out, workdir, scores)
     variables, meta = sampling.read(workdir, best, step)
     generator = sampling.Generator.of_meta(variables, meta)
-    measured = (_scores(scores, meta["step"], generator.spec) if scores
-                else _kept_scores(workdir, meta["step"]))
+    measured = (
+        _scores(scores, meta["step"], generator.spec)
+        if scores
+        else _kept_scores(workdir, meta["step"])
+    )
     meta = generator_file.described(meta) | ({"scores": measured} if measured else {})
     size = _size(generator, height, width)
     values = () if form == "safetensors" else programs.inputs(generator, *size, given)
@@ -88,8 +101,10 @@ def _check_apart(out, workdir, scores):
             paths.check_not_an_input(path, "--out", [("--scores", scores)])
     there = [path for path in beside if os.path.lexists(path)]
     if there and not model_card.is_description(beside[0]):
-        raise UserError(f"--out is {out}, beside which {there[0].name} would be written, but it is "
-                        "there and not of usis export; give another name")
+        raise UserError(
+            f"--out is {out}, beside which {there[0].name} would be written, but it is "
+            "there and not of usis export; give another name"
+        )
 
 
 def _check(form, out, sized, given, dtype):
@@ -106,12 +121,16 @@ def _check(form, out, sized, given, dtype):
     elif out.is_dir():
         raise UserError(f"--out is {out}, which is a folder; {form} is a file")
     if form == "safetensors" and out.suffix != generator_file.SUFFIX:
-        raise UserError(f"--out is {out}; the name of weights must end with {generator_file.SUFFIX}")
+        raise UserError(
+            f"--out is {out}; the name of weights must end with {generator_file.SUFFIX}"
+        )
     if dtype != "float32" and form != "safetensors":
         raise UserError(f"--dtype is {dtype}; only --format=safetensors has another than float32")
     if given == "seed" and form in ("onnx", "safetensors"):
-        raise UserError(f"--input=seed is of stablehlo and saved_model: {form} cannot draw the "
-                         "noise that JAX draws; leave it out")
+        raise UserError(
+            f"--input=seed is of stablehlo and saved_model: {form} cannot draw the "
+            "noise that JAX draws; leave it out"
+        )
     if sized and form == "safetensors":
         raise UserError("--height and --width are not of weights, which paint every size")
 
@@ -121,8 +140,9 @@ def _size(generator, height, width):
     size = (height or data.height, width or data.width)
     for name, value in zip(("height", "width"), size, strict=True):
         if value % stride:
-            raise UserError(f"--{name} is {value}; it must be a multiple of the generator's "
-                             f"stride {stride}")
+            raise UserError(
+                f"--{name} is {value}; it must be a multiple of the generator's stride {stride}"
+            )
     return size
 
 
@@ -144,9 +164,11 @@ def _difference(painted, generator, size, given, form):
         return None
     largest = float(np.abs(photo - ours).max())
     if not largest <= TOLERANCE:
-        raise UserError(f"--format={form}: the exported generator paints something else, "
-                         f"{largest:.1e} away where {TOLERANCE:.0e} is allowed; nothing was "
-                         "written; please report it")
+        raise UserError(
+            f"--format={form}: the exported generator paints something else, "
+            f"{largest:.1e} away where {TOLERANCE:.0e} is allowed; nothing was "
+            "written; please report it"
+        )
     return largest
 
 
@@ -156,8 +178,13 @@ def _write_folder(out, generator, size, given, values):
     try:
         new, old = temporary / "new", temporary / "old"
         saved_model.write(new, generator, *size, given)
-        difference = _difference(lambda arguments: saved_model.run(new, values, arguments),
-                                 generator, size, given, "saved_model")
+        difference = _difference(
+            lambda arguments: saved_model.run(new, values, arguments),
+            generator,
+            size,
+            given,
+            "saved_model",
+        )
         if out.exists():
             out.rename(old)
         new.rename(out)
@@ -174,15 +201,21 @@ def _scores(file, step, spec) -> dict:
         result = _shown(found)
         classes = [one["name"] for one in found.get("classes", [])] or list(spec.classes)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"--scores is {file}, which is no result of usis evaluate --workdir "
-                         f"--json ({type(error).__name__}: {error})") from None
+        raise UserError(
+            f"--scores is {file}, which is no result of usis evaluate --workdir "
+            f"--json ({type(error).__name__}: {error})"
+        ) from None
     if result["step"] != step:
-        raise UserError(f"--scores is {file}, which is of step {result['step']}; this is step "
-                         f"{step}: measure that one, or give --step")
+        raise UserError(
+            f"--scores is {file}, which is of step {result['step']}; this is step "
+            f"{step}: measure that one, or give --step"
+        )
     for k, (own, other) in enumerate(itertools.zip_longest(spec.classes, classes)):
         if own != other:
-            raise UserError(f"--scores is {file}, which is of another run: class {k} is {other!r} "
-                             f"there and {own!r} here")
+            raise UserError(
+                f"--scores is {file}, which is of another run: class {k} is {other!r} "
+                f"there and {own!r} here"
+            )
     return result
 
 
@@ -198,11 +231,19 @@ def _kept_scores(workdir, step) -> dict | None:
 
 def _shown(found) -> dict:
     """The parts of an evaluation that a card shows."""
-    rows = [{key: row.get(key) for key in
-             ("measure", "value", "real", "controls", "better", "protocol", "warning")}
-            for row in found["rows"]]
-    return {"step": int(found["step"]), "label_maps": int(found["label_maps"]),
-            "real_photos": int(found["real_photos"]["number"]), "rows": rows}
+    rows = [
+        {
+            key: row.get(key)
+            for key in ("measure", "value", "real", "controls", "better", "protocol", "warning")
+        }
+        for row in found["rows"]
+    ]
+    return {
+        "step": int(found["step"]),
+        "label_maps": int(found["label_maps"]),
+        "real_photos": int(found["real_photos"]["number"]),
+        "rows": rows,
+    }
 
 
 def _bytes(path) -> int:

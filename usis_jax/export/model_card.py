@@ -16,10 +16,14 @@ _NOISE = {
     "image": "standard normal, one vector an image",
     "pixel": "standard normal at every pixel",
     "mixed": "standard normal; the first half of the channels is the same at all pixels of an "
-             "image, the others are drawn at every pixel",
+    "image, the others are drawn at every pixel",
 }
-_RUNTIMES = {"stablehlo": "jax and flatbuffers", "saved_model": "TensorFlow",
-             "onnx": "onnxruntime", "safetensors": "safetensors and NumPy"}
+_RUNTIMES = {
+    "stablehlo": "jax and flatbuffers",
+    "saved_model": "TensorFlow",
+    "onnx": "onnxruntime",
+    "safetensors": "safetensors and NumPy",
+}
 
 
 def description(meta: dict, form: str, values, height: int, width: int) -> dict:
@@ -37,8 +41,10 @@ def description(meta: dict, form: str, values, height: int, width: int) -> dict:
     run = settings_lib.from_json(meta["settings"])
     functions = {}
     if values:
-        functions = {"inputs": [value._asdict() for value in values],
-                     "output": programs.output(height, width)._asdict()}
+        functions = {
+            "inputs": [value._asdict() for value in values],
+            "output": programs.output(height, width)._asdict(),
+        }
     return {
         "format": form, "usis_jax": __version__, "step": meta["step"], "height": height,
         "width": width, **functions,
@@ -60,8 +66,7 @@ def training_command(settings) -> str:
       One line; fields that do not change what is trained are left out.
     """
     name, changes = suggestions.nearest_config(settings)
-    return suggestions.command_line(
-        "train", config=name, workdir="DIR", overrides=changes.items())
+    return suggestions.command_line("train", config=name, workdir="DIR", overrides=changes.items())
 
 
 def text(meta: dict, form: str, file, values, checked: float | None) -> str:
@@ -100,16 +105,22 @@ def _interface(run, values, checked) -> str:
         if checked is not None:
             lines.append(f"Tried after writing: at most {checked:.1e} from what usis_jax paints.")
     else:
-        lines.append("Weights under their names in usis_jax; `usis sample`, `usis demo` and "
-                     "`usis_jax.Generator.load` take the file as `--workdir`. Noise is "
-                     f"{_NOISE[run.generator.noise]}, {run.generator.z_dim} channels.")
+        lines.append(
+            "Weights under their names in usis_jax; `usis sample`, `usis demo` and "
+            "`usis_jax.Generator.load` take the file as `--workdir`. Noise is "
+            f"{_NOISE[run.generator.noise]}, {run.generator.z_dim} channels."
+        )
     return "\n".join(lines) + "\n"
 
 
 def _data(run, spec) -> str:
-    lines = ["## Data\n", f"Photos: `{run.data.photos}`. Label maps: `{run.data.labels}`. They "
-             "were never compared in pairs.\n", "| class | name | ids in files | colour |",
-             "|---|---|---|---|"]
+    lines = [
+        "## Data\n",
+        f"Photos: `{run.data.photos}`. Label maps: `{run.data.labels}`. They "
+        "were never compared in pairs.\n",
+        "| class | name | ids in files | colour |",
+        "|---|---|---|---|",
+    ]
     for number, (name, colour) in enumerate(zip(spec.classes, spec.colours.tolist(), strict=True)):
         ids = ", ".join(str(a) for a, b in spec.file_ids if b == number) or "none"
         void = " (void)" if number == spec.void else ""
@@ -133,26 +144,39 @@ def _training(run, meta) -> str:
     changes = {name: value for name, value in changes.items() if name != "data.prepared_dir"}
     source = None if run.data.labels.startswith("scenes:") else "DIR"
     prepare = suggestions.command_line(
-        "prepare", config=config, data_dir=source, overrides=changes.items())
-    lines += [f"{meta['step']} steps of batch {run.batch_size}, rule `{run.update}`, seed "
-              f"{run.seed}; the moving average of the generator, decay {run.ema_decay}.\n",
-              "```bash", prepare, command, "```"]
+        "prepare", config=config, data_dir=source, overrides=changes.items()
+    )
+    lines += [
+        f"{meta['step']} steps of batch {run.batch_size}, rule `{run.update}`, seed "
+        f"{run.seed}; the moving average of the generator, decay {run.ema_decay}.\n",
+        "```bash",
+        prepare,
+        command,
+        "```",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _scores(meta) -> str:
     lines, scores = ["## Scores\n"], meta.get("scores")
     if scores:
-        lines.append(f"By `usis evaluate`, on {scores['label_maps']} label maps and "
-                     f"{scores['real_photos']} real photos.\n")
+        lines.append(
+            f"By `usis evaluate`, on {scores['label_maps']} label maps and "
+            f"{scores['real_photos']} real photos.\n"
+        )
         lines.append(tables.markdown(scores["rows"]))
     elif meta.get("metrics"):
-        lines += ["Measured while training, on the validation data.\n", "| measure | value |",
-                  "|---|---|"]
+        lines += [
+            "Measured while training, on the validation data.\n",
+            "| measure | value |",
+            "|---|---|",
+        ]
         lines += [f"| {name} | {tables.number(value)} |" for name, value in meta["metrics"].items()]
     else:
-        lines.append("None were stored. After `usis evaluate --workdir=DIR` another `usis export` "
-                     "puts them here.")
+        lines.append(
+            "None were stored. After `usis evaluate --workdir=DIR` another `usis export` "
+            "puts them here."
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -51,8 +51,10 @@ class Graph:
         """Every `step`th row and column."""
         if step == 1:
             return x
-        starts, ends, axes, steps = (self.constant(np.array(values, np.int64)) for values in (
-            [0, 0], [2**31 - 1] * 2, [2, 3], [step, step]))
+        starts, ends, axes, steps = (
+            self.constant(np.array(values, np.int64))
+            for values in ([0, 0], [2**31 - 1] * 2, [2, 3], [step, step])
+        )
         return self.add("Slice", x, starts, ends, axes, steps)
 
     def up(self, x, mode="nearest"):
@@ -60,8 +62,9 @@ class Graph:
         scales = self.constant(np.array([1, 1, 2, 2], np.float32))
         place = "asymmetric" if mode == "nearest" else "half_pixel"
         more = {"nearest_mode": "floor"} if mode == "nearest" else {}
-        return self.add("Resize", x, "", scales, mode=mode,
-                        coordinate_transformation_mode=place, **more)
+        return self.add(
+            "Resize", x, "", scales, mode=mode, coordinate_transformation_mode=place, **more
+        )
 
     def haar(self, x, channels):
         """Haar transform of images of so many channels; sub-bands as in ops.haar."""
@@ -76,7 +79,8 @@ class Graph:
 
 def _bands(channels):
     """Kernels [4C, C, 2, 2] of the Haar transform; their transpose is the inverse."""
-    signs = np.array([[[1, 1], [1, 1]], [[1, 1], [-1, -1]], [[1, -1], [1, -1]],
-                      [[1, -1], [-1, 1]]], np.float32)
+    signs = np.array(
+        [[[1, 1], [1, 1]], [[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]], np.float32
+    )
     kernel = 0.5 * np.einsum("bij,oc->bocij", signs, np.eye(channels, dtype=np.float32))
     return kernel.reshape(4 * channels, channels, 2, 2)

@@ -38,8 +38,10 @@ def model(generator, height: int, width: int, texts: dict[str, str]):
     from onnx import TensorProto, helper
 
     if sum(leaf.nbytes for leaf in jax.tree.leaves(generator.variables)) > _LARGEST:
-        raise UserError("--format=onnx: the weights are larger than the 2 GiB that a file of ONNX "
-                         "may have; choose stablehlo, saved_model or safetensors")
+        raise UserError(
+            "--format=onnx: the weights are larger than the 2 GiB that a file of ONNX "
+            "may have; choose stablehlo, saved_model or safetensors"
+        )
     graph = Graph()
     _Layers(graph, generator, height, width).paint()
     kinds = {"int32": TensorProto.INT32, "float32": TensorProto.FLOAT}
@@ -49,10 +51,18 @@ def model(generator, height: int, width: int, texts: dict[str, str]):
 
     values = programs.inputs(generator, height, width, "noise")
     whole = helper.make_graph(
-        graph.nodes, "generator", [info(value) for value in values],
-        [info(programs.output(height, width))], graph.weights)
-    made = helper.make_model(whole, producer_name="usis_jax", ir_version=_IR_VERSION,
-                             opset_imports=[helper.make_opsetid("", _OPSET)])
+        graph.nodes,
+        "generator",
+        [info(value) for value in values],
+        [info(programs.output(height, width))],
+        graph.weights,
+    )
+    made = helper.make_model(
+        whole,
+        producer_name="usis_jax",
+        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+    )
     helper.set_model_props(made, texts)
     onnx.checker.check_model(made)
     return made
@@ -140,8 +150,9 @@ class _Layers:
         own = self._of("params", *path, "modulation")
         scale = 1 / np.sqrt(statistics["var"].astype(np.float64) + _EPSILON)
         shift = -statistics["mean"] * scale
-        scale, shift = (graph.constant(value.astype(np.float32)[:, None, None])
-                        for value in (scale, shift))
+        scale, shift = (
+            graph.constant(value.astype(np.float32)[:, None, None]) for value in (scale, shift)
+        )
         x = graph.add("Add", graph.add("Mul", x, scale), shift)
         hidden = graph.conv(self._reduced(step), own["shared"]["kernel"], own["shared"]["bias"])
         hidden = graph.add("Relu", hidden)
@@ -172,5 +183,6 @@ class _Layers:
         return shortcut, x
 
     def _wavelet_up(self, x, channels):
-        return self.graph.haar(self.graph.up(self.graph.inverse_haar(x, channels), "linear"),
-                               channels)
+        return self.graph.haar(
+            self.graph.up(self.graph.inverse_haar(x, channels), "linear"), channels
+        )

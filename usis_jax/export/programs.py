@@ -37,8 +37,11 @@ def network(generator, kernels: Kernels | None = PUBLISHED):
       Flax module; with the generator's variables it paints the same.
     """
     plain = dataclasses.replace(generator.settings, remat="none", compute_dtype="float32")
-    return methods.get(plain.method.name).networks(
-        plain, generator.spec.num_classes, axis_name=None, kernels=kernels).generator
+    return (
+        methods.get(plain.method.name)
+        .networks(plain, generator.spec.num_classes, axis_name=None, kernels=kernels)
+        .generator
+    )
 
 
 def inputs(generator, height: int, width: int, given: str) -> tuple[Value, ...]:
@@ -116,5 +119,7 @@ def trial(generator, height: int, width: int, given: str, maps: int = 2):
 def need(module: str, what: str, extra: str = "export") -> None:
     """Raises UserError with the command that installs what is missing."""
     if importlib.util.find_spec(module) is None:
-        raise UserError(f"{what} needs the package {module}, which is not installed: "
-                         f"{suggestions.install(extra)}")
+        raise UserError(
+            f"{what} needs the package {module}, which is not installed: "
+            f"{suggestions.install(extra)}"
+        )

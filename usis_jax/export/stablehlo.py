@@ -28,8 +28,10 @@ def serialised(generator, height: int, width: int, given: str) -> bytes:
     programs.need("flatbuffers", "--format=stablehlo")
     (batch,) = jax.export.symbolic_shape("batch")
     shapes = [
-        jax.ShapeDtypeStruct(tuple(batch if size == "batch" else size for size in value.shape),
-                             jnp.dtype(value.dtype))
+        jax.ShapeDtypeStruct(
+            tuple(batch if size == "batch" else size for size in value.shape),
+            jnp.dtype(value.dtype),
+        )
         for value in programs.inputs(generator, height, width, given)
     ]
     paint = programs.function(generator, given)

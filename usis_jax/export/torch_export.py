@@ -22,8 +22,9 @@ _LAST = {"wavelet": ((2, 4), (4, 4)), "whole": ((2, 4),), "patch": ((4, 4),)}
 """Sizes of the last feature that the published discriminators have."""
 
 
-def export_checkpoint(workdir, path, network: str = "generator", best: bool = False,
-                      step: int | None = None) -> dict:
+def export_checkpoint(
+    workdir, path, network: str = "generator", best: bool = False, step: int | None = None
+) -> dict:
     """Write one network of a run with the published keys.
 
     Discriminators group their minibatch standard deviation as published when they run in PyTorch,
@@ -86,8 +87,10 @@ def published_kind(settings, network: str) -> tuple[str, tuple[int, int] | None]
     for field, published in _PUBLISHED[network].items():
         value = getattr(section, field)
         if value != published:
-            raise UserError(f"{network}.{field} is {value!r}; only {published!r} has a published "
-                             "counterpart that weights can be exported to")
+            raise UserError(
+                f"{network}.{field} is {value!r}; only {published!r} has a published "
+                "counterpart that weights can be exported to"
+            )
     if network == "segmenter":
         return "segmenter", None
     kind = f"{section.name}_{network}"
@@ -105,17 +108,25 @@ def _grid(settings) -> tuple[int, int]:
     if grid not in _LAST[name]:
         what = " and ".join(f"{f}={s}" for f, s in zip(fields, sizes, strict=False))
         allowed = " or ".join(f"{height}x{width}" for height, width in _LAST[name])
-        raise UserError(f"{what} with {settings.discriminator_levels} levels leave "
-                         f"{grid[0]}x{grid[1]} pixels; the published {name} discriminator ends "
-                         f"with {allowed}, so its weights cannot be exported")
+        raise UserError(
+            f"{what} with {settings.discriminator_levels} levels leave "
+            f"{grid[0]}x{grid[1]} pixels; the published {name} discriminator ends "
+            f"with {allowed}, so its weights cannot be exported"
+        )
     return grid
 
 
 def _variables(flat, network):
     """Parameters and collections of a network in the arrays of a training state."""
     params, collections = f"params/{network}/", f"collections/{network}/"
-    own = {f"params/{name.removeprefix(params)}": value
-           for name, value in flat.items() if name.startswith(params)}
-    own |= {name.removeprefix(collections): value
-            for name, value in flat.items() if name.startswith(collections)}
+    own = {
+        f"params/{name.removeprefix(params)}": value
+        for name, value in flat.items()
+        if name.startswith(params)
+    }
+    own |= {
+        name.removeprefix(collections): value
+        for name, value in flat.items()
+        if name.startswith(collections)
+    }
     return flat_trees.nest(own)

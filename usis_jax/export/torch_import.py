@@ -21,8 +21,11 @@ from usis_jax.interop import files, recognise, torch
 from usis_jax.storage import paths
 from usis_jax.workdir import layout
 
-ARCHITECTURES = {"usis": "spade_generator", "usis-wavelet": "wavelet_generator",
-                 "oasis": "spade_generator"}
+ARCHITECTURES = {
+    "usis": "spade_generator",
+    "usis-wavelet": "wavelet_generator",
+    "oasis": "spade_generator",
+}
 DATASETS = ("cityscapes", "ade20k", "coco_stuff")
 PUBLISHED_Z = 64
 BLOCKS = 6
@@ -30,9 +33,16 @@ _START = {"spade_generator": 16, "wavelet_generator": 64}
 """Channels of the start, as multiples of the width."""
 
 
-def import_checkpoint(path, arch: str, out, *, dataset: str | None = None,
-                      spec: LabelSpec | None = None, height: int | None = None,
-                      width: int | None = None) -> dict:
+def import_checkpoint(
+    path,
+    arch: str,
+    out,
+    *,
+    dataset: str | None = None,
+    spec: LabelSpec | None = None,
+    height: int | None = None,
+    width: int | None = None,
+) -> dict:
     """Make a work directory of a published generator.
 
     Args:
@@ -64,8 +74,9 @@ def import_checkpoint(path, arch: str, out, *, dataset: str | None = None,
     spec = spec or _spec(dataset, segmentation, path)
     z_dim = _noise(spec, dataset, segmentation, path)
     settings = _settings(kind, dataset, channels_g, z_dim, height, width)
-    _, variables = torch.load(kind, arrays, semantic_nc=spec.num_classes, channels_G=channels_g,
-                              z_dim=z_dim)
+    _, variables = torch.load(
+        kind, arrays, semantic_nc=spec.num_classes, channels_G=channels_g, z_dim=z_dim
+    )
     _check_finite(arrays, path)
     origin = {"arch": arch, "file": path.name, "sha256": _digest(path)}
     with _appearing(out) as temporary:
@@ -94,8 +105,10 @@ def _sizes(arrays, kind, path) -> tuple[int, int]:
     shape = arrays["fc.weight"].shape if "fc.weight" in arrays else ()
     unit = _START[kind]
     if len(shape) != 4 or shape[0] % unit or not shape[0]:
-        raise UserError(f"{path}: fc.weight is {shape}; a published generator's of this kind "
-                         f"is [{unit} * width, noise and classes, 3, 3]")
+        raise UserError(
+            f"{path}: fc.weight is {shape}; a published generator's of this kind "
+            f"is [{unit} * width, noise and classes, 3, 3]"
+        )
     blocks = {key.split(".")[1] for key in arrays if key.startswith("body.")}
     if len(blocks) != BLOCKS:
         raise UserError(f"{path} has {len(blocks)} blocks; a published generator has {BLOCKS}")
@@ -119,11 +132,15 @@ def _noise(spec, dataset, segmentation, path) -> int:
     for name in DATASETS:
         classes = builtin_specs.SPECS[name].num_classes
         if dataset not in (None, name) and segmentation == PUBLISHED_Z + classes:
-            raise UserError(f"{what}: {PUBLISHED_Z} and the {classes} of {name}, not the "
-                             f"{spec.num_classes} of {dataset}; use --dataset={name}")
+            raise UserError(
+                f"{what}: {PUBLISHED_Z} and the {classes} of {name}, not the "
+                f"{spec.num_classes} of {dataset}; use --dataset={name}"
+            )
     if z_dim == 0:
-        raise UserError(f"{what}: the network was trained without noise (no_3dnoise), which this "
-                         "version does not paint with")
+        raise UserError(
+            f"{what}: the network was trained without noise (no_3dnoise), which this "
+            "version does not paint with"
+        )
     if z_dim < 0:
         raise UserError(f"{what}, fewer than {spec.num_classes} classes of {spec.name!r}")
     return z_dim

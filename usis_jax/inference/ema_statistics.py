@@ -10,8 +10,9 @@ from jax import Array
 from usis_jax.layers.spade import MOMENTUM
 
 
-def estimate_statistics(generator: nn.Module, params: Any, collections: Any, labels: Array,
-                        z: Array) -> Any:
+def estimate_statistics(
+    generator: nn.Module, params: Any, collections: Any, labels: Array, z: Array
+) -> Any:
     """A generator's own batch statistics and spectral vectors, for weights it was not trained with.
 
     Args:
@@ -30,7 +31,11 @@ def estimate_statistics(generator: nn.Module, params: Any, collections: Any, lab
     zeros = jax.tree.map(jnp.zeros_like, collections["batch_stats"])
     _, updates = generator.apply(
         {"params": params, "spectral": collections["spectral"], "batch_stats": zeros},
-        labels, z, train=True, mutable=["batch_stats", "spectral"])
+        labels,
+        z,
+        train=True,
+        mutable=["batch_stats", "spectral"],
+    )
     # From running statistics of zero an update leaves this share of the batch's.
     share = 1 - MOMENTUM
     statistics = jax.tree.map(lambda leaf: leaf / share, updates["batch_stats"])

@@ -51,8 +51,10 @@ def write(path, variables, meta: dict, dtype: str = "float32") -> None:
     with np.errstate(over="ignore"):
         params = {name: value.astype(dtype) for name, value in flat.items() if name not in kept}
     if name := flat_trees.first_not_finite(params):
-        raise UserError(f"--dtype is {dtype}, which cannot hold the values of {name} (up to "
-                         f"{np.abs(flat[name]).max():.3g}); leave it out")
+        raise UserError(
+            f"--dtype is {dtype}, which cannot hold the values of {name} (up to "
+            f"{np.abs(flat[name]).max():.3g}); leave it out"
+        )
     arrays = kept | params if dtype == "float16" else params | kept
     texts = {_KEY: json.dumps(described(meta))}
     atomic.write_with(path, lambda file: safetensors.write(file, arrays, texts))
@@ -69,8 +71,10 @@ def check_written(path, variables, dtype: str = "float32") -> None:
     for name, value in flat.items():
         kept = value.astype(dtype).astype(np.float32) if name.startswith("params/") else value
         if name not in found or not np.array_equal(found[name], kept):
-            raise BadFile(f"{path} does not read back as it was written: {name} differs; write it "
-                          "on another disk")
+            raise BadFile(
+                f"{path} does not read back as it was written: {name} differs; write it "
+                "on another disk"
+            )
 
 
 def read(path=None, best: bool = False, step: int | None = None) -> tuple[dict, dict]:
@@ -93,8 +97,10 @@ def read(path=None, best: bool = False, step: int | None = None) -> tuple[dict, 
     with path.open("rb") as file:
         arrays = safetensors.read(file, path)
     if best or step not in (None, meta["step"]):
-        raise UserError(f"{path} holds one generator, that of step {meta['step']}; leave the step "
-                         "out, or give a work directory")
+        raise UserError(
+            f"{path} holds one generator, that of step {meta['step']}; leave the step "
+            "out, or give a work directory"
+        )
     variables = {name: value.astype(np.float32) for name, value in arrays.items()}
     if name := flat_trees.first_not_finite(variables):
         raise BadFile(f"{path} is damaged: {name} has values that are not finite")
@@ -106,7 +112,8 @@ def described(meta: dict) -> dict:
     run = settings_lib.from_json(meta["settings"])
     named = lookup.is_file(run.data.label_spec)
     data = dataclasses.replace(
-        run.data, prepared_dir="", label_spec="" if named else run.data.label_spec)
+        run.data, prepared_dir="", label_spec="" if named else run.data.label_spec
+    )
     judging = dataclasses.replace(run.evaluation, inception="")
     judging = schema.Evaluation() if judging.judge else judging
     run = dataclasses.replace(run, data=data, evaluation=judging)
@@ -117,8 +124,9 @@ def described(meta: dict) -> dict:
 def _meta(texts, path) -> dict:
     """What the file says of its generator, with the settings and label spec checked."""
     if _KEY not in texts:
-        raise BadFile(f"{path} was not written by usis export; usis import-torch reads published "
-                      "weights")
+        raise BadFile(
+            f"{path} was not written by usis export; usis import-torch reads published weights"
+        )
     try:
         meta = json.loads(texts[_KEY])
         metadata.check_version(meta, path)
@@ -126,8 +134,10 @@ def _meta(texts, path) -> dict:
         metadata.restore_spec(meta)
         int(meta["step"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadFile(f"{path} cannot be used: what it says of its generator is damaged or of "
-                      f"another version ({type(error).__name__}: {error})") from None
+        raise BadFile(
+            f"{path} cannot be used: what it says of its generator is damaged or of "
+            f"another version ({type(error).__name__}: {error})"
+        ) from None
     return meta
 
 

@@ -108,7 +108,8 @@ class Generator:
         # An array of NumPy may have changed without being another one.
         same = len(leaves) == len(self._folded_from) and all(
             new is old and isinstance(new, jax.Array)
-            for new, old in zip(leaves, self._folded_from, strict=True))
+            for new, old in zip(leaves, self._folded_from, strict=True)
+        )
         if not same:
             # In NumPy, which compiles nothing.
             folded = spectral.fold(jax.tree.map(np.asarray, self.variables))

@@ -35,13 +35,16 @@ def variables(state_dict: Mapping[str, np.ndarray], name="the state dict") -> di
         ours, theirs, width = f"block_{number}", f"_blocks.{number}", inputs * block.expansion
         if block.expansion > 1:
             params[f"{ours}_expand"] = left.convolution(
-                f"{theirs}._expand_conv", f"{theirs}._bn0", 1, inputs, width)["conv"]
+                f"{theirs}._expand_conv", f"{theirs}._bn0", 1, inputs, width
+            )["conv"]
         depthwise = left.convolution(
-            f"{theirs}._depthwise_conv", f"{theirs}._bn1", block.size, 1, width)["conv"]
+            f"{theirs}._depthwise_conv", f"{theirs}._bn1", block.size, 1, width
+        )["conv"]
         params[f"{ours}_depthwise_kernel"] = depthwise["kernel"][:, :, 0]
         params[f"{ours}_depthwise_bias"] = depthwise["bias"]
         params[f"{ours}_project"] = left.convolution(
-            f"{theirs}._project_conv", f"{theirs}._bn2", 1, width, block.width)["conv"]
+            f"{theirs}._project_conv", f"{theirs}._bn2", 1, width, block.width
+        )["conv"]
         inputs = block.width
     left.finish()
     return {"params": params}

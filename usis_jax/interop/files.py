@@ -15,8 +15,10 @@ from usis_jax.storage import atomic
 
 SAFETENSORS = ".safetensors"
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
-_AGAIN = ('load it with PyTorch (pip install "usis_jax[torch]") and write its state_dict() again '
-          "with torch.save")
+_AGAIN = (
+    'load it with PyTorch (pip install "usis_jax[torch]") and write its state_dict() again '
+    "with torch.save"
+)
 
 
 def read(path) -> Any:
@@ -49,7 +51,8 @@ def read(path) -> Any:
         except Exception as error:
             # Whatever a broken or hostile file makes of the readers, it is the file's fault.
             raise pickles.BadFile(
-                f"{path} is damaged or cut off ({type(error).__name__}: {error})") from None
+                f"{path} is damaged or cut off ({type(error).__name__}: {error})"
+            ) from None
 
 
 def _read(file: BinaryIO, path, start: bytes, size: int):
@@ -64,16 +67,19 @@ def _read(file: BinaryIO, path, start: bytes, size: int):
     if start[257:262] == b"ustar":
         raise pickles.BadFile(f"{path} has the format of PyTorch before 0.4; {_AGAIN}")
     if start.startswith(b"\x80"):
-        raise pickles.BadFile(f"{path} is a plain pickle, which could run code and is not read; if "
-                              f"it is of PyTorch, {_AGAIN}")
+        raise pickles.BadFile(
+            f"{path} is a plain pickle, which could run code and is not read; if "
+            f"it is of PyTorch, {_AGAIN}"
+        )
     raise pickles.BadFile(f"{path} is neither a file of torch.save nor of safetensors")
 
 
 def check_name(path) -> None:
     """Raises UserError unless the name of a file to write says which format it is to have."""
     if pathlib.Path(path).suffix not in (*_TORCH_SUFFIXES, SAFETENSORS):
-        raise UserError(f"{path} must end with {', '.join(_TORCH_SUFFIXES)} (PyTorch) or "
-                         f"{SAFETENSORS}")
+        raise UserError(
+            f"{path} must end with {', '.join(_TORCH_SUFFIXES)} (PyTorch) or {SAFETENSORS}"
+        )
 
 
 def write(path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -126,8 +132,9 @@ def _describe(arrays: Mapping[str, np.ndarray]) -> bytes:
     empty_dict = named("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
     parts = [pickle.PROTO + b"\x02", empty_dict, pickle.MARK]
     for number, (key, array) in enumerate(arrays.items()):
-        strides = tuple(int(np.prod(array.shape[axis + 1:], dtype=int))
-                        for axis in range(array.ndim))
+        strides = tuple(
+            int(np.prod(array.shape[axis + 1 :], dtype=int)) for axis in range(array.ndim)
+        )
         parts += [
             plain(key), named("torch._utils", "_rebuild_tensor_v2"), pickle.MARK, pickle.MARK,
             plain("storage"), named("torch", storages[array.dtype]), plain(str(number)),

@@ -23,8 +23,9 @@ class StateDict:
       epsilon: of its batch norms.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], name, network: str,
-                 epsilon: float = EPSILON):
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], name, network: str, epsilon: float = EPSILON
+    ):
         self._left, self._name, self._epsilon = dict(arrays), name, epsilon
         self._advice = f"give the published file of {network}"
 
@@ -38,8 +39,10 @@ class StateDict:
         if value is None:
             raise UserError(f"{self._name} has no {key!r}; {self._advice}")
         if np.shape(value) != shape:
-            raise UserError(f"{self._name}: {key!r} has the shape {np.shape(value)}, it must be "
-                             f"{shape}; {self._advice}")
+            raise UserError(
+                f"{self._name}: {key!r} has the shape {np.shape(value)}, it must be "
+                f"{shape}; {self._advice}"
+            )
         return np.asarray(value, np.float32)
 
     def convolution(self, conv: str, norm: str | None, size: int, read: int, width: int) -> dict:
@@ -59,13 +62,18 @@ class StateDict:
         kernel = self.take(f"{conv}.weight", (width, read, size, size)).transpose(2, 3, 1, 0)
         if norm is None:
             return {"conv": {"kernel": kernel, "bias": self.take(f"{conv}.bias", (width,))}}
-        parts = {part: np.float64(self.take(f"{norm}.{key}", (width,)))
-                 for part, key in NORM.items()}
+        parts = {
+            part: np.float64(self.take(f"{norm}.{key}", (width,))) for part, key in NORM.items()
+        }
         for key in COUNTERS:
             self._left.pop(f"{norm}.{key}", None)
         gain = parts["scale"] / np.sqrt(parts["var"] + self._epsilon)
-        return {"conv": {"kernel": kernel * np.float32(gain),
-                         "bias": np.float32(parts["shift"] - parts["mean"] * gain)}}
+        return {
+            "conv": {
+                "kernel": kernel * np.float32(gain),
+                "bias": np.float32(parts["shift"] - parts["mean"] * gain),
+            }
+        }
 
     def finish(self) -> None:
         """Checks that nothing is left over.
@@ -74,5 +82,7 @@ class StateDict:
           UserError: keys are.
         """
         if self._left:
-            raise UserError(f"{self._name} has {len(self._left)} keys that the network has not, "
-                             f"such as {min(self._left)!r}; {self._advice}")
+            raise UserError(
+                f"{self._name} has {len(self._left)} keys that the network has not, "
+                f"such as {min(self._left)!r}; {self._advice}"
+            )

@@ -85,9 +85,12 @@ def _generator(path, ends):
 
 def _spectral(leaf, published, size):
     """A spectrally normalised convolution."""
-    return {"kernel": (f"{published}.weight_orig", KERNEL), "bias": (f"{published}.bias", VECTOR),
-            "u": (f"{published}.weight_u", VECTOR),
-            "v": (f"{published}.weight_v", spectral_vector(size))}[leaf]
+    return {
+        "kernel": (f"{published}.weight_orig", KERNEL),
+        "bias": (f"{published}.bias", VECTOR),
+        "u": (f"{published}.weight_u", VECTOR),
+        "v": (f"{published}.weight_v", spectral_vector(size)),
+    }[leaf]
 
 
 def _plain(leaf, published):
@@ -97,8 +100,10 @@ def _plain(leaf, published):
 
 def _activated(leaf, published, place):
     """An equalised convolution at a place of a sequence, its bias with the activation behind it."""
-    return {"kernel": (f"{published}.{place}.weight", KERNEL),
-            "bias": (f"{published}.{place + 1}.bias", CHANNELS)}[leaf]
+    return {
+        "kernel": (f"{published}.{place}.weight", KERNEL),
+        "bias": (f"{published}.{place + 1}.bias", CHANNELS),
+    }[leaf]
 
 
 def _head(name, leaf, grid):
@@ -117,8 +122,12 @@ _BLUR = np.float32(np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64)
 def _haar(prefix, inverse=False):
     """The four 2x2 filters of a Haar transform; the inverse has the other sign in LH and HL."""
     sign = np.float32(-1 if inverse else 1)
-    filters = {"ll": np.outer(_LOW, _LOW), "lh": sign * np.outer(_HIGH, _LOW),
-               "hl": sign * np.outer(_LOW, _HIGH), "hh": np.outer(_HIGH, _HIGH)}
+    filters = {
+        "ll": np.outer(_LOW, _LOW),
+        "lh": sign * np.outer(_HIGH, _LOW),
+        "hl": sign * np.outer(_LOW, _HIGH),
+        "hh": np.outer(_HIGH, _HIGH),
+    }
     return {f"{prefix}.{name}": value for name, value in filters.items()}
 
 

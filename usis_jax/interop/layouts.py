@@ -43,6 +43,7 @@ KERNEL = Layout(_read_kernel, lambda value: value.transpose(3, 2, 0, 1))
 
 def spectral_vector(size: int) -> Layout:
     """Spectral vector over (kh, kw, I) here and over (I, kh, kw) published, kh = kw = size."""
+
     def read(value, shape):
         if value.shape != shape or value.size % size**2:
             return None
@@ -53,6 +54,7 @@ def spectral_vector(size: int) -> Layout:
 
 def dense(height: int, width: int) -> Layout:
     """Kernel [(h, w, C), O] here, weights [O, (C, h, w)] published, after an image of h x w."""
+
     def read(value, shape):
         if value.shape != shape[::-1] or value.shape[1] % (height * width):
             return None

@@ -173,8 +173,9 @@ def read_zip(file: BinaryIO, name, scripted: bool = False) -> Any:
     entries = {entry.filename: entry for entry in archive.infolist()}
     stored = [e.file_size for e in entries.values() if e.compress_type == zipfile.ZIP_STORED]
     if sum(stored) > size:
-        raise BadFile(f"{name} is damaged: its parts are larger than the file, or lie in each "
-                      "other")
+        raise BadFile(
+            f"{name} is damaged: its parts are larger than the file, or lie in each other"
+        )
     roots = [path.removesuffix("data.pkl") for path in entries if path.endswith("/data.pkl")]
     if len(roots) != 1:
         raise BadFile(f"{name} is a zip archive, but not one of PyTorch: it has no data.pkl")
@@ -252,7 +253,8 @@ def with_arrays(found: Any, name, content: Callable[[str, int], bytes]) -> Any:
                 raise BadFile(f"{name} is damaged: it ends before storage {key!r}")
             storages[key] = np.frombuffer(raw, dtype)
         view = np.lib.stride_tricks.as_strided(
-            storages[key][offset:], size, [s * dtype.itemsize for s in stride], writeable=False)
+            storages[key][offset:], size, [s * dtype.itemsize for s in stride], writeable=False
+        )
         if not view.flags.c_contiguous:
             copies += view.nbytes
             if copies > _MOST_COPIES * sum(weights.nbytes for weights in storages.values()) + 2**26:
@@ -275,5 +277,7 @@ def _tensors(found, change, done=None):
     if id(found) not in done:
         done[id(found)] = (
             {key: _tensors(value, change, done) for key, value in found.items()}
-            if isinstance(found, dict) else [_tensors(value, change, done) for value in found])
+            if isinstance(found, dict)
+            else [_tensors(value, change, done) for value in found]
+        )
     return done[id(found)]

@@ -73,8 +73,9 @@ def choose(content: Any, kind: str, path) -> dict[str, np.ndarray]:
     chosen = averages or fitting
     if not chosen:
         keys = " and ".join(_SIGNATURES[kind])
-        raise UserError(f"{path}: expected a {NAMES[kind]} (keys such as {keys}), found "
-                         f"{_describe(found)}")
+        raise UserError(
+            f"{path}: expected a {NAMES[kind]} (keys such as {keys}), found {_describe(found)}"
+        )
     if len(chosen) > 1:
         names = ", ".join(entry.name or "one without a name" for entry in chosen)
         raise UserError(f"{path} holds several networks of this kind ({names}); save one alone")
@@ -84,8 +85,11 @@ def choose(content: Any, kind: str, path) -> dict[str, np.ndarray]:
 def _walk(content: Any, name: str, depth: int = _DEPTH) -> Iterator[StateDict]:
     if not isinstance(content, dict) or not depth:
         return
-    arrays = {key: value for key, value in content.items()
-              if isinstance(key, str) and isinstance(value, np.ndarray)}
+    arrays = {
+        key: value
+        for key, value in content.items()
+        if isinstance(key, str) and isinstance(value, np.ndarray)
+    }
     if arrays:
         yield from _split(arrays, name)
     for key, value in content.items():
@@ -105,9 +109,13 @@ def _split(arrays: dict[str, np.ndarray], name: str, depth: int = _DEPTH) -> Ite
         head, _, rest = key.partition(".")
         if rest:
             parts.setdefault(head, {})[rest] = value
-    known = [entry for head, part in parts.items() if depth
-             for entry in _split(part, f"{name}.{head}" if name else head, depth - 1)
-             if entry.kind]
+    known = [
+        entry
+        for head, part in parts.items()
+        if depth
+        for entry in _split(part, f"{name}.{head}" if name else head, depth - 1)
+        if entry.kind
+    ]
     yield from known or [StateDict(name, "", arrays)]
 
 

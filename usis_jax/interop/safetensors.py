@@ -45,8 +45,9 @@ def metadata(name) -> dict[str, str]:
         raise _damaged(name, error) from None
 
 
-def write(file: BinaryIO, arrays: Mapping[str, np.ndarray],
-          metadata: Mapping[str, str] | None = None) -> None:
+def write(
+    file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write arrays as safetensors.
 
     Args:

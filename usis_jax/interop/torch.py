@@ -25,8 +25,13 @@ from usis_jax.models.whole_discriminator import WholeDiscriminator
 from usis_jax.ops.kernels import for_platform
 
 _LISTED = 5
-_GENERATOR = {"semantic_nc": None, "channels_G": 64, "z_dim": 64, "crop_size": 512,
-              "aspect_ratio": 1.0}
+_GENERATOR = {
+    "semantic_nc": None,
+    "channels_G": 64,
+    "z_dim": 64,
+    "crop_size": 512,
+    "aspect_ratio": 1.0,
+}
 OPTIONS = {
     "spade_generator": _GENERATOR,
     "wavelet_generator": _GENERATOR,
@@ -74,8 +79,9 @@ def load(kind: str, state_dict: Mapping[str, Any], **options) -> tuple[nn.Module
     return module, _fill(kind, arrays, template, find)
 
 
-def state_dict(kind: str, variables: Mapping[str, Any],
-               grid: tuple[int, int] | None = None) -> dict[str, np.ndarray]:
+def state_dict(
+    kind: str, variables: Mapping[str, Any], grid: tuple[int, int] | None = None
+) -> dict[str, np.ndarray]:
     """Write a network as published: the inverse of `load`, bit by bit.
 
     Args:
@@ -115,8 +121,7 @@ def _checked(kind, options):
     allowed = OPTIONS[kind]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
-        raise UserError(f"{kind}: option {unknown[0]} is unknown; options are "
-                         f"{', '.join(allowed)}")
+        raise UserError(f"{kind}: option {unknown[0]} is unknown; options are {', '.join(allowed)}")
     values = {name: options.get(name, default) for name, default in allowed.items()}
     for name, value in values.items():
         number = (int, float) if name == "aspect_ratio" else int
@@ -135,10 +140,10 @@ def _find(kind, grid=None):
 
 def _generator(kind, options, kernels):
     network = SpadeGenerator if kind == "spade_generator" else WaveletGenerator
-    module = network(options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"],
-                     kernels=kernels)
-    inputs = (jnp.zeros((1, module.stride, module.stride), jnp.int32),
-              jnp.zeros((1, module.z_dim)))
+    module = network(
+        options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"], kernels=kernels
+    )
+    inputs = (jnp.zeros((1, module.stride, module.stride), jnp.int32), jnp.zeros((1, module.z_dim)))
     return module, inputs, _find(kind)
 
 
@@ -146,8 +151,7 @@ def _discriminator(kind, arrays, options, kernels):
     name = "patch" if kind == "patch_discriminator" else "size"
     size = options[name]
     if size < 16 or size & (size - 1):
-        raise UserError(f"{kind}: option {name} is {size!r}; it must be a power of two, 16 or "
-                         "more")
+        raise UserError(f"{kind}: option {name} is {size!r}; it must be a power of two, 16 or more")
     levels = size.bit_length() - 4  # the longer side ends with 4 pixels
     shared = {"levels": levels, "stddev_grouping": "published", "kernels": kernels}
     if kind == "wavelet_discriminator":
@@ -179,12 +183,19 @@ def _fill(kind: str, arrays: dict[str, np.ndarray], template: Any, find: Callabl
             filled[path] = jnp.asarray(value, wanted.dtype)
     known = keys.buffers(kind, used)
     left_over = [key for key in arrays if key not in used and key not in known]
-    filters = [key for key in arrays if key in known and keys.is_other_filter(
-        key, arrays[key], known[key])]
-    for names, what in ((missing, "missing"), (left_over, "left over"),
-                        (misshapen, "of another shape"), (filters, "with other filters")):
+    filters = [
+        key for key in arrays if key in known and keys.is_other_filter(key, arrays[key], known[key])
+    ]
+    for names, what in (
+        (missing, "missing"),
+        (left_over, "left over"),
+        (misshapen, "of another shape"),
+        (filters, "with other filters"),
+    ):
         if names:
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            raise UserError(f"{kind}: keys {what}: {', '.join(names[:_LISTED])}{more}; the "
-                             "weights are another network's or the options do not fit")
+            raise UserError(
+                f"{kind}: keys {what}: {', '.join(names[:_LISTED])}{more}; the "
+                "weights are another network's or the options do not fit"
+            )
     return flax.traverse_util.unflatten_dict(filled, sep="/")

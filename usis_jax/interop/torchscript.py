@@ -39,7 +39,8 @@ def read(path) -> dict[str, np.ndarray]:
         except Exception as error:
             # Whatever a broken or hostile file makes of the reader, it is the file's fault.
             raise pickles.BadFile(
-                f"{path} is damaged or cut off ({type(error).__name__}: {error})") from None
+                f"{path} is damaged or cut off ({type(error).__name__}: {error})"
+            ) from None
     if not found:
         raise pickles.BadFile(f"{path} holds no tensors; give a TorchScript file with weights")
     return found

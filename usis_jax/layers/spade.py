@@ -50,8 +50,9 @@ class Modulation(nn.Module):
     kernels: Kernels = REFERENCE
 
     @nn.compact
-    def __call__(self, label: Array, z: Array, height: int, width: int, train: bool
-                 ) -> tuple[Array, Array]:
+    def __call__(
+        self, label: Array, z: Array, height: int, width: int, train: bool
+    ) -> tuple[Array, Array]:
         """Modulation for features of a given size.
 
         Args:
@@ -64,12 +65,15 @@ class Modulation(nn.Module):
           (gamma, beta), each float [B, height, width, features].
         """
         shared = ConvParams(
-            self.hidden, self.kernel_size, z.shape[-1] + self.num_classes, name="shared")()
+            self.hidden, self.kernel_size, z.shape[-1] + self.num_classes, name="shared"
+        )()
         gamma = ConvParams(self.features, self.kernel_size, self.hidden, name="gamma")()
         beta = ConvParams(self.features, self.kernel_size, self.hidden, name="beta")()
         kernel, bias = (x.astype(self.dtype) for x in shared)
-        both, both_bias = (jnp.concatenate(pair, axis=-1).astype(self.dtype)
-                           for pair in zip(gamma, beta, strict=True))
+        both, both_bias = (
+            jnp.concatenate(pair, axis=-1).astype(self.dtype)
+            for pair in zip(gamma, beta, strict=True)
+        )
         if self.kernel_size == 1 and z.ndim == 2:
             out = self._look_up(label, z, height, width, kernel[0, 0], bias, both[0, 0], both_bias)
         elif not train and self.kernel_size == 3 and z.ndim == 2:
@@ -122,9 +126,22 @@ class Spade(nn.Module):
           float [B, h, w, C].
         """
         normalised = nn.BatchNorm(
-            use_running_average=not train, momentum=MOMENTUM, epsilon=1e-5, use_bias=False,
-            use_scale=False, axis_name=self.axis_name, dtype=self.dtype, name="norm")(x)
+            use_running_average=not train,
+            momentum=MOMENTUM,
+            epsilon=1e-5,
+            use_bias=False,
+            use_scale=False,
+            axis_name=self.axis_name,
+            dtype=self.dtype,
+            name="norm",
+        )(x)
         gamma, beta = Modulation(
-            x.shape[-1], self.num_classes, self.hidden, self.kernel_size, self.dtype,
-            self.kernels, name="modulation")(label, z, x.shape[1], x.shape[2], train)
+            x.shape[-1],
+            self.num_classes,
+            self.hidden,
+            self.kernel_size,
+            self.dtype,
+            self.kernels,
+            name="modulation",
+        )(label, z, x.shape[1], x.shape[2], train)
         return normalised * (1.0 + gamma) + beta

@@ -57,8 +57,10 @@ def fold(variables: dict) -> dict:
 def _folded(params, vectors):
     if "u" in vectors:
         return {**params, "kernel": _over_sigma(params["kernel"], vectors["u"], vectors["v"])}
-    return {name: _folded(own, vectors[name]) if name in vectors else own
-            for name, own in params.items()}
+    return {
+        name: _folded(own, vectors[name]) if name in vectors else own
+        for name, own in params.items()
+    }
 
 
 def _marked(vectors):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def class_weights(label: Array, num_classes: int, void: int | None = None,
-                  axis_name: str | None = None) -> Array:
+def class_weights(
+    label: Array, num_classes: int, void: int | None = None, axis_name: str | None = None
+) -> Array:
     """Weight of each class: inverse frequency in the whole batch, over the classes present.
 
     alpha_c = pixels / (classes present * pixels of class c); absent classes and void weigh 0. Void
@@ -36,8 +37,9 @@ def class_weights(label: Array, num_classes: int, void: int | None = None,
     return jnp.where(present, weights, 0.0)
 
 
-def balanced_cross_entropy(logits: Array, label: Array, *, void: int | None = None,
-                           axis_name: str | None = None) -> Array:
+def balanced_cross_entropy(
+    logits: Array, label: Array, *, void: int | None = None, axis_name: str | None = None
+) -> Array:
     """Class-balanced cross-entropy, mean over all pixels.
 
     Args:

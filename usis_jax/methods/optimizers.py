@@ -22,15 +22,20 @@ def optimisers(rates: Optimizer) -> dict[str, optax.GradientTransformation]:
 
     Source: paper §5.1 (beta1 0, beta2 0.999, rate 1e-4).
     """
+
     def adam(rate: float) -> optax.GradientTransformation:
         if rates.beta1:
             return optax.adam(rate, b1=rates.beta1, b2=rates.beta2, eps=1e-8)
         return optax.chain(
             optax.scale_by_rms(rates.beta2, eps=1e-8, eps_in_sqrt=False, bias_correction=True),
-            optax.scale_by_learning_rate(rate))
+            optax.scale_by_learning_rate(rate),
+        )
 
-    return {"generator": adam(rates.generator_rate), "segmenter": adam(rates.segmenter_rate),
-            "discriminator": adam(rates.discriminator_rate)}
+    return {
+        "generator": adam(rates.generator_rate),
+        "segmenter": adam(rates.segmenter_rate),
+        "discriminator": adam(rates.discriminator_rate),
+    }
 
 
 def warmup(step: jax.Array, steps: int) -> jax.Array:

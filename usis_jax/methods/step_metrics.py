@@ -21,8 +21,13 @@ def share_right(score: Array, real: bool) -> Array:
     return ((score > 0) if real else (score < 0)).astype(jnp.float32).mean()
 
 
-def class_accuracy(predicted: Array, label: Array, num_classes: int, void: int | None = None,
-                   axis_name: str | None = None) -> Array:
+def class_accuracy(
+    predicted: Array,
+    label: Array,
+    num_classes: int,
+    void: int | None = None,
+    axis_name: str | None = None,
+) -> Array:
     """Mean over the classes in the batch of the share of their pixels that S reads right.
 
     Unlike the share of all pixels it falls when small classes are ignored.

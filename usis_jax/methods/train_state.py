@@ -84,8 +84,11 @@ def shapes(settings: Settings, num_classes: int) -> TrainState:
 
     Source: ours.
     """
-    return jax.eval_shape(lambda: _assemble(
-        settings, num_classes, lambda network, key, inputs: network.init(key, *inputs)))
+    return jax.eval_shape(
+        lambda: _assemble(
+            settings, num_classes, lambda network, key, inputs: network.init(key, *inputs)
+        )
+    )
 
 
 def with_generator(state: TrainState, variables: dict[str, Any], source: str) -> TrainState:
@@ -111,7 +114,9 @@ def with_generator(state: TrainState, variables: dict[str, Any], source: str) ->
     return state.replace(
         params=state.params | {"generator": params},
         collections=state.collections | {"generator": collections},
-        ema_params=_copy(params), ema_collections=_copy(collections))
+        ema_params=_copy(params),
+        ema_collections=_copy(collections),
+    )
 
 
 def _assemble(settings: Settings, num_classes: int, init: Callable) -> TrainState:
@@ -122,20 +127,26 @@ def _assemble(settings: Settings, num_classes: int, init: Callable) -> TrainStat
     init_key, run_key = jax.random.split(jax.random.key(settings.seed))
     keys = dict(zip((*networks._fields,), jax.random.split(init_key, 4), strict=True))
     photo = jnp.zeros((1, height, width, 3), jnp.float32)
-    inputs = {"generator": (jnp.zeros((1, height, width), jnp.int32),
-                            jnp.zeros((1, settings.generator.z_dim), jnp.float32)),
-              "segmenter": (photo,), "discriminator": (photo,)}
+    inputs = {
+        "generator": (
+            jnp.zeros((1, height, width), jnp.int32),
+            jnp.zeros((1, settings.generator.z_dim), jnp.float32),
+        ),
+        "segmenter": (photo,),
+        "discriminator": (photo,),
+    }
     if networks.decoder is not None:
         (_, features), _ = jax.eval_shape(
-            networks.discriminator.init_with_output, keys["discriminator"], photo)
+            networks.discriminator.init_with_output, keys["discriminator"], photo
+        )
         inputs["decoder"] = (jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), features),)
-    variables = {name: init(getattr(networks, name), keys[name], inputs[name])
-                 for name in inputs}
+    variables = {name: init(getattr(networks, name), keys[name], inputs[name]) for name in inputs}
     params = {name: tree.pop("params") for name, tree in variables.items()}
     collections = {name: variables[name] for name in ("generator", "segmenter")}
     opt_state, *average = _rest(settings)(params, collections["generator"])
-    return TrainState(jnp.int32(0), jax.random.key_data(run_key), params, collections, opt_state,
-                      *average)
+    return TrainState(
+        jnp.int32(0), jax.random.key_data(run_key), params, collections, opt_state, *average
+    )
 
 
 # Run once: the least that makes it run quickly takes a second more to compile and saves two.
@@ -156,9 +167,12 @@ def _rest(settings: Settings) -> Callable:
 
     Compiled as one: hundreds of arrays made one by one take seconds.
     """
+
     def make(params, collections):
-        opt_state = {name: optimiser.init(players(params, name))
-                     for name, optimiser in optimizers.optimisers(settings.optimizer).items()}
+        opt_state = {
+            name: optimiser.init(players(params, name))
+            for name, optimiser in optimizers.optimisers(settings.optimizer).items()
+        }
         return opt_state, _copy(params["generator"]), _copy(collections)
 
     return jax.jit(make)

@@ -44,8 +44,13 @@ class Inputs:
     keys: dict[str, Array]
 
 
-def inputs_of(state: TrainState, batch: dict[str, Array], settings: Settings, networks: Networks,
-              void: int | None) -> Inputs:
+def inputs_of(
+    state: TrainState,
+    batch: dict[str, Array],
+    settings: Settings,
+    networks: Networks,
+    void: int | None,
+) -> Inputs:
     """The inputs of a step; arguments as of `train_step`."""
     label, image = batch["label"].astype(jnp.int32), pixel_range.to_float(batch["photo"])
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -74,14 +79,17 @@ def generate(inputs: Inputs, params: Any, collections: Any, player: str) -> tupl
     keys = sample_keys(inputs.keys[player], inputs.label.shape[0])
     z = draw_noise(inputs.settings.generator, keys, *inputs.label.shape[1:])
     return inputs.networks.generator.apply(
-        {"params": params, **collections}, inputs.label, z, train=True, mutable=list(collections))
+        {"params": params, **collections}, inputs.label, z, train=True, mutable=list(collections)
+    )
 
 
-def segment(inputs: Inputs, params: Any, collections: Any, image: Array
-            ) -> tuple[Array, Any, Metrics]:
+def segment(
+    inputs: Inputs, params: Any, collections: Any, image: Array
+) -> tuple[Array, Any, Metrics]:
     """L_seg of images, S's new collections, and how much of the images S reads right."""
     logits, updates = inputs.networks.segmenter.apply(
-        {"params": params, **collections}, image, train=True, mutable=list(collections))
+        {"params": params, **collections}, image, train=True, mutable=list(collections)
+    )
     label, void = inputs.label, inputs.void
     loss = losses.balanced_cross_entropy(logits, label, void=void, axis_name=AXIS)
     read = logits[..., 1:].argmax(-1)
@@ -107,8 +115,11 @@ def real_loss(inputs: Inputs, params: dict[str, Any]) -> tuple[Array, Metrics]:
     image = augmented(inputs, inputs.image, 0)
     score, features = discriminate(inputs, params["discriminator"], image)
     loss = inputs.settings.loss.adversarial * losses.nonsaturating_real(score)
-    metrics = {"loss_real": loss, "score_real": score.mean(),
-               "right_real": step_metrics.share_right(score, True)}
+    metrics = {
+        "loss_real": loss,
+        "score_real": score.mean(),
+        "right_real": step_metrics.share_right(score, True),
+    }
     if inputs.networks.decoder is None:
         return loss, metrics
     decoded = inputs.networks.decoder.apply({"params": params["decoder"]}, features)
@@ -129,11 +140,15 @@ def with_r1(inputs: Inputs, number: Array, params: Any, gradients: Any) -> tuple
     weight = 0.5 * settings.r1_gamma * settings.r1_interval
 
     def penalised(gradients):
-        penalty, more = jax.value_and_grad(lambda own: losses.r1_penalty(
-            lambda x: discriminate(inputs, own, x)[0], image))(params)
+        penalty, more = jax.value_and_grad(
+            lambda own: losses.r1_penalty(lambda x: discriminate(inputs, own, x)[0], image)
+        )(params)
         return jax.tree.map(lambda a, b: a + weight * b, gradients, more), penalty
 
     gradients, penalty = jax.lax.cond(
-        takes_r1(settings, number), penalised,
-        lambda gradients: (gradients, jnp.zeros((), jnp.float32)), gradients)
+        takes_r1(settings, number),
+        penalised,
+        lambda gradients: (gradients, jnp.zeros((), jnp.float32)),
+        gradients,
+    )
     return gradients, {"r1": penalty}

@@ -114,15 +114,26 @@ class WaveletDecoder(nn.Module):
             if number:
                 x = jnp.concatenate([x, features[-1 - number].astype(self.dtype)], axis=-1)
             x = block(self, x, width, number)
-        x = nn.Conv(12, (1, 1), dtype=self.dtype, name="to_wavelet",
-                    conv_general_dilated=conv_ops.same(self.kernels.conv))(x)
+        x = nn.Conv(
+            12,
+            (1, 1),
+            dtype=self.dtype,
+            name="to_wavelet",
+            conv_general_dilated=conv_ops.same(self.kernels.conv),
+        )(x)
         return jnp.tanh(haar.inverse(x.astype(jnp.float32)))
 
 
 def _wavelet_block(decoder: WaveletDecoder, x: Array, width: int, number: int) -> Array:
     """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
-    x = nn.Conv(width, (3, 3), use_bias=False, dtype=decoder.dtype, name=f"conv_{number}",
-                conv_general_dilated=conv_ops.resized(decoder.kernels.wavelet_up_conv))(x)
+    x = nn.Conv(
+        width,
+        (3, 3),
+        use_bias=False,
+        dtype=decoder.dtype,
+        name=f"conv_{number}",
+        conv_general_dilated=conv_ops.resized(decoder.kernels.wavelet_up_conv),
+    )(x)
     if decoder.batch_norm:
         x = BatchNorm(decoder.axis_name, name=f"norm_{number}")(x)
     else:
@@ -169,8 +180,9 @@ class TransposedDecoder(nn.Module):
 
 def _double(decoder: TransposedDecoder, x: Array, width: int, name: str, use_bias: bool) -> Array:
     """float [B, h, w, C] -> float [B, 2h, 2w, width]."""
-    return nn.ConvTranspose(width, (4, 4), (2, 2), use_bias=use_bias, dtype=decoder.dtype,
-                            name=name)(x)
+    return nn.ConvTranspose(
+        width, (4, 4), (2, 2), use_bias=use_bias, dtype=decoder.dtype, name=name
+    )(x)
 
 
 def _transposed_block(decoder: TransposedDecoder, x: Array, width: int, number: int) -> Array:

@@ -36,8 +36,10 @@ class WaveletDiscriminator(nn.Module):
         """Widths of the features, fine to coarse, levels + 1 of them. Source: SWAGAN."""
         size = 1 << (max(height, width) - 1).bit_length()
         scales = [size] + [size >> level + 1 for level in range(1, self.levels + 1)]
-        return [max(4, min(self.channel_max, self.channel_base // max(1, scale)) // 4 * 4)
-                for scale in scales]
+        return [
+            max(4, min(self.channel_max, self.channel_base // max(1, scale)) // 4 * 4)
+            for scale in scales
+        ]
 
     @nn.compact
     def __call__(self, photo: Array) -> tuple[Array, list[Array]]:
@@ -59,8 +61,10 @@ class WaveletDiscriminator(nn.Module):
         widths = self.widths(height, width)
         stride = 2 ** len(widths)
         if height % stride or width % stride:
-            raise ValueError(f"discriminator: photo is {height}x{width}, both sizes must be "
-                             f"multiples of {stride}")
+            raise ValueError(
+                f"discriminator: photo is {height}x{width}, both sizes must be "
+                f"multiples of {stride}"
+            )
         # Float32 until a convolution reads them: details are small differences of pixels.
         wavelets = haar.forward(photo.astype(jnp.float32))
         x = _conv(self, "from_wavelet_0", widths[0], 1)(wavelets)
@@ -76,13 +80,15 @@ class WaveletDiscriminator(nn.Module):
         return EqualDense(1, name="score")(x), features
 
 
-def _conv(network: WaveletDiscriminator, name: str, features: int, size: int,
-          down: bool = False) -> EqualConv:
+def _conv(
+    network: WaveletDiscriminator, name: str, features: int, size: int, down: bool = False
+) -> EqualConv:
     return EqualConv(features, size, down, network.dtype, kernels=network.kernels, name=name)
 
 
-def _one_level(network: WaveletDiscriminator, x: Array, wavelets: Array, level: int,
-               widths: tuple[int, ...]) -> Array:
+def _one_level(
+    network: WaveletDiscriminator, x: Array, wavelets: Array, level: int, widths: tuple[int, ...]
+) -> Array:
     """Features of the level before and Haar coefficients of this one -> features of this one."""
     x = _conv(network, f"conv_{level}_1", widths[level - 1], 3)(x)
     x = _conv(network, f"conv_{level}_2", widths[level], 3, down=True)(x)

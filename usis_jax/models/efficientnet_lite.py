@@ -75,13 +75,18 @@ class EfficientNetLite0(nn.Module):
         inputs, start = x.shape[-1], x
         if block.expansion > 1:
             expand = nn.Conv(
-                inputs * block.expansion, (1, 1), dtype=self.dtype, name=f"{name}_expand")
+                inputs * block.expansion, (1, 1), dtype=self.dtype, name=f"{name}_expand"
+            )
             x = _relu6(expand(x))
         kernel = self.param(
-            f"{name}_depthwise_kernel", nn.initializers.lecun_normal(),
-            (block.size, block.size, x.shape[-1]), jnp.float32)
+            f"{name}_depthwise_kernel",
+            nn.initializers.lecun_normal(),
+            (block.size, block.size, x.shape[-1]),
+            jnp.float32,
+        )
         bias = self.param(
-            f"{name}_depthwise_bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
+            f"{name}_depthwise_bias", nn.initializers.zeros, x.shape[-1:], jnp.float32
+        )
         x = self.kernels.depthwise_conv(x, kernel.astype(self.dtype), block.stride)
         x = _relu6(x + bias.astype(self.dtype))
         x = nn.Conv(block.width, (1, 1), dtype=self.dtype, name=f"{name}_project")(x)

@@ -37,21 +37,36 @@ class SpadeBlock(nn.Module):
         middle = min(x.shape[-1], self.features)
 
         def spade(name, value):
-            return Spade(self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                         self.dtype, self.kernels, name=name)(value, label, z, train)
+            return Spade(
+                self.num_classes,
+                self.hidden,
+                self.kernel_size,
+                self.axis_name,
+                self.dtype,
+                self.kernels,
+                name=name,
+            )(value, label, z, train)
 
         def conv(name, features, size, use_bias=True, normalised=False):
-            return SpectralConv(features, (size, size), use_bias=use_bias, iterate=train,
-                                fixed_biases=features if train and normalised else 0,
-                                dtype=self.dtype, kernel_init=xavier_small, name=name,
-                                conv_general_dilated=conv_ops.same(self.kernels.conv))
+            return SpectralConv(
+                features,
+                (size, size),
+                use_bias=use_bias,
+                iterate=train,
+                fixed_biases=features if train and normalised else 0,
+                dtype=self.dtype,
+                kernel_init=xavier_small,
+                name=name,
+                conv_general_dilated=conv_ops.same(self.kernels.conv),
+            )
 
         shortcut = x
         if x.shape[-1] != self.features:
             shortcut = conv("conv_s", self.features, 1, use_bias=False)(spade("spade_s", x))
         x = conv("conv_0", middle, 3, normalised=True)(nn.leaky_relu(spade("spade_0", x), 0.2))
         x = conv("conv_1", self.features, 3, normalised=self.normalised)(
-            nn.leaky_relu(spade("spade_1", x), 0.2))
+            nn.leaky_relu(spade("spade_1", x), 0.2)
+        )
         return shortcut + x
 
 
@@ -69,11 +84,14 @@ def check_inputs(label: Array, z: Array, stride: int, z_dim: int) -> None:
     """
     batch, height, width = label.shape
     if height % stride or width % stride:
-        raise ValueError(f"generator: label map is {height}x{width}, both sizes must be "
-                         f"multiples of {stride}")
+        raise ValueError(
+            f"generator: label map is {height}x{width}, both sizes must be multiples of {stride}"
+        )
     if z.shape not in ((batch, z_dim), (batch, height, width, z_dim)):
-        raise ValueError(f"generator: z has shape {z.shape}, must be {(batch, z_dim)} or "
-                         f"{(batch, height, width, z_dim)}")
+        raise ValueError(
+            f"generator: z has shape {z.shape}, must be {(batch, z_dim)} or "
+            f"{(batch, height, width, z_dim)}"
+        )
 
 
 class SpadeGenerator(nn.Module):
@@ -126,16 +144,34 @@ class SpadeGenerator(nn.Module):
         kernel, bias = ConvParams(widths[0], 3, self.z_dim + self.num_classes, name="start")()
         bias = jax.lax.stop_gradient(bias) if train and normalised[0] else bias
         x = self.kernels.label_conv(
-            label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
-            label.shape[1] // self.stride, label.shape[2] // self.stride)
+            label,
+            z,
+            kernel.astype(self.dtype),
+            bias.astype(self.dtype),
+            label.shape[1] // self.stride,
+            label.shape[2] // self.stride,
+        )
         block = remat.by_block(SpadeBlock, self.remat, static=(4,))
         for number, features in enumerate(widths[1:]):
             if number:
                 x = resample.nearest_up(x)
-            x = block(features, self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                      self.dtype, normalised[number + 1], self.kernels, name=f"block_{number}")(
-                          x, label, z, train)
-        x = nn.Conv(3, (3, 3), dtype=self.dtype, kernel_init=xavier_small, name="to_rgb",
-                    conv_general_dilated=conv_ops.same(self.kernels.conv))(
-                        nn.leaky_relu(x, 0.2))
+            x = block(
+                features,
+                self.num_classes,
+                self.hidden,
+                self.kernel_size,
+                self.axis_name,
+                self.dtype,
+                normalised[number + 1],
+                self.kernels,
+                name=f"block_{number}",
+            )(x, label, z, train)
+        x = nn.Conv(
+            3,
+            (3, 3),
+            dtype=self.dtype,
+            kernel_init=xavier_small,
+            name="to_rgb",
+            conv_general_dilated=conv_ops.same(self.kernels.conv),
+        )(nn.leaky_relu(x, 0.2))
         return jnp.tanh(x.astype(jnp.float32))

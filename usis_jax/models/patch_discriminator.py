@@ -23,8 +23,10 @@ def cut(photo: Array, patch: int) -> Array:
     """
     batch, height, width, channels = photo.shape
     if height % patch or width % patch:
-        raise ValueError(f"discriminator: photo is {height}x{width}, both sizes must be multiples "
-                         f"of the patch {patch}")
+        raise ValueError(
+            f"discriminator: photo is {height}x{width}, both sizes must be multiples "
+            f"of the patch {patch}"
+        )
     tiles = photo.reshape(batch, height // patch, patch, width // patch, patch, channels)
     return tiles.swapaxes(2, 3).reshape(-1, patch, patch, channels)
 

@@ -26,8 +26,12 @@ class Networks(NamedTuple):
     decoder: nn.Module | None
 
 
-def build(settings: Settings, num_classes: int, axis_name: str | None = "batch",
-          kernels: Kernels | None = None) -> Networks:
+def build(
+    settings: Settings,
+    num_classes: int,
+    axis_name: str | None = "batch",
+    kernels: Kernels | None = None,
+) -> Networks:
     """Modules for the settings of a run.
 
     Args:
@@ -45,10 +49,29 @@ def build(settings: Settings, num_classes: int, axis_name: str | None = "batch",
     kernels = kernels or for_platform(jax.default_backend())
     g, s, d = settings.generator, settings.segmenter, settings.discriminator
     generator = {"spade": SpadeGenerator, "wavelet": WaveletGenerator}[g.name](
-        num_classes, g.width, g.multipliers, g.z_dim, g.spade_width, g.spade_kernel, axis_name,
-        dtype, settings.remat, kernels)
-    shared = (d.channel_base, d.channel_max, settings.discriminator_levels, d.dense,
-              d.stddev_group, d.stddev_grouping, axis_name, dtype, settings.remat, kernels)
+        num_classes,
+        g.width,
+        g.multipliers,
+        g.z_dim,
+        g.spade_width,
+        g.spade_kernel,
+        axis_name,
+        dtype,
+        settings.remat,
+        kernels,
+    )
+    shared = (
+        d.channel_base,
+        d.channel_max,
+        settings.discriminator_levels,
+        d.dense,
+        d.stddev_group,
+        d.stddev_grouping,
+        axis_name,
+        dtype,
+        settings.remat,
+        kernels,
+    )
     discriminator = {
         "wavelet": lambda: WaveletDiscriminator(*shared),
         "whole": lambda: WholeDiscriminator(*shared),
@@ -58,7 +81,8 @@ def build(settings: Settings, num_classes: int, axis_name: str | None = "batch",
     decoder = {
         "wavelet_upsample": lambda: WaveletDecoder(width, dtype, remat=remat, kernels=kernels),
         "wavelet_upsample_batch_norm": lambda: WaveletDecoder(
-            width, dtype, True, axis_name, remat, kernels),
+            width, dtype, True, axis_name, remat, kernels
+        ),
         "transposed": lambda: TransposedDecoder(width, dtype, axis_name, remat),
         "none": lambda: None,
     }[settings.decoder.name]()

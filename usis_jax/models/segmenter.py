@@ -33,8 +33,15 @@ class ResidualBlock(nn.Module):
         same = conv_ops.same(kernels.conv)
 
         def conv(name, size, convolve=same):
-            return SpectralConv(self.features, (size, size), iterate=train, dtype=self.dtype,
-                                kernel_init=xavier_small, name=name, conv_general_dilated=convolve)
+            return SpectralConv(
+                self.features,
+                (size, size),
+                iterate=train,
+                dtype=self.dtype,
+                kernel_init=xavier_small,
+                name=name,
+                conv_general_dilated=convolve,
+            )
 
         down = self.resize == "down"
         shortcut = resample.average_down(x) if down else x
@@ -88,20 +95,27 @@ class Segmenter(nn.Module):
         Source: paper §5.1.
         """
         if photo.shape[1] % self.stride or photo.shape[2] % self.stride:
-            raise ValueError(f"segmenter: photo is {photo.shape[1]}x{photo.shape[2]}, both sizes "
-                             f"must be multiples of {self.stride}")
+            raise ValueError(
+                f"segmenter: photo is {photo.shape[1]}x{photo.shape[2]}, both sizes "
+                f"must be multiples of {self.stride}"
+            )
         block = remat.by_block(ResidualBlock, self.remat, static=(2,))
         x, features = photo.astype(self.dtype), []
         for number, width in enumerate(self.down):
-            x = block(width, "down", number == 0, self.dtype, self.kernels,
-                      name=f"down_{number}")(x, train)
+            x = block(width, "down", number == 0, self.dtype, self.kernels, name=f"down_{number}")(
+                x, train
+            )
             features.append(x)
         for number, width in enumerate(self.up):
             if number:
                 x = jnp.concatenate([features[-number - 1], x], axis=-1)
-            x = block(width, "up", False, self.dtype, self.kernels, name=f"up_{number}")(
-                x, train)
-        logits = nn.Conv(self.num_classes + 1, (1, 1), dtype=self.dtype,
-                         kernel_init=xavier_small, name="to_logits",
-                         conv_general_dilated=conv_ops.same(self.kernels.conv))(x)
+            x = block(width, "up", False, self.dtype, self.kernels, name=f"up_{number}")(x, train)
+        logits = nn.Conv(
+            self.num_classes + 1,
+            (1, 1),
+            dtype=self.dtype,
+            kernel_init=xavier_small,
+            name="to_logits",
+            conv_general_dilated=conv_ops.same(self.kernels.conv),
+        )(x)
         return logits.astype(jnp.float32)

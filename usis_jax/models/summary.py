@@ -48,8 +48,12 @@ def networks(settings: Settings, num_classes: int) -> list[Row]:
 
     Source: paper §5 and tables 1 and 4; the wavelet generator is the ICASSP version's.
     """
-    chosen = {"generator": settings.generator.name, "segmenter": "unet",
-              "discriminator": settings.discriminator.name, "decoder": settings.decoder.name}
+    chosen = {
+        "generator": settings.generator.name,
+        "segmenter": "unet",
+        "discriminator": settings.discriminator.name,
+        "decoder": settings.decoder.name,
+    }
     rows = []
     for network, name in _all_names():
         try:
@@ -67,17 +71,29 @@ def text(rows: Sequence[Row]) -> str:
     lines = [_HEADER]
     for row in rows:
         output = "x".join(map(str, row.output)) or "does not fit"
-        lines.append((row.network, row.name, f"{row.parameters:,}" if row.output else "-", output,
-                      row.problem or ("selected" if row.selected else "")))
+        lines.append(
+            (
+                row.network,
+                row.name,
+                f"{row.parameters:,}" if row.output else "-",
+                output,
+                row.problem or ("selected" if row.selected else ""),
+            )
+        )
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
     return "\n".join(
         f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:<{widths[3]}}  {e}".rstrip()
-        for a, b, c, d, e in lines)
+        for a, b, c, d, e in lines
+    )
 
 
 def _all_names():
-    for network, section in (("generator", Generator), ("segmenter", None),
-                             ("discriminator", Discriminator), ("decoder", Decoder)):
+    for network, section in (
+        ("generator", Generator),
+        ("segmenter", None),
+        ("discriminator", Discriminator),
+        ("decoder", Decoder),
+    ):
         if section is None:
             yield network, "unet"
             continue
@@ -106,8 +122,10 @@ def _size(settings, num_classes, network):
     photo = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
     inputs = (photo,)
     if network == "generator":
-        inputs = (jax.ShapeDtypeStruct((1, height, width), jnp.int32),
-                  jax.ShapeDtypeStruct((1, settings.generator.z_dim), jnp.float32))
+        inputs = (
+            jax.ShapeDtypeStruct((1, height, width), jnp.int32),
+            jax.ShapeDtypeStruct((1, settings.generator.z_dim), jnp.float32),
+        )
     if network == "decoder":
         (_, features), _ = _shapes(built.discriminator, (photo,))
         inputs = (features,)

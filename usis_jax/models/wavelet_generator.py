@@ -38,21 +38,35 @@ class WaveletBlock(nn.Module):
         middle = min(x.shape[-1], self.features)
 
         def activated(name, value):
-            spade = WaveletSpade(self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                                 self.dtype, self.kernels, name=name)
+            spade = WaveletSpade(
+                self.num_classes,
+                self.hidden,
+                self.kernel_size,
+                self.axis_name,
+                self.dtype,
+                self.kernels,
+                name=name,
+            )
             return nn.leaky_relu(spade(value, label, z, train), 0.2)
 
         def conv(name, features, size, **options):
-            return SpectralConv(features, (size, size), iterate=train, dtype=self.dtype,
-                                kernel_init=xavier_small, name=name,
-                                conv_general_dilated=conv_ops.same(self.kernels.conv),
-                                **options)
+            return SpectralConv(
+                features,
+                (size, size),
+                iterate=train,
+                dtype=self.dtype,
+                kernel_init=xavier_small,
+                name=name,
+                conv_general_dilated=conv_ops.same(self.kernels.conv),
+                **options,
+            )
 
         shortcut = x
         if x.shape[-1] != self.features:
             shortcut = conv("conv_s", self.features, 1, use_bias=False)(x)
         x = conv("conv_0", middle, 3, fixed_biases=middle // 4 if train else 0)(
-            activated("spade_0", x))
+            activated("spade_0", x)
+        )
         return shortcut, conv("conv_1", self.features, 3)(activated("spade_1", x))
 
 
@@ -104,16 +118,34 @@ class WaveletGenerator(nn.Module):
         widths = [4 * multiplier * self.width for multiplier in self.multipliers]
         kernel, bias = ConvParams(widths[0], 3, self.z_dim + self.num_classes, name="start")()
         x = self.kernels.label_conv(
-            label, z, kernel.astype(self.dtype), bias.astype(self.dtype),
-            label.shape[1] // self.stride, label.shape[2] // self.stride)
+            label,
+            z,
+            kernel.astype(self.dtype),
+            bias.astype(self.dtype),
+            label.shape[1] // self.stride,
+            label.shape[2] // self.stride,
+        )
         block = remat.by_block(WaveletBlock, self.remat, static=(4,))
         for number, features in enumerate(widths[1:]):
             shortcut, main = block(
-                features, self.num_classes, self.hidden, self.kernel_size, self.axis_name,
-                self.dtype, self.kernels, name=f"block_{number}")(x, label, z, train)
+                features,
+                self.num_classes,
+                self.hidden,
+                self.kernel_size,
+                self.axis_name,
+                self.dtype,
+                self.kernels,
+                name=f"block_{number}",
+            )(x, label, z, train)
             if number + 2 < len(widths):
                 shortcut, main = resample.wavelet_up(shortcut), resample.nearest_up(main)
             x = shortcut + main
-        x = nn.Conv(12, (1, 1), dtype=self.dtype, kernel_init=xavier_small, name="to_wavelet",
-                    conv_general_dilated=conv_ops.same(self.kernels.conv))(x)
+        x = nn.Conv(
+            12,
+            (1, 1),
+            dtype=self.dtype,
+            kernel_init=xavier_small,
+            name="to_wavelet",
+            conv_general_dilated=conv_ops.same(self.kernels.conv),
+        )(x)
         return jnp.tanh(haar.inverse(x.astype(jnp.float32)))

@@ -28,6 +28,7 @@ class DownBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """float [B, h, w, C] -> float [B, h/2, w/2, features]."""
+
         def conv(name, features, size, down=False, linear=False):
             return EqualConv(features, size, down, self.dtype, linear, self.kernels, name=name)
 
@@ -62,8 +63,10 @@ class WholeDiscriminator(nn.Module):
     def widths(self, height: int, width: int) -> list[int]:
         """Widths at the photo's size and after each block, levels + 2. Source: StyleGAN2."""
         size = 1 << (max(height, width) - 1).bit_length()
-        return [max(4, min(self.channel_max, self.channel_base // max(1, size >> block)))
-                for block in range(self.levels + 2)]
+        return [
+            max(4, min(self.channel_max, self.channel_base // max(1, size >> block)))
+            for block in range(self.levels + 2)
+        ]
 
     @nn.compact
     def __call__(self, photo: Array, tiles: int = 1) -> tuple[Array, list[Array]]:
@@ -85,17 +88,17 @@ class WholeDiscriminator(nn.Module):
         height, width = photo.shape[1:3]
         stride = 2 ** (self.levels + 1)
         if height % stride or width % stride:
-            raise ValueError(f"discriminator: photo is {height}x{width}, both sizes must be "
-                             f"multiples of {stride}")
+            raise ValueError(
+                f"discriminator: photo is {height}x{width}, both sizes must be "
+                f"multiples of {stride}"
+            )
         widths = self.widths(height, width)
-        x = EqualConv(widths[0], 1, dtype=self.dtype, kernels=self.kernels,
-                      name="first")(photo)
+        x = EqualConv(widths[0], 1, dtype=self.dtype, kernels=self.kernels, name="first")(photo)
         features, block = [], remat.by_block(DownBlock, self.remat)
         for number, channels in enumerate(widths[1:]):
             x = block(channels, self.dtype, self.kernels, name=f"block_{number}")(x)
             features.append(x)
         x = MinibatchStddev(self.stddev_group, self.stddev_grouping, self.axis_name, tiles)(x)
-        x = EqualConv(widths[-1], 3, dtype=self.dtype, kernels=self.kernels,
-                      name="last_conv")(x)
+        x = EqualConv(widths[-1], 3, dtype=self.dtype, kernels=self.kernels, name="last_conv")(x)
         x = EqualDense(self.dense, activate=True, name="dense")(x.reshape(x.shape[0], -1))
         return EqualDense(1, name="score")(x), features

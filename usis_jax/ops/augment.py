@@ -65,4 +65,3 @@ def _cutout(x: Array, key: Array) -> Array:
     row_inside = (rows >= top) & (rows < top + height // 2)
     column_inside = (columns >= left) & (columns < left + width // 2)
     return x * (1.0 - (row_inside[:, None] & column_inside[None])[..., None].astype(x.dtype))
-

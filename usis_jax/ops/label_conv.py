@@ -120,6 +120,4 @@ def _valid_taps(size: int, taps: int, dtype) -> np.ndarray:
 
 
 def _same(x: Array, kernel: Array) -> Array:
-    return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), "SAME", dimension_numbers=DIMENSIONS
-    )
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=DIMENSIONS)

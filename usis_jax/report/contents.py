@@ -38,11 +38,17 @@ def collect(workdir):
     if (workdir / provenance.FILE).exists() and not starts:
         faults.append(f"{provenance.FILE} cannot be read")
     if not found:
-        notes.append("No evaluation is kept here yet: class scores, spectra and the table of "
-                     "measures appear after the first one (eval_interval, or usis evaluate).")
+        notes.append(
+            "No evaluation is kept here yet: class scores, spectra and the table of "
+            "measures appear after the first one (eval_interval, or usis evaluate)."
+        )
     saved = _checkpoints(workdir)
-    notes += [f"The folder checkpoints/{one['step']} was renamed or copied: what it holds says "
-              "that it is another step." for one in saved if one.pop("renamed")]
+    notes += [
+        f"The folder checkpoints/{one['step']} was renamed or copied: what it holds says "
+        "that it is another step."
+        for one in saved
+        if one.pop("renamed")
+    ]
     steps = [series[name][0][-1] for name in series] + [one["step"] for one in saved]
     best, better = settings.evaluation.best, schema.BETTER[settings.evaluation.best]
     newest = _with_signs(found)

@@ -83,8 +83,10 @@ class Background:
             for sign in signs:
                 changed = self._verdicts.get(sign["name"], rules.FINE) != sign["verdict"]
                 if changed and sign["verdict"] in (rules.LOOK, rules.BAD):
-                    say(f"{sign['name']}: {sign['value']}: {sign['verdict']} (rule of thumb: "
-                        f"{sign['rule']}). {sign['meaning']}")
+                    say(
+                        f"{sign['name']}: {sign['value']}: {sign['verdict']} (rule of thumb: "
+                        f"{sign['rule']}). {sign['meaning']}"
+                    )
             self._verdicts = {sign["name"]: sign["verdict"] for sign in signs}
         except Exception as error:  # whatever it is, it must not end a training run
             text = f"no {FILE} could be written ({type(error).__name__}: {error})"

@@ -39,8 +39,11 @@ def ask() -> None:
                 stream.flush()
         # Where that fails all goes on as it is, slower.
         with contextlib.suppress(OSError):
-            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]],
-                      {**os.environ, **added, _RESTARTED: "1"})
+            os.execve(
+                sys.executable,
+                [sys.executable, *sys.orig_argv[1:]],
+                {**os.environ, **added, _RESTARTED: "1"},
+            )
 
 
 def variables() -> dict[str, str]:
@@ -91,8 +94,10 @@ def described() -> str:
         return "no, JAX computes on another platform than the CPU"
     now = mode()
     if now != "madvise":
-        return {"always": "yes, the system gives them to all",
-                "never": f"no, switched off in {_MODE}"}.get(now, "no, not on this system")
+        return {
+            "always": "yes, the system gives them to all",
+            "never": f"no, switched off in {_MODE}",
+        }.get(now, "no, not on this system")
     if not _libc_asks():
         return "no, the C library is not glibc 2.35 or newer"
     given = dict(word.partition("=")[::2] for word in os.environ.get(VARIABLE, "").split(":"))

@@ -112,8 +112,11 @@ class KeptStep:
             "source": _source(),
             "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
             "python": sys.version,
-            "flags": {name: str(getattr(jax.config, name, None)) for name in jax.config.values
-                      if "cache" not in name},
+            "flags": {
+                name: str(getattr(jax.config, name, None))
+                for name in jax.config.values
+                if "cache" not in name
+            },
             "devices": [(device.platform, device.device_kind, device.id) for device in devices],
             "processes": self._runner.process_count,
             "arrays": str(jax.tree.structure((state, batch))),
@@ -134,8 +137,9 @@ def _fixed(settings) -> dict:
 
 def _released() -> bool:
     """Whether the versions of all packages say what is in them: none is somebody's working copy."""
-    found = (importlib.metadata.distribution(name).read_text("direct_url.json")
-             for name in _PACKAGES)
+    found = (
+        importlib.metadata.distribution(name).read_text("direct_url.json") for name in _PACKAGES
+    )
     return not any(json.loads(text).get("dir_info", {}).get("editable") for text in found if text)
 
 

@@ -44,8 +44,9 @@ def write(generator, out):
         PermissionError: it cannot be written.
     """
     spec, folder = generator.spec, Path(out) / "labels"
-    ids = [[a for a, b in spec.file_ids if b == k and 0 <= a < 256]
-           for k in range(spec.num_classes)]
+    ids = [
+        [a for a, b in spec.file_ids if b == k and 0 <= a < 256] for k in range(spec.num_classes)
+    ]
     table = np.array([min(own, default=-1) for own in ids])
     palette = np.zeros((256, 3), np.uint8)
     palette[table[table >= 0]] = spec.colours[table >= 0]
@@ -72,9 +73,11 @@ def _check_only(files, folder):
         except ValueError:
             same = False
         if not same:
-            raise UserError(f"{path} is not a label map that usis sample begins with, or was "
-                            f"changed; paint those there with --labels={folder}, or give another "
-                            "--out")
+            raise UserError(
+                f"{path} is not a label map that usis sample begins with, or was "
+                f"changed; paint those there with --labels={folder}, or give another "
+                "--out"
+            )
 
 
 def _held_out(generator, number):

@@ -8,8 +8,12 @@ from usis_jax.serving.limits import CODES
 _SEED = {"type": "integer", "minimum": 0, "maximum": request.MOST_SEED}
 _PNG = {"schema": {"type": "string", "format": "binary", "contentMediaType": "image/png"}}
 # The first bytes of every PNG, its signature and the name of its first part.
-_BASE64 = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png",
-           "pattern": "^iVBORw0KGgoAAAANSUhEUg[A-Za-z0-9+/]+={0,2}$"}
+_BASE64 = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "contentMediaType": "image/png",
+    "pattern": "^iVBORw0KGgoAAAANSUhEUg[A-Za-z0-9+/]+={0,2}$",
+}
 _GET_CODES = ("bad_request", "bad_field", "not_found", "wrong_method", "long_path", "wrong_host",
               "long_headers", "too_slow", "busy", "wrong_version")  # fmt: skip
 
@@ -58,9 +62,12 @@ def schema(painter):
             "/api/spec": {"get": _get("classes, colours, sizes and limits")},
             "/api/examples": {"get": _get("label maps to begin with, train ids in base64")},
             "/api/schema": {"get": _get("this document")},
-            "/api/status": {"get": _get(
-                "what is compiled: the first photo of a size waits until its program is",
-                _STATUS)},
+            "/api/status": {
+                "get": _get(
+                    "what is compiled: the first photo of a size waits until its program is",
+                    _STATUS,
+                )
+            },
         },
         "components": {
             "schemas": {

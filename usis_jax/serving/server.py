@@ -26,8 +26,17 @@ _PAGE = {
     "page.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     **dict.fromkeys(
-        ("page.js", "studio.js", "map.js", "noise.js", "view.js", "photos.js", "files.js", "api.js",
-         "png.js"),
+        (
+            "page.js",
+            "studio.js",
+            "map.js",
+            "noise.js",
+            "view.js",
+            "photos.js",
+            "files.js",
+            "api.js",
+            "png.js",
+        ),
         "text/javascript; charset=utf-8",
     ),
 }

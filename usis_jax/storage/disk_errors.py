@@ -15,8 +15,10 @@ from absl import logging as absl_logging
 from usis_jax.errors import UserError
 
 # What warnings of Orbax speak of where a checkpoint may not be what it should.
-_TROUBLE = re.compile(r"(?i)\bskipping merge|corrupt|incomplete|failed to (save|write|read OCDBT"
-                      r"|finalize|delete|commit)|error|zero size|could not be|mismatch|truncat")
+_TROUBLE = re.compile(
+    r"(?i)\bskipping merge|corrupt|incomplete|failed to (save|write|read OCDBT"
+    r"|finalize|delete|commit)|error|zero size|could not be|mismatch|truncat"
+)
 _PLACE = re.compile(r"\[process=\d+\]|\[thread=[^\]]*\]")
 _LONGEST = 400
 _REST = "checkpoints already written are as they were, and the same command goes on from the last"

@@ -24,7 +24,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 # Known ones are found without the slash, too: what tools leave of gs://bucket is often gs:bucket.
 _KNOWN_SCHEME = re.compile(
     r"(gs|gcs|s3a?|r2|az|adl|abfss?|wasbs?|oss|cos|hdfs|webhdfs|viewfs|dbfs|hf|file|https?|ftps?|"
-    r"sftp|ssh|rsync|memory|zip):", re.IGNORECASE)
+    r"sftp|ssh|rsync|memory|zip):",
+    re.IGNORECASE,
+)
 _RUN_FILE = ".safetensors"
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
@@ -143,10 +145,14 @@ def check_scheme(text: str, name: str) -> None:
         local = re.sub(r"^file:(//(localhost(?=/))?)?", "", text.strip(), flags=re.IGNORECASE)
         raise UserError(f"{name} is {text}; leave out file:// and give {local or 'a path'}")
     if scheme in ("http", "https", "ftp", "ftps"):
-        raise UserError(f"{name} is {text}; nothing is downloaded from there: download it, and "
-                        "give the path on this machine")
-    raise UserError(f"{name} is {text}; {scheme}:// is not supported, only paths on this machine: "
-                    "copy or mount it here, and give that path")
+        raise UserError(
+            f"{name} is {text}; nothing is downloaded from there: download it, and "
+            "give the path on this machine"
+        )
+    raise UserError(
+        f"{name} is {text}; {scheme}:// is not supported, only paths on this machine: "
+        "copy or mount it here, and give that path"
+    )
 
 
 def check_text(text: str, name: str) -> None:
@@ -155,10 +161,14 @@ def check_text(text: str, name: str) -> None:
         raise UserError(f"{name} is empty (an unset shell variable?); give a value or leave it out")
     if not is_utf8(text):
         if _is_utf8_in_bytes(text):  # Python was told to read it otherwise
-            raise UserError(f"{name} is {shown(text)}, but Python reads names as "
-                            f"{sys.getfilesystemencoding()} here; set PYTHONUTF8=1")
-        raise UserError(f"{name} is {shown(text)}, which is not UTF-8; give it in UTF-8 (a file of "
-                        "such a name: rename it, for example with convmv)")
+            raise UserError(
+                f"{name} is {shown(text)}, but Python reads names as "
+                f"{sys.getfilesystemencoding()} here; set PYTHONUTF8=1"
+            )
+        raise UserError(
+            f"{name} is {shown(text)}, which is not UTF-8; give it in UTF-8 (a file of "
+            "such a name: rename it, for example with convmv)"
+        )
 
 
 def is_utf8(text) -> bool:
@@ -196,12 +206,16 @@ def _text(value, name):
         raise UserError(f"{name} is empty (an unset shell variable?); give a path")
     bad = next((c for c in text if unicodedata.category(c) == "Cc"), None)
     if bad is not None:
-        raise UserError(f"{name} is {text!r}; a path must not have the character {bad!r} (a script "
-                        "with Windows line ends?)")
+        raise UserError(
+            f"{name} is {text!r}; a path must not have the character {bad!r} (a script "
+            "with Windows line ends?)"
+        )
     check_text(text, name)
     if text != text.strip() and not os.path.lexists(os.path.expanduser(text)):
-        raise UserError(f"{name} is {text!r}; there is no such path, and a new one must not begin "
-                        "or end with a space")
+        raise UserError(
+            f"{name} is {text!r}; there is no such path, and a new one must not begin "
+            "or end with a space"
+        )
     return text
 
 
@@ -216,17 +230,22 @@ def _check_way(path, name, kind):
     try:
         here = os.path.abspath(path)
     except FileNotFoundError:
-        raise UserError(f"{name} is {path}, but the current folder was deleted; change to another "
-                        "one") from None
+        raise UserError(
+            f"{name} is {path}, but the current folder was deleted; change to another one"
+        ) from None
     if not is_utf8(here):
-        raise UserError(f"{name} is {path} in {shown(here)}, which is not UTF-8; change to a "
-                        "folder of another name, or rename it")
+        raise UserError(
+            f"{name} is {path} in {shown(here)}, which is not UTF-8; change to a "
+            "folder of another name, or rename it"
+        )
     place = pathlib.Path(here)
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not os.path.exists(place) and os.path.islink(place):
-        raise UserError(f"{name} is {path}, but {place} is a link to {os.readlink(place)}, which "
-                        "is not there or leads in a circle")
+        raise UserError(
+            f"{name} is {path}, but {place} is a link to {os.readlink(place)}, which "
+            "is not there or leads in a circle"
+        )
     if str(place) != here:
         if os.path.exists(place) and not place.is_dir():
             raise UserError(f"{name} is {path}, but {place} is a file, so nothing can lie in it")

@@ -39,7 +39,7 @@ def decode(content: bytes, name: object = "text") -> str:
     if not mark and b"\0" in content:
         raise UserError(f"{name} has zero bytes, as UTF-16 without its mark; save it as UTF-8")
     try:
-        text = content[len(mark):].decode(encoding)
+        text = content[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(
             f"{name} is no text in {encoding.upper()} ({error.reason} at byte "

@@ -165,9 +165,7 @@ class Loop:
             return
         self.jumps_said[jump.name] = jump.times
         sign = loss_jumps.sign({}, ())
-        self.progress.say(
-            f"step {jump.step:,}: a loss jumps: {jump}. {sign.meaning} {sign.advice}"
-        )
+        self.progress.say(f"step {jump.step:,}: a loss jumps: {jump}. {sign.meaning} {sign.advice}")
 
     def attend(self, state: TrainState, step: int, stopping: bool) -> None:
         """Does what is due at a step: first the checkpoint, then grid, evaluation and report."""
@@ -234,8 +232,12 @@ class Loop:
             self.spec,
             collections,
             None,  # measures are added when they are taken
-            {"means": self.means.get_state(), "order": self.order, "levels": self.levels,
-             "data": self.data},
+            {
+                "means": self.means.get_state(),
+                "order": self.order,
+                "levels": self.levels,
+                "data": self.data,
+            },
         )
 
     def not_finite(self, what: object) -> NotFiniteError:
@@ -249,9 +251,7 @@ class Loop:
             "itself with --config.rollbacks"
         )
 
-    def announce(
-        self, start: resume.Start, rollbacks: int, notes: Sequence[str] = ()
-    ) -> None:
+    def announce(self, start: resume.Start, rollbacks: int, notes: Sequence[str] = ()) -> None:
         """Says what is about to run, from which checkpoint or imported file, and what to know."""
         for note in notes if not rollbacks else ():
             self.progress.say(note)

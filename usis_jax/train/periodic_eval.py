@@ -231,8 +231,7 @@ class Validation:
         signs = measurements.measure(found, rows)
         values = sharded_map.agreed([row.value for row in rows])
         rows = [
-            dataclasses.replace(row, value=value)
-            for row, value in zip(rows, values, strict=True)
+            dataclasses.replace(row, value=value) for row, value in zip(rows, values, strict=True)
         ]
         return Measured(rows, signs, left_out)
 

@@ -104,7 +104,9 @@ def networks(settings, spec, measured):
         judges.check_fits(judge, size, spec, settings.data.validation, "evaluation.judge")
     if {"fid", "kid"} & set(measured):
         network = inception_features.inception(own.inception or None)
-        extractor = inception_features.Extractor(network, own.preset, cache=cache_dir.folder("features"))
+        extractor = inception_features.Extractor(
+            network, own.preset, cache=cache_dir.folder("features")
+        )
     return judge, extractor
 
 
@@ -123,8 +125,12 @@ def check_sizes(settings, measured):
 
 def _check_best(settings, measured, where, number):
     """Raises UserError where the value that decides the best checkpoint is one by pixel."""
-    lost = {value for name in _READ_BY_CLASS & set(measured)
-            for value in schema.MEASURES[name] if value.endswith(_BY_PIXEL)}
+    lost = {
+        value
+        for name in _READ_BY_CLASS & set(measured)
+        for value in schema.MEASURES[name]
+        if value.endswith(_BY_PIXEL)
+    }
     if settings.evaluation.best in lost:
         rest = [value for name in measured for value in schema.MEASURES[name]
                 if value not in lost]  # fmt: skip

@@ -68,8 +68,9 @@ def train(
         with preemption.StopSignals(alone, liveness.leave) as stop, disk_errors.quiet():
             for rollbacks in itertools.count():
                 try:
-                    return _train(settings, workdir, runner, stop, progress, rollbacks,
-                                  accept_config_change)
+                    return _train(
+                        settings, workdir, runner, stop, progress, rollbacks, accept_config_change
+                    )
                 except loop.NotFiniteError:
                     if rollbacks == settings.rollbacks:
                         raise
@@ -125,7 +126,10 @@ def _train(
             validation=watch,
             writer=writer,
             progress=progress_lib.Progress(
-                start.step, settings.steps, settings.batch_size, progress and main,
+                start.step,
+                settings.steps,
+                settings.batch_size,
+                progress and main,
                 lines={metric.name: metric.line for metric in method.metrics},
             ),
             report=reporting.Background(workdir) if main else None,
@@ -141,8 +145,7 @@ def _train(
             run.announce(start, rollbacks, notes)
             checkpoints.check_space(start.state, periodic.checkpoints_to_come(settings, start.step))
             if runner.process_count == 1:
-                readback.try_out(
-                    manager.Checkpoints, workdir, start.state, settings, spec)
+                readback.try_out(manager.Checkpoints, workdir, start.state, settings, spec)
             state, step = runner.place(start.state), start.step
             del start  # the host's copy of the state
             host_memory.give_back()
@@ -156,13 +159,14 @@ def _writer(workdir: Path, start_step: int, settings: Settings, again: bool) -> 
     return metric_writers.create_writer(workdir, start_step, settings, meanings.markdown(), again)
 
 
-def _step_function(
-    settings: Settings, method: Method, spec: LabelSpec, runner: mesh.Runner
-) -> Any:
+def _step_function(settings: Settings, method: Method, spec: LabelSpec, runner: mesh.Runner) -> Any:
     """The mapped step, or what was kept of tracing it."""
     step = functools.partial(
-        method.step, settings=settings, void=spec.void,
-        networks=method.networks(settings, spec.num_classes))
+        method.step,
+        settings=settings,
+        void=spec.void,
+        networks=method.networks(settings, spec.num_classes),
+    )
     return trace_cache.of(step, settings, spec, runner)
 
 

@@ -114,8 +114,14 @@ def _checked(value):
         named = isinstance(row.get("measure"), str) and _is_number(row.get("value"))
         if named and (row.get("real") is None or _is_number(row["real"])):
             texts = {name: str(row.get(name, "")) for name in ("id", "better", "protocol")}
-            good.append({**row, **texts, "details": _dict(row, "details"),
-                         "controls": _dict(row, "controls")})
+            good.append(
+                {
+                    **row,
+                    **texts,
+                    "details": _dict(row, "details"),
+                    "controls": _dict(row, "controls"),
+                }
+            )
     classes = value.get("classes")
     classes = classes if isinstance(classes, list) else []
     signs = {k: v for k, v in _dict(value, "signs").items() if _is_number(v)}

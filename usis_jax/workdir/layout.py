@@ -16,11 +16,23 @@ CONFIG_FILE = "config.json"
 DAMAGED_FOLDER = "damaged"
 # What training writes and a run needs or shows; nothing else may be written there. The report is
 # missing, since it can be written anew at any time.
-OWN = (CONFIG_FILE, DAMAGED_FOLDER, "checkpoints", "samples", "evaluations", "tensorboard",
-       "compilation_cache", "environment.json", "metrics.jsonl", "losses.png", "lock",
-       "wandb_id.txt")
+OWN = (
+    CONFIG_FILE,
+    DAMAGED_FOLDER,
+    "checkpoints",
+    "samples",
+    "evaluations",
+    "tensorboard",
+    "compilation_cache",
+    "environment.json",
+    "metrics.jsonl",
+    "losses.png",
+    "lock",
+    "wandb_id.txt",
+)
 # What a run writes into besides its own directory.
 FOLDERS = ("checkpoints", "samples", "evaluations", "tensorboard")
+
 
 def check_name(workdir, option="--workdir"):
     """Checks that checkpoints can be written below a path: Orbax takes these marks for patterns.
@@ -50,7 +62,9 @@ def check(settings, workdir, accept_config_change=False):
         old = load_settings(workdir)
     except FileNotFoundError:
         return
-    kept = settings_lib.FREE_FIELDS + tuple(name for name in settings_lib.PATHS if _same(old, settings, name))
+    kept = settings_lib.FREE_FIELDS + tuple(
+        name for name in settings_lib.PATHS if _same(old, settings, name)
+    )
     changes = [
         change
         for change in settings_lib.differences(old, settings)

@@ -45,8 +45,7 @@ def test_every_class_appears_and_no_other_id(some):
 def test_main_classes_have_their_own_colours(some):
     photos, labels = some
     mean = {c: photos[labels == c].mean(0) for c in range(classes.VOID)}
-    sky, grass, road = (mean[c] for c in (classes.SKY, classes.GRASS,
-                                          classes.ROAD))
+    sky, grass, road = (mean[c] for c in (classes.SKY, classes.GRASS, classes.ROAD))
     assert sky.mean() > road.mean() + 40
     assert grass[1] > grass[2] + 30
     assert np.ptp(road) < 20
@@ -54,8 +53,13 @@ def test_main_classes_have_their_own_colours(some):
 
 def test_light_varies_from_scene_to_scene(some):
     photos, labels = some
-    skies = np.stack([p[m == classes.SKY].mean(0) for p, m in zip(*some, strict=True)
-                      if (m == classes.SKY).sum() > 20])
+    skies = np.stack(
+        [
+            p[m == classes.SKY].mean(0)
+            for p, m in zip(*some, strict=True)
+            if (m == classes.SKY).sum() > 20
+        ]
+    )
     assert skies.std(0).min() > 12
     assert photos.mean((1, 2, 3)).std() > 8
     assert labels.shape == (24, *SIZE)
@@ -79,8 +83,9 @@ def test_scene_is_the_same_street_at_every_size(some):
         assert (large == some[1][seed]).mean() > 0.8
 
 
-@pytest.mark.parametrize("height, width, seed, field", [
-    (8, 64, 0, "height"), (64, 15, 0, "width"), (32, 64, -1, "seed")])
+@pytest.mark.parametrize(
+    "height, width, seed, field", [(8, 64, 0, "height"), (64, 15, 0, "width"), (32, 64, -1, "seed")]
+)
 def test_impossible_arguments_are_named(height, width, seed, field):
     with pytest.raises(ValueError, match=field):
         draw_scene(seed, height, width)
@@ -107,14 +112,19 @@ def test_single_colour_is_lit_as_an_array_is():
 def test_plan_does_not_depend_on_size():
     small, large = plan(11, 64, 128), plan(11, 256, 512)
     assert [dataclasses.astuple(i) for i in small.items] == [
-        dataclasses.astuple(i) for i in large.items]
+        dataclasses.astuple(i) for i in large.items
+    ]
     assert small.buildings == large.buildings
 
 
 def test_no_split_shares_a_scene_and_measuring_splits_are_paired():
-    groups = [scenes.seeds("photos", "train", 50), scenes.seeds("labels", "train", 50),
-              scenes.seeds("photos", "validation", 50), scenes.seeds("photos", "test", 50),
-              scenes.seeds("photos", "train", 50, start=1)]
+    groups = [
+        scenes.seeds("photos", "train", 50),
+        scenes.seeds("labels", "train", 50),
+        scenes.seeds("photos", "validation", 50),
+        scenes.seeds("photos", "test", 50),
+        scenes.seeds("photos", "train", 50, start=1),
+    ]
     assert len({seed for group in groups for seed in group}) == 250
     for split in ("validation", "test"):
         assert scenes.seeds("photos", split, 9) == scenes.seeds("labels", split, 9)
@@ -141,8 +151,12 @@ def test_builder_stores_unpaired_training_and_paired_validation(tmp_path):
     sources = {}
     for kind in ("photos", "labels"):
         config = base.DataConfig(
-            kind=kind, height=16, width=32, spec=lookup.get("scenes"),
-            origin={"counts": {"train": 3, "validation": 2, "test": 1}})
+            kind=kind,
+            height=16,
+            width=32,
+            spec=lookup.get("scenes"),
+            origin={"counts": {"train": 3, "validation": 2, "test": 1}},
+        )
         one = scenes.Scenes(data_dir=str(tmp_path), config=config)
         one.download_and_prepare(file_format="array_record")
         assert one.info.splits["test"].num_examples == 1

@@ -42,9 +42,7 @@ def test_transparent_parts_of_a_photo_are_put_on_white(tmp_path):
     image.putpalette([0, 0, 0, 10, 20, 30])
     image.putdata([0, 1])
     image.save(tmp_path / "q.png", transparency=0)
-    assert decode.load_photo(tmp_path / "q.png", 1, 2).tolist() == [
-        [[255, 255, 255], [10, 20, 30]]
-    ]
+    assert decode.load_photo(tmp_path / "q.png", 1, 2).tolist() == [[[255, 255, 255], [10, 20, 30]]]
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

@@ -53,8 +53,12 @@ def test_photo_with_another_colour_profile_or_several_frames_is_marked(tmp_path)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image.save(tmp_path / "srgb.png", icc_profile=srgb)
-    image.save(tmp_path / "other.png", icc_profile=srgb.replace(b"sRGB", b"mine").replace(
-        "sRGB".encode("utf-16-be"), "mine".encode("utf-16-be")))
+    image.save(
+        tmp_path / "other.png",
+        icc_profile=srgb.replace(b"sRGB", b"mine").replace(
+            "sRGB".encode("utf-16-be"), "mine".encode("utf-16-be")
+        ),
+    )
     image.save(tmp_path / "moving.gif", save_all=True, append_images=[image.rotate(90)])
     sums = photo_files.Photos(tmp_path)
     for path in sorted(tmp_path.iterdir()):

@@ -53,8 +53,16 @@ def taken(own):
 
 
 def test_hidden_files_and_those_of_the_system_are_no_images(own):
-    for name in (".DS_Store", "Thumbs.db", "._m0.png", ".hidden/m9.png", "__MACOSX/labels/m9.png",
-                 "@eaDir/m0.png/SYNOPHOTO_THUMB_M.png", "$RECYCLE.BIN/m8.png", "notes.txt"):
+    for name in (
+        ".DS_Store",
+        "Thumbs.db",
+        "._m0.png",
+        ".hidden/m9.png",
+        "__MACOSX/labels/m9.png",
+        "@eaDir/m0.png/SYNOPHOTO_THUMB_M.png",
+        "$RECYCLE.BIN/m8.png",
+        "notes.txt",
+    ):
         for kind in ("photos", "labels"):
             path = own / kind / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +91,10 @@ def test_splits_are_painted_into_folders_of_their_names(own):
     result = label_folders.sample_folder(Grey(), own / "labels", own / "out", num_samples=2)
     names = [f"{'Train' if i < 4 else 'val'}/m{i}_{n}.png" for i in range(6) for n in range(2)]
     assert result["files"] == sorted([*names, "contact_sheet.png"])
-    assert sorted(str(path.relative_to(own / "out")) for path in image_files.find(own / "out")) == \
-        result["files"]
+    assert (
+        sorted(str(path.relative_to(own / "out")) for path in image_files.find(own / "out"))
+        == result["files"]
+    )
 
 
 def test_two_files_of_one_name_are_refused_everywhere(own):
@@ -149,7 +159,9 @@ def test_links_are_followed_but_not_in_circles_or_upwards(own):
 @pytest.mark.parametrize("target", ["gone.png", "zz.png"])
 def test_link_to_nothing_or_in_a_circle_is_a_bad_file_with_its_name(own, target):
     (own / "labels" / "zz.png").symlink_to(target)
-    assert folder_layout.fingerprint({"train": folder_layout.split_files(own / "labels", "labels")["train"]})
+    assert folder_layout.fingerprint(
+        {"train": folder_layout.split_files(own / "labels", "labels")["train"]}
+    )
     with pytest.raises(ValueError, match=rf"zz\.png: .* is a link to {target}, which is not there"):
         label_folders.sample_folder(Grey(), own / "labels", own / "out")
     report = inspect_folders.inspect(own, out=own / "d.toml", picture=own / "p.png", progress=False)
@@ -181,8 +193,10 @@ def test_label_spec_is_found_beside_a_link_and_beside_what_it_leads_to(own, plac
         folder = elsewhere / "maps" if place == "in the folder" else elsewhere
         spec = spec.rename(folder / "label_spec.toml")
     assert folder_layout.spec_beside(own / "labels").samefile(spec)
-    assert own_folders.find("own", own / "photos", own / "labels").spec.classes == \
-        tiny_run.SPEC.classes
+    assert (
+        own_folders.find("own", own / "photos", own / "labels").spec.classes
+        == tiny_run.SPEC.classes
+    )
     spec.unlink()
     assert folder_layout.spec_beside(own / "labels") is None
 

@@ -27,6 +27,7 @@ def _save(mode=None, **options):
     def write(path):
         image = Image.fromarray(IDS.astype(np.uint8))
         (image.convert(mode) if mode else image).save(path, **options)
+
     return write
 
 
@@ -44,21 +45,33 @@ def _alpha(path, value):
 EXACT = {
     "1-bit PNG": ("x.png", lambda p: raw_images.png(p, IDS % 2, 1, 0), IDS % 2),
     "8-bit PNG": ("x.png", lambda p: raw_images.png(p, IDS, 8, 0), IDS),
-    "16-bit grey PNG": ("x.png", lambda p: raw_images.png(p, np.where(IDS == 3, 300, IDS), 16, 0),
-                        IDS),
+    "16-bit grey PNG": (
+        "x.png",
+        lambda p: raw_images.png(p, np.where(IDS == 3, 300, IDS), 16, 0),
+        IDS,
+    ),
     "palette of 2 bits": ("x.png", lambda p: raw_images.png(p, IDS, 2, 3), IDS),
     "palette of 4 bits with transparency": (
-        "x.png", lambda p: raw_images.png(p, IDS, 4, 3, [(b"tRNS", bytes([0, 9, 255, 255]))]), IDS),
+        "x.png",
+        lambda p: raw_images.png(p, IDS, 4, 3, [(b"tRNS", bytes([0, 9, 255, 255]))]),
+        IDS,
+    ),
     "RGB": ("x.png", lambda p: raw_images.png(p, RGB, 8, 2), IDS),
     "RGBA, wholly transparent or not": ("x.png", lambda p: _alpha(p, 0), IDS),
     "GIF": ("x.gif", _save(), IDS),
     "BMP": ("x.bmp", _save(), IDS),
     "PGM": ("x.pgm", _save(), IDS),
     "16-bit TIFF, big endian": ("x.tif", lambda p: raw_images.tiff(p, IDS.astype(">u2")), IDS),
-    "16-bit TIFF, signed": ("x.tif", lambda p: raw_images.tiff(p, np.where(IDS, IDS, -1).astype(
-        "<i2")), IDS),
-    "32-bit TIFF": ("x.tif", lambda p: raw_images.tiff(p, np.where(IDS == 2, 60000, IDS).astype(
-        "<u4")), IDS),
+    "16-bit TIFF, signed": (
+        "x.tif",
+        lambda p: raw_images.tiff(p, np.where(IDS, IDS, -1).astype("<i2")),
+        IDS,
+    ),
+    "32-bit TIFF": (
+        "x.tif",
+        lambda p: raw_images.tiff(p, np.where(IDS == 2, 60000, IDS).astype("<u4")),
+        IDS,
+    ),
     "TIFF with a smaller copy of itself": ("x.tif", lambda p: _with_thumbnail(p), IDS),
 }
 REFUSED = {

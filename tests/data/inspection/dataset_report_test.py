@@ -114,7 +114,9 @@ def test_words_name_sources_classes_void_and_what_is_absent(out):
     rows = {line.split()[0]: line for line in text.splitlines() if "%" in line}
     assert "void, does not count" in rows["void"]
     assert rows["pond"].split()[1:4] == ["1.0", "%", "1"]
-    plain = "\n".join(dataset_report.lines(dataset_report.describe(tiny_data.settings(out), progress=False)))
+    plain = "\n".join(
+        dataset_report.lines(dataset_report.describe(tiny_data.settings(out), progress=False))
+    )
     assert "when balanced" not in plain
 
 

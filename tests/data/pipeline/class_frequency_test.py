@@ -70,7 +70,9 @@ def test_missing_counts_are_made_and_kept(folder):
     before = class_frequency.of_split(folder, "train", progress=False)
     path = folder / "class_pixels_train.npy"
     path.unlink()
-    np.testing.assert_array_equal(class_frequency.of_split(folder, "train[2:5]", False), before[2:5])
+    np.testing.assert_array_equal(
+        class_frequency.of_split(folder, "train[2:5]", False), before[2:5]
+    )
     np.testing.assert_array_equal(np.load(path), before)
     assert not list(folder.glob(".class_pixels*"))
 
@@ -136,4 +138,6 @@ def test_expected_shares_are_those_of_many_draws():
         if rng.random() < balance:
             row = rng.choice(np.flatnonzero(pixels[:, rng.choice(4, p=probabilities)]))
         total += pixels[row] / 100
-    np.testing.assert_allclose(class_frequency.expected(pixels, 3, balance), total / draws, atol=0.01)
+    np.testing.assert_allclose(
+        class_frequency.expected(pixels, 3, balance), total / draws, atol=0.01
+    )

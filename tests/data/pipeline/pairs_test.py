@@ -26,7 +26,11 @@ def _sky(photo):
 def test_photo_comes_with_the_label_map_of_its_name(out):
     own = pairs.Pairs(paired_data.settings(out), "yard:train")
     assert own.names == [f"{i:03d}" for i in range(20)] and own.spec.classes == (
-        "left", "right", "sky", "void")
+        "left",
+        "right",
+        "sky",
+        "void",
+    )
     for name, pair in zip(own.names, own, strict=False):
         np.testing.assert_array_equal(pair["photo"], paired_data.photo(int(name)))
         np.testing.assert_array_equal(pair["label"], paired_data.label(int(name)))
@@ -78,7 +82,8 @@ def test_every_pair_comes_once_in_order_and_resized(out):
     (small,) = pairs.in_order(own, 10, (8, 16))
     np.testing.assert_array_equal(small["label"], labels[:, 1::2, 1::2])
     np.testing.assert_allclose(
-        small["photo"].mean((1, 2)), [pair["photo"].mean((0, 1)) for pair in own], atol=2)
+        small["photo"].mean((1, 2)), [pair["photo"].mean((0, 1)) for pair in own], atol=2
+    )
 
 
 def test_unpaired_split_is_an_error(out):

@@ -130,5 +130,7 @@ def test_networks_see_photos_in_the_published_range():
     values = np.arange(256, dtype=np.uint8)
     published = (values.astype(np.float32) / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
     # Compiled, a division may become a product with the reciprocal: one rounding's difference.
-    np.testing.assert_allclose(pixel_range.to_float(np.asarray(values)), published, rtol=0, atol=1.2e-7)
+    np.testing.assert_allclose(
+        pixel_range.to_float(np.asarray(values)), published, rtol=0, atol=1.2e-7
+    )
     assert published[[0, 255]].tolist() == [-1, 1]

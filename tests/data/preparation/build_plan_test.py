@@ -147,7 +147,10 @@ def test_label_maps_are_stored_in_the_classes_that_the_run_names(tmp_path):
         )
         _prepare(settings, source)
         assert input_pipeline.spec(settings).classes == lookup.get(name).classes
-        labels[name] = (next(input_pipeline.training(settings))["label"], input_pipeline.validation(settings)[1])
+        labels[name] = (
+            next(input_pipeline.training(settings))["label"],
+            input_pipeline.validation(settings)[1],
+        )
     table = np.full(35, 19)
     scored = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
     table[scored] = range(19)

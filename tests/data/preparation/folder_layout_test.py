@@ -89,7 +89,8 @@ def test_fingerprint_changes_with_files_and_not_with_place(tmp_path):
     _touch(tmp_path, "one/photos/a.png", "one/photos/b.png")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     first, second = (
-        folder_layout.fingerprint(folder_layout.list_files(tmp_path / name, "photos")) for name in ("one", "two")
+        folder_layout.fingerprint(folder_layout.list_files(tmp_path / name, "photos"))
+        for name in ("one", "two")
     )
     assert first == second
     (tmp_path / "two/photos/a.png").write_bytes(b"changed")

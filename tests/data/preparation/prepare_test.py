@@ -298,9 +298,12 @@ def test_training_is_stored_at_the_load_size_and_validation_at_its_own(tmp_path,
         ("photos_8x16", ("validation", 4)),
         ("labels_8x16", ("validation", 4)),
     }
-    assert json.loads((pathlib.Path(entries[0]["path"]) / "source.json").read_text())["files"][
-        "train"
-    ]["count"] == 12
+    assert (
+        json.loads((pathlib.Path(entries[0]["path"]) / "source.json").read_text())["files"][
+            "train"
+        ]["count"]
+        == 12
+    )
 
 
 def test_split_that_is_asked_for_later_is_added(tmp_path, source):

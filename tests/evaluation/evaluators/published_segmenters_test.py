@@ -95,8 +95,19 @@ def test_rows_have_the_judges_name_and_void_does_not_count(found):  # noqa: F811
 
 def test_command_measures_with_a_published_judge(weights, workdir, tmp_path, monkeypatch):  # noqa: F811
     tiny_run.install(monkeypatch)
-    assert main.main(["evaluate", f"--workdir={workdir}", "--num_samples=2", "--judge=drn-d-105",
-                     f"--judge_weights={weights}", f"--json={tmp_path / 'e.json'}"]) == 0
+    assert (
+        main.main(
+            [
+                "evaluate",
+                f"--workdir={workdir}",
+                "--num_samples=2",
+                "--judge=drn-d-105",
+                f"--judge_weights={weights}",
+                f"--json={tmp_path / 'e.json'}",
+            ]
+        )
+        == 0
+    )
     rows = {row["id"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
     row = rows["drn_d_105_miou"]
     assert 0 <= row["value"] <= 1 and 0 <= row["real"] <= 1 and len(row["details"]["iou"]) == 20
@@ -129,13 +140,22 @@ def test_other_files_are_refused(tmp_path):
         published_segmenters.load("resnet", [path])
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["--judge=drn-d-105"], "needs 1 of --judge_weights, not 0: drn-d-105_ms_cityscapes.pth, to"),
-    (["--judge=drn-d-105-ms", "--judge_weights", "a", "b"], "needs 1 of --judge_weights, not 2"),
-    (["--judge=drn-d-105", "--judge_weights=nowhere.pth"], "nowhere.pth"),
-    (["--judge=judges/mine", "--judge_weights=a.pth"], "belongs to a published segmenter"),
-    (["--judge_weights=a.pth"], "give --judge=drn-d-105 or drn-d-105-ms"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--judge=drn-d-105"],
+            "needs 1 of --judge_weights, not 0: drn-d-105_ms_cityscapes.pth, to",
+        ),
+        (
+            ["--judge=drn-d-105-ms", "--judge_weights", "a", "b"],
+            "needs 1 of --judge_weights, not 2",
+        ),
+        (["--judge=drn-d-105", "--judge_weights=nowhere.pth"], "nowhere.pth"),
+        (["--judge=judges/mine", "--judge_weights=a.pth"], "belongs to a published segmenter"),
+        (["--judge_weights=a.pth"], "give --judge=drn-d-105 or drn-d-105-ms"),
+    ],
+)
 def test_bad_use_is_one_line(options, message, capsys):
     assert main.main(["evaluate", "--workdir=a", *options]) == 2
     error = capsys.readouterr().err

@@ -31,7 +31,8 @@ def trained(out, tmp_path_factory):
     """(folder, result) of a judge of sixty steps."""
     folder = tmp_path_factory.mktemp("judges") / "new" / "yard"
     result = train_evaluator.train_judge(
-        paired_data.settings(out), folder, training=SHORT, progress=False)
+        paired_data.settings(out), folder, training=SHORT, progress=False
+    )
     return folder, result
 
 
@@ -71,19 +72,29 @@ def test_score_is_that_of_a_loop_over_the_measured_pairs(trained, judge, out):
     assert result["accuracy"] == pytest.approx(right / counted)
     assert result["miou"] == pytest.approx((both / unions).mean())
     assert result["iou"] == pytest.approx(
-        dict(zip(("left", "right", "sky"), both / unions, strict=True)))
+        dict(zip(("left", "right", "sky"), both / unions, strict=True))
+    )
     assert judge.scores == {key: result[key] for key in ("miou", "accuracy", "iou")}
 
 
 def test_folder_holds_weights_label_spec_settings_scores_and_picture(trained, judge):
     folder, result = trained
     assert sorted(path.name for path in folder.iterdir()) == [
-        "judge.json", "judge.png", "judge.safetensors", "label_spec.json"]
+        "judge.json",
+        "judge.png",
+        "judge.safetensors",
+        "label_spec.json",
+    ]
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     info = json.loads((folder / "judge.json").read_text())
     assert info["training"] == {
-        "steps": 60, "batch_size": 8, "seed": 0, "rate": 3e-3, "weight_decay": 1e-2,
-        "widths": [8, 12, 16]}
+        "steps": 60,
+        "batch_size": 8,
+        "seed": 0,
+        "rate": 3e-3,
+        "weight_decay": 1e-2,
+        "widths": [8, 12, 16],
+    }
     assert (info["pairs"], info["num_pairs"]) == ("yard:train", 20)
     assert (info["measure"], info["num_measured"]) == ("yard:validation", 10)
     assert judge.spec == paired_data.SPEC
@@ -114,18 +125,21 @@ def test_reading_does_not_depend_on_what_else_is_in_the_batch(judge):
 def test_floats_are_read_as_the_bytes_they_stand_for(judge):
     photos = _photos(3)
     np.testing.assert_array_equal(
-        judge.predict(photos.astype(np.float32) / 127.5 - 1), judge.predict(photos))
+        judge.predict(photos.astype(np.float32) / 127.5 - 1), judge.predict(photos)
+    )
 
 
 def test_features_are_the_mean_of_the_deepest_layer(judge):
     photos = _photos(2)
     levels = judge.network.apply(
-        judge.variables, photos.astype(np.float32) / 127.5 - 1, method="levels")
+        judge.variables, photos.astype(np.float32) / 127.5 - 1, method="levels"
+    )
     assert [level.shape for level in levels] == [(2, 8, 16, 8), (2, 4, 8, 12), (2, 2, 4, 16)]
     features = judge.features(photos)
     assert features.dtype == np.float32
     np.testing.assert_allclose(
-        features, np.asarray(levels[-1], np.float64).mean((1, 2)), rtol=1e-5, atol=1e-6)
+        features, np.asarray(levels[-1], np.float64).mean((1, 2)), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_features_of_blurred_photos_lie_farther_than_those_of_other_real_ones(judge):
@@ -133,7 +147,8 @@ def test_features_of_blurred_photos_lie_farther_than_those_of_other_real_ones(ju
     flat = np.broadcast_to(_photos(16).mean((1, 2), keepdims=True), (16, 16, 32, 3))
     far = judge.features(flat.astype(np.uint8))
     assert np.linalg.norm(real.mean(0) - far.mean(0)) > 3 * np.linalg.norm(
-        real.mean(0) - other.mean(0))
+        real.mean(0) - other.mean(0)
+    )
 
 
 def test_void_is_never_read_and_does_not_train(judge):

@@ -87,9 +87,7 @@ def test_streamed_statistics_equal_those_of_the_whole(cuts):
     np.testing.assert_allclose(streamed.mean, features.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(streamed.covariance, np.cov(features, rowvar=False), atol=1e-11)
     other = _features(10, 150, 30, shift=50.0)
-    assert fid.distance(streamed, other) == pytest.approx(
-        fid.distance(features, other), rel=1e-9
-    )
+    assert fid.distance(streamed, other) == pytest.approx(fid.distance(features, other), rel=1e-9)
 
 
 def test_published_moments_and_saved_statistics_give_the_same_distance(tmp_path):

@@ -92,8 +92,7 @@ def test_published_estimate_is_the_mean_over_subsets():
 
 def test_estimate_of_one_distribution_is_zero_in_the_mean():
     values = [
-        kid.kernel_distance(_features(20 + i, 25, 4), _features(120 + i, 25, 4))
-        for i in range(100)
+        kid.kernel_distance(_features(20 + i, 25, 4), _features(120 + i, 25, 4)) for i in range(100)
     ]
     assert abs(np.mean(values)) < 3 * np.std(values) / 10
     assert min(values) < 0

@@ -44,7 +44,8 @@ def arrays(trunk, tolerant):
             found[key] = np.abs(value)
         elif key.endswith("filt"):
             found[key] = np.broadcast_to(
-                np.float32(np.outer([1, 2, 1], [1, 2, 1])) / 16, value.shape)
+                np.float32(np.outer([1, 2, 1], [1, 2, 1])) / 16, value.shape
+            )
         elif key.startswith("scaling"):
             constant = network.SHIFT if key.endswith("shift") else network.SCALE
             found[key] = np.float32(constant).reshape(1, 3, 1, 1)
@@ -65,7 +66,8 @@ def test_features_and_distances_agree_with_the_published_code(trunk, tolerant):
     variables, heads = read(trunk, tolerant, arrays(trunk, tolerant))
     expected, name = stored("perceptual"), prefix(trunk, tolerant)
     found = jit(network.Perceptual(trunk, tolerant).apply)(
-        variables, photos().astype(np.float32) / 127.5 - 1)
+        variables, photos().astype(np.float32) / 127.5 - 1
+    )
     assert error(np.asarray(found[-1])[..., ::16], expected[f"{name}_features"]) < LIMIT
     table = np.asarray(network.distances(found, heads))
     np.testing.assert_allclose(table[np.triu_indices(3, 1)], expected[f"{name}_drawn"], rtol=LIMIT)
@@ -85,8 +87,15 @@ def test_distances_by_published_weights_agree_with_the_published_code(name):
 @pytest.mark.parametrize(("trunk", "tolerant"), KINDS)
 def test_every_published_key_is_consumed(trunk, tolerant):
     found = arrays(trunk, tolerant)
-    assert len(found) == {("vgg16", True): 37, ("alexnet", True): 20, ("vgg16", False): 31,
-                          ("alexnet", False): 15}[trunk, tolerant]
+    assert (
+        len(found)
+        == {
+            ("vgg16", True): 37,
+            ("alexnet", True): 20,
+            ("vgg16", False): 31,
+            ("alexnet", False): 15,
+        }[trunk, tolerant]
+    )
     for key in list(found)[::5]:
         with pytest.raises(ValueError, match=f"no '{key}'"):
             read(trunk, tolerant, {k: v for k, v in found.items() if k != key})
@@ -123,13 +132,17 @@ def test_original_lpips_is_read_from_the_files_of_its_trunk_and_its_heads(tmp_pa
         (known,) = pretrained_weights.KNOWN[network_name]
         files.write(tmp_path / known.name, content)
         data = (tmp_path / known.name).read_bytes()
-        monkeypatch.setitem(pretrained_weights.KNOWN, network_name, (known._replace(
-            size=len(data), sha256=hashlib.sha256(data).hexdigest()),))
+        monkeypatch.setitem(
+            pretrained_weights.KNOWN,
+            network_name,
+            (known._replace(size=len(data), sha256=hashlib.sha256(data).hexdigest()),),
+        )
     monkeypatch.setenv("USIS_CACHE", str(tmp_path))
     assert perceptual.in_cache() == ["lpips-alexnet"]
     loaded = perceptual.load("lpips-alexnet")
     np.testing.assert_allclose(
-        loaded.pairs(photos()), stored("perceptual")["alexnet_drawn"], rtol=LIMIT)
+        loaded.pairs(photos()), stored("perceptual")["alexnet_drawn"], rtol=LIMIT
+    )
     assert loaded.name.startswith("LPIPS AlexNet (") and loaded.name.count(",") == 1
     (tmp_path / pretrained_weights.KNOWN["alexnet"][0].name).unlink()
     assert perceptual.in_cache() == []

@@ -25,7 +25,8 @@ def test_images_and_label_maps_are_compared_one_by_one():
     images = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
     np.testing.assert_allclose(usis_jax.metrics.ms_ssim(images, images), [1, 1], atol=1e-6)
     matrix = usis_jax.metrics.confusion_matrix(
-        np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), num_classes=3, void=0)
+        np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), num_classes=3, void=0
+    )
     assert matrix.tolist() == [[0, 0, 0], [0, 1, 1], [0, 0, 1]]
 
 

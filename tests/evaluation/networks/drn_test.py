@@ -32,7 +32,8 @@ def variables():
 @functools.cache
 def log_shares():
     return functools.partial(
-        jit(lambda loaded, x: jax.nn.log_softmax(drn.Drn().apply(loaded, x))), variables())
+        jit(lambda loaded, x: jax.nn.log_softmax(drn.Drn().apply(loaded, x))), variables()
+    )
 
 
 def photo():

@@ -18,8 +18,13 @@ from usis_jax.evaluation.networks import inception, inception_keys
 
 LIMIT = 1e-4
 # The network is wide: optimised code, which conftest.py does without, pays here.
-jit = functools.partial(jax.jit, compiler_options={
-    "xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False})
+jit = functools.partial(
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 3,
+        "xla_llvm_disable_expensive_passes": False,
+    },
+)
 
 
 @functools.cache
@@ -84,8 +89,9 @@ def test_every_published_key_but_the_classes_is_consumed(name):
 
 
 def test_reader_gives_the_shapes_that_the_network_has():
-    shapes = jax.eval_shape(inception.Inception().init, jax.random.key(0),
-                            jnp.zeros((1, 75, 75, 3)))
+    shapes = jax.eval_shape(
+        inception.Inception().init, jax.random.key(0), jnp.zeros((1, 75, 75, 3))
+    )
     found = variables()
     assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, shapes)
     # Inception-v3 without classes has 21,785,568 parameters, of which 17,216 scale batch norms.

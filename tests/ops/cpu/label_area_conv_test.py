@@ -19,7 +19,7 @@ def small_maps_too(monkeypatch):
 def label_map(blocks, size, classes=5, batch=2):
     """Random classes in square blocks: many small ones or few large ones."""
     small = RANDOM.integers(0, classes, (batch, -(-size[0] // blocks), -(-size[1] // blocks)))
-    return small.repeat(blocks, 1).repeat(blocks, 2)[:, :size[0], :size[1]].astype(np.int32)
+    return small.repeat(blocks, 1).repeat(blocks, 2)[:, : size[0], : size[1]].astype(np.int32)
 
 
 def test_equal_rows_share_one_of_them():
@@ -45,8 +45,10 @@ class AllZero:
 
 
 def inputs(blocks, size, batch=2):
-    weights = [RANDOM.normal(size=shape).astype(np.float32)
-               for shape in ((batch, 4), (3, 3, 4 + 5, 6), (6,), (3, 3, 6, 7))]
+    weights = [
+        RANDOM.normal(size=shape).astype(np.float32)
+        for shape in ((batch, 4), (3, 3, 4 + 5, 6), (6,), (3, 3, 6, 7))
+    ]
     return label_map(blocks, size, batch=batch), *weights
 
 

@@ -6,8 +6,14 @@ from scipy import signal
 from usis_jax.ops.cpu.label_conv import label_gather
 
 RANDOM = np.random.default_rng(0)
-CASES = [(1, 1, (4, 5), 3), (3, 2, (1, 1), 3), (35, 1, (7, 9), 3), (183, 2, (6, 5), 3),
-         (7, 2, (5, 8), 1), (5, 1, (6, 7), 5)]
+CASES = [
+    (1, 1, (4, 5), 3),
+    (3, 2, (1, 1), 3),
+    (35, 1, (7, 9), 3),
+    (183, 2, (6, 5), 3),
+    (7, 2, (5, 8), 1),
+    (5, 1, (6, 7), 5),
+]
 cases = pytest.mark.parametrize("num_classes, batch, size, taps", CASES)
 
 
@@ -19,10 +25,21 @@ def drawn(num_classes, batch, size, taps, features=4):
 def by_scipy(label, kernel):
     """Correlation of every class's map with every kernel."""
     one_hot = np.eye(kernel.shape[2])[label]
-    return np.stack([np.stack([
-        sum(signal.correlate2d(sample[:, :, k], kernel[:, :, k, f], mode="same")
-            for k in range(kernel.shape[2])) for f in range(kernel.shape[3])], axis=-1)
-        for sample in one_hot])
+    return np.stack(
+        [
+            np.stack(
+                [
+                    sum(
+                        signal.correlate2d(sample[:, :, k], kernel[:, :, k, f], mode="same")
+                        for k in range(kernel.shape[2])
+                    )
+                    for f in range(kernel.shape[3])
+                ],
+                axis=-1,
+            )
+            for sample in one_hot
+        ]
+    )
 
 
 @cases

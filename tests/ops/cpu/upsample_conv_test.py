@@ -27,7 +27,8 @@ def by_scipy(x, kernel):
         for i in range(kernel.shape[2]):
             for o in range(kernel.shape[3]):
                 out[sample, :, :, o] += signal.correlate2d(
-                    large[sample, :, :, i], kernel[:, :, i, o], mode="same")
+                    large[sample, :, :, i], kernel[:, :, i, o], mode="same"
+                )
     return out
 
 
@@ -39,14 +40,18 @@ def value_and_gradients(function):
     def run(x, kernel, cotangent):
         value, pullback = jax.vjp(function, x, kernel)
         return value, *pullback(cotangent)
+
     return jax.jit(run)
 
 
 def assert_same(function, x, kernel, plain):
     """Value and both gradients, to 1e-4 of the largest."""
     cotangent = drawn(*jax.eval_shape(plain, x, kernel).shape)
-    for got, expected in zip(value_and_gradients(function)(x, kernel, cotangent),
-                             value_and_gradients(plain)(x, kernel, cotangent), strict=True):
+    for got, expected in zip(
+        value_and_gradients(function)(x, kernel, cotangent),
+        value_and_gradients(plain)(x, kernel, cotangent),
+        strict=True,
+    ):
         assert got.shape == expected.shape
         np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -69,9 +74,11 @@ def test_gradients_are_the_linear_maps_transposes(monkeypatch, few):
     other_x = RANDOM.normal(size=X.shape).astype(np.float32)
     other_kernel = RANDOM.normal(size=KERNEL.shape).astype(np.float32)
     np.testing.assert_allclose(
-        (to_x * other_x).sum(), (cotangent * by_scipy(other_x, KERNEL)).sum(), rtol=1e-4)
+        (to_x * other_x).sum(), (cotangent * by_scipy(other_x, KERNEL)).sum(), rtol=1e-4
+    )
     np.testing.assert_allclose(
-        (to_kernel * other_kernel).sum(), (cotangent * by_scipy(X, other_kernel)).sum(), rtol=1e-4)
+        (to_kernel * other_kernel).sum(), (cotangent * by_scipy(X, other_kernel)).sum(), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("function", [conv_average_down, nearest_up_conv])
@@ -84,13 +91,19 @@ def test_sums_of_taps_are_the_same_convolution(monkeypatch, function, size):
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 9), (8, 16)])
 def test_upsampled_coefficients_as_an_image_are_the_same_convolution(size):
     """Borders and corners, where upsampled coefficients end in zeros, too."""
-    assert_same(upsample_conv._by_image, drawn(2, *size, 12), drawn(3, 3, 12, 4),
-                PLAIN[wavelet_up_conv])
+    assert_same(
+        upsample_conv._by_image, drawn(2, *size, 12), drawn(3, 3, 12, 4), PLAIN[wavelet_up_conv]
+    )
 
 
-@pytest.mark.parametrize("function, size, channels, share", [
-    (conv_average_down, (32, 64), 64, 0.25), (nearest_up_conv, (16, 32), 64, 0.35),
-    (wavelet_up_conv, (8, 16), 256, 0.3)])
+@pytest.mark.parametrize(
+    "function, size, channels, share",
+    [
+        (conv_average_down, (32, 64), 64, 0.25),
+        (nearest_up_conv, (16, 32), 64, 0.35),
+        (wavelet_up_conv, (8, 16), 256, 0.3),
+    ],
+)
 def test_many_channels_take_a_part_of_the_operations(function, size, channels, share):
     x, kernel = drawn(2, *size, channels), drawn(3, 3, channels, 128)
     assert_same(function, x, kernel, PLAIN[function])
@@ -115,8 +128,10 @@ def test_gradient_of_a_gradient_of_upsampled_coefficients():
     def penalty(function):
         def slope(x, kernel):
             return jax.grad(lambda x: jnp.square(0.05 * function(x, kernel)).sum())(x)
+
         return jax.jit(jax.grad(lambda x, kernel: jnp.square(slope(x, kernel)).sum(), (0, 1)))
 
-    for got, expected in zip(penalty(wavelet_up_conv)(x, kernel),
-                             penalty(PLAIN[wavelet_up_conv])(x, kernel), strict=True):
+    for got, expected in zip(
+        penalty(wavelet_up_conv)(x, kernel), penalty(PLAIN[wavelet_up_conv])(x, kernel), strict=True
+    ):
         np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())

@@ -10,8 +10,10 @@ from usis_jax.data.specs import lookup
 from usis_jax.errors import UserError
 from usis_jax.storage import cache_dir, paths
 
-WORKDIR = ("folder that usis train wrote, or a .safetensors file of usis export (default: the "
-           "small generator of street scenes that comes with usis)")
+WORKDIR = (
+    "folder that usis train wrote, or a .safetensors file of usis export (default: the "
+    "small generator of street scenes that comes with usis)"
+)
 
 INPUT, INPUT_FILE, INPUT_FOLDER = "input", "input file", "input folder"
 RUN, RUN_FOLDER = "run", "run folder"
@@ -20,8 +22,14 @@ OUTPUT_PICTURE = "output picture"
 PLACE = "place"
 """Roles of paths: what is read; a work directory (RUN: or the file of weights that stands for one);
 what is written; a folder that is looked into or where things are kept, and results may lie."""
-_KINDS = {INPUT_FILE: paths.FILE, INPUT_FOLDER: paths.FOLDER, RUN: paths.RUN,
-          RUN_FOLDER: paths.FOLDER, OUTPUT_FOLDER: paths.FOLDER, PLACE: paths.FOLDER}
+_KINDS = {
+    INPUT_FILE: paths.FILE,
+    INPUT_FOLDER: paths.FOLDER,
+    RUN: paths.RUN,
+    RUN_FOLDER: paths.FOLDER,
+    OUTPUT_FOLDER: paths.FOLDER,
+    PLACE: paths.FOLDER,
+}
 _INPUTS = (INPUT, INPUT_FILE, INPUT_FOLDER)
 _OUTPUT_FILES = (OUTPUT_FILE, OUTPUT_PICTURE)
 _OUTPUTS = (OUTPUT, OUTPUT_FOLDER, *_OUTPUT_FILES)
@@ -37,8 +45,9 @@ def command(commands, name, run, summary, epilog=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_path(parser, "--json", OUTPUT_FILE, metavar="FILE",
-             help="write the result as JSON into a file")
+    add_path(
+        parser, "--json", OUTPUT_FILE, metavar="FILE", help="write the result as JSON into a file"
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -68,8 +77,10 @@ class PathOption(argparse.Action):
         if self.role in _OUTPUT_FILES:
             path = paths.output_file(value, name)
             if self.role == OUTPUT_FILE and path.suffix.lower() in image_files.SUFFIXES:
-                raise UserError(f"{name} is {path}, which has the name of an image; what is "
-                                "written is none, so give another name")
+                raise UserError(
+                    f"{name} is {path}, which has the name of an image; what is "
+                    "written is none, so give another name"
+                )
             return str(path)
         return str(paths.of(value, name, _KINDS.get(self.role, paths.ANY)))
 
@@ -115,8 +126,13 @@ def check_texts(values):
 
 def add_config(parser, more=""):
     """Adds --config FILE and --config.field=value."""
-    add_path(parser, "--config", INPUT_FILE, metavar="FILE",
-             help=f"configuration, such as configs/quickstart.py{more}")
+    add_path(
+        parser,
+        "--config",
+        INPUT_FILE,
+        metavar="FILE",
+        help=f"configuration, such as configs/quickstart.py{more}",
+    )
     parser.add_argument(
         "--config.field", metavar="VALUE", help="change a field, such as --config.steps=20"
     )
@@ -125,9 +141,7 @@ def add_config(parser, more=""):
 def add_size(parser, what):
     """Adds --height and --width; `what` explains them, with {side} for which of the two."""
     for side in ("height", "width"):
-        parser.add_argument(
-            f"--{side}", metavar="N", type=at_least(1), help=what.format(side=side)
-        )
+        parser.add_argument(f"--{side}", metavar="N", type=at_least(1), help=what.format(side=side))
 
 
 def add_step(parser):
@@ -166,6 +180,7 @@ def fields_help():
 
 def at_least(least):
     """Reader of whole numbers of `least` or more, for argparse."""
+
     def read(text):
         if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
             raise argparse.ArgumentTypeError(
@@ -199,9 +214,7 @@ def settings_of(values):
     elif getattr(values, "workdir", None) and os.path.isdir(values.workdir):
         from usis_jax.workdir import layout
 
-        config = ml_collections.ConfigDict(
-            settings.to_dict(layout.load_settings(values.workdir))
-        )
+        config = ml_collections.ConfigDict(settings.to_dict(layout.load_settings(values.workdir)))
     else:
         raise UserError("--config is missing; for example --config=configs/quickstart.py")
     _check_empty(config, values.overrides)

@@ -53,8 +53,10 @@ def run(values) -> dict:
     targets = compile_report.devices(values.topology)
     settings_lib.check_devices(settings, len(targets))
     spec = _spec(settings, values.num_classes)
-    print(f"{len(targets)} x {targets[0].device_kind}, batch {settings.batch_size}, K = "
-          f"{spec.num_classes}; compiling the full networks takes minutes for each program")
+    print(
+        f"{len(targets)} x {targets[0].device_kind}, batch {settings.batch_size}, K = "
+        f"{spec.num_classes}; compiling the full networks takes minutes for each program"
+    )
     reports = {}
     for name in values.programs:
         reports[name] = compile_report.report(name, settings, spec, targets)
@@ -65,12 +67,15 @@ def run(values) -> dict:
     trials = []
     if result["fits"]:
         result["largest_batch_predicted"] = batch_fit.largest_batch(
-            most, settings.batch_size, len(targets), hbm)
+            most, settings.batch_size, len(targets), hbm
+        )
     elif not values.no_trials:
         trials = batch_fit.what_would(
-            settings, len(targets),
+            settings,
+            len(targets),
             lambda changed: compile_report.report(most.program, changed, spec, targets),
-            lambda line: print(line, file=sys.stderr, flush=True))
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
     result["trials"] = [trial._asdict() for trial in trials]
     print("\n".join(_verdict(result, trials)))
     return {
@@ -105,14 +110,20 @@ def _spec(settings, num_classes):
 def _line(report):
     """What one program needs, in a line."""
     if not report.fits:
-        return (f"{report.program}: does not fit, needs {report.memory_gib:.2f} GiB "
-                f"(compiled in {report.compile_seconds:.0f} s)")
-    exchanges = ", ".join(f"{entry['count']} {kind} {entry['bytes'] / 1e6:.1f} MB"
-                          for kind, entry in report.collectives.items())
-    return (f"{report.program}: {report.memory_gib:.2f} GiB, {report.flops / 1e12:.3f} TFLOP, "
-            f"{report.bytes_accessed / 1e9:.1f} GB accessed, {exchanges or 'no exchanges'}, "
-            f"estimated {1000 * report.estimated_seconds:.1f} ms "
-            f"(compiled in {report.compile_seconds:.0f} s)")
+        return (
+            f"{report.program}: does not fit, needs {report.memory_gib:.2f} GiB "
+            f"(compiled in {report.compile_seconds:.0f} s)"
+        )
+    exchanges = ", ".join(
+        f"{entry['count']} {kind} {entry['bytes'] / 1e6:.1f} MB"
+        for kind, entry in report.collectives.items()
+    )
+    return (
+        f"{report.program}: {report.memory_gib:.2f} GiB, {report.flops / 1e12:.3f} TFLOP, "
+        f"{report.bytes_accessed / 1e9:.1f} GB accessed, {exchanges or 'no exchanges'}, "
+        f"estimated {1000 * report.estimated_seconds:.1f} ms "
+        f"(compiled in {report.compile_seconds:.0f} s)"
+    )
 
 
 def _verdict(result, trials):

@@ -81,8 +81,9 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """The parser of each command, by name."""
-    [subparsers] = [action for action in parser._actions
-                    if isinstance(action, argparse._SubParsersAction)]
+    [subparsers] = [
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    ]
     return dict(subparsers.choices)
 
 
@@ -102,8 +103,12 @@ def _add_fields(parser):
     for name, value in settings.flatten(settings.Settings()).items():
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         allowed = ("True", "False") if isinstance(value, bool) else choices.get(name)
-        parser.add_argument(f"--config.{name}", choices=allowed, metavar="VALUE",
-                            help=f"default {text}" if text else "default empty")
+        parser.add_argument(
+            f"--config.{name}",
+            choices=allowed,
+            metavar="VALUE",
+            help=f"default {text}" if text else "default empty",
+        )
 
 
 def _choices(section, prefix=""):

@@ -35,9 +35,7 @@ def run(values) -> dict:
 
     arguments.use_of_run(values.workdir)
     generator = sampling.Generator.load(values.workdir, **arguments.checkpoint(values))
-    served = serve.serve(
-        generator, values.host, values.port, tuple(values.allow_host), values.open
-    )
+    served = serve.serve(generator, values.host, values.port, tuple(values.allow_host), values.open)
     return {"command": "demo", "workdir": values.workdir and str(values.workdir), **served}
 
 

@@ -15,8 +15,9 @@ def add(commands) -> None:
         commands, "doctor", run, "say what is installed and found here, and what is wrong",
         "exit codes: 0 nothing is wrong, 1 something is. Notes are no faults.",
     )  # fmt: skip
-    arguments.add_path(parser, "--workdir", arguments.PLACE, metavar="DIR",
-                       help="look at this run, too")
+    arguments.add_path(
+        parser, "--workdir", arguments.PLACE, metavar="DIR", help="look at this run, too"
+    )
     arguments.add_path(
         parser, "--data_dir", arguments.PLACE, metavar="DIR",
         help="look for data in this folder, too: prepared, or to be prepared",
@@ -66,8 +67,13 @@ def _parts(values):
 
     Each imports what it needs itself, so that a package that is missing or broken is a finding.
     """
-    parts = [("packages", _packages), ("devices", _devices), ("disk", lambda: _disks(values)),
-             ("data", _prepared), ("weights", _weights)]
+    parts = [
+        ("packages", _packages),
+        ("devices", _devices),
+        ("disk", lambda: _disks(values)),
+        ("data", _prepared),
+        ("weights", _weights),
+    ]
     if values.data_dir:
         parts.insert(4, ("data", lambda: _source(values)))
     if values.workdir:
@@ -135,8 +141,15 @@ def _without_fault(part, look):
         return look()
     except Exception as error:  # whatever is broken, the doctor goes on with the next part
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return [Finding(part, "doctor", WRONG, f"could not look ({said})",
-                        "if nothing else here explains it, in the clone: pip install -e .")]
+        return [
+            Finding(
+                part,
+                "doctor",
+                WRONG,
+                f"could not look ({said})",
+                "if nothing else here explains it, in the clone: pip install -e .",
+            )
+        ]
 
 
 def _printable(line):

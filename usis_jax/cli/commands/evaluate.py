@@ -17,20 +17,35 @@ def add(commands) -> None:
     parser = arguments.command(
         commands, "evaluate", run, "measure painted photos, with real ones beside them"
     )
-    arguments.add_path(parser, "--workdir", arguments.RUN_FOLDER, metavar="DIR",
-                       help="folder that usis train wrote")
     arguments.add_path(
-        parser, "--compare", arguments.RUN_FOLDER, metavar="DIR", nargs="+",
-        help="several such folders, side by side"
+        parser,
+        "--workdir",
+        arguments.RUN_FOLDER,
+        metavar="DIR",
+        help="folder that usis train wrote",
+    )
+    arguments.add_path(
+        parser,
+        "--compare",
+        arguments.RUN_FOLDER,
+        metavar="DIR",
+        nargs="+",
+        help="several such folders, side by side",
     )
     arguments.add_step(parser)
     arguments.add_path(
-        parser, "--labels", arguments.INPUT_FOLDER, metavar="DIR",
-        help="label maps to paint (default: the run's validation data)"
+        parser,
+        "--labels",
+        arguments.INPUT_FOLDER,
+        metavar="DIR",
+        help="label maps to paint (default: the run's validation data)",
     )
     arguments.add_path(
-        parser, "--photos", arguments.INPUT_FOLDER, metavar="DIR",
-        help="real photos (default: the run's validation data)"
+        parser,
+        "--photos",
+        arguments.INPUT_FOLDER,
+        metavar="DIR",
+        help="real photos (default: the run's validation data)",
     )
     arguments.add_path(
         parser, "--judge", arguments.INPUT, metavar="DIR|NAME",
@@ -38,16 +53,25 @@ def add(commands) -> None:
         "drn-d-105, drn-d-105-ms, deeplabv2-resnet101-msc, upernet101",
     )  # fmt: skip
     arguments.add_path(
-        parser, "--judge_weights", arguments.INPUT_FILE, metavar="FILE", nargs="+",
-        help="weights of a published segmenter"
+        parser,
+        "--judge_weights",
+        arguments.INPUT_FILE,
+        metavar="FILE",
+        nargs="+",
+        help="weights of a published segmenter",
     )
     arguments.add_path(
-        parser, "--inception", arguments.INPUT, metavar="PATH",
+        parser,
+        "--inception",
+        arguments.INPUT,
+        metavar="PATH",
         help="file or folder with the weights of the FID's network "
         "(default: what usis get-weights inception keeps; without it no FID and KID)",
     )
     parser.add_argument(
-        "--preset", choices=_PRESETS, default=_PRESETS[0],
+        "--preset",
+        choices=_PRESETS,
+        default=_PRESETS[0],
         help="how photos are brought to that network's size (default fid-published)",
     )
     parser.add_argument(
@@ -65,17 +89,26 @@ def add(commands) -> None:
             help=f"{text} (default {default})",
         )  # fmt: skip
     parser.add_argument(
-        "--seed", metavar="N", type=arguments.seed, default=0,
+        "--seed",
+        metavar="N",
+        type=arguments.seed,
+        default=0,
         help="decides noise and random choices (default 0)",
     )
     parser.add_argument(
         "--controls", action="store_true", help="measure what a person puts in order at a glance "
         "too: an untrained generator, blurred photos, label maps in flat colours",
     )  # fmt: skip
-    arguments.add_path(parser, "--markdown", arguments.OUTPUT_FILE, metavar="FILE",
-                       help="write the table as Markdown")
-    arguments.add_path(parser, "--plot", arguments.OUTPUT_PICTURE, metavar="FILE",
-                       help="draw the spectra as a PNG")
+    arguments.add_path(
+        parser,
+        "--markdown",
+        arguments.OUTPUT_FILE,
+        metavar="FILE",
+        help="write the table as Markdown",
+    )
+    arguments.add_path(
+        parser, "--plot", arguments.OUTPUT_PICTURE, metavar="FILE", help="draw the spectra as a PNG"
+    )
 
 
 def run(values) -> dict | None:
@@ -151,9 +184,7 @@ def _bar(text):
 
     from usis_jax.distributed import mesh
 
-    return tqdm.tqdm(
-        desc=text, unit="photo", file=sys.stderr, delay=1, disable=not mesh.is_first()
-    )
+    return tqdm.tqdm(desc=text, unit="photo", file=sys.stderr, delay=1, disable=not mesh.is_first())
 
 
 def _judge(values, advance):
@@ -163,8 +194,10 @@ def _judge(values, advance):
     if values.judge in published_segmenters.KNOWN:
         return published_segmenters.load(values.judge, values.judge_weights, advance)
     if values.judge_weights:
-        raise UserError("--judge_weights belongs to a published segmenter; give --judge="
-                         f"{' or '.join(published_segmenters.KNOWN)} with it")
+        raise UserError(
+            "--judge_weights belongs to a published segmenter; give --judge="
+            f"{' or '.join(published_segmenters.KNOWN)} with it"
+        )
     return segmentation_evaluator.Judge.load(values.judge) if values.judge else None
 
 
@@ -176,7 +209,8 @@ def _inception(values, advance):
         return None
     network = inception_features.inception(values.inception)
     return inception_features.Extractor(
-        network, values.preset, cache=cache_dir.folder("features"), advance=advance)
+        network, values.preset, cache=cache_dir.folder("features"), advance=advance
+    )
 
 
 def _perceptual(values):
@@ -193,14 +227,18 @@ def _one(values, folder, judge, inception, learned):
     from usis_jax.evaluation.metrics import spectrum
     from usis_jax.workdir import eval_records
 
-    sizes = eval_inputs.Sizes(photos=values.num_photos, samples=values.num_samples, seed=values.seed)
+    sizes = eval_inputs.Sizes(
+        photos=values.num_photos, samples=values.num_samples, seed=values.seed
+    )
     with _bar("paint") as bar:
+
         def advance(number, total=None):
             bar.total = total or bar.total
             bar.update(number)
 
         found = eval_inputs.collect(
-            folder, values.labels, values.photos, sizes, advance, **arguments.checkpoint(values))
+            folder, values.labels, values.photos, sizes, advance, **arguments.checkpoint(values)
+        )
     tools = {"judge": judge, "inception": inception, "perceptual": learned}
     rows, left_out = suite.rows_of(found, **tools)
     if values.controls:
@@ -226,7 +264,9 @@ def _keep(folder, result):
     try:
         eval_records.keep(folder, result)
     except OSError as error:
-        print(f"usis: not kept in {folder}/{eval_records.FOLDER}: {error.strerror}", file=sys.stderr)
+        print(
+            f"usis: not kept in {folder}/{eval_records.FOLDER}: {error.strerror}", file=sys.stderr
+        )
         return
     try:
         reporting.write(folder)

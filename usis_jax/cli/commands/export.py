@@ -19,8 +19,12 @@ def add(commands) -> None:
         "safetensors (weights with their configuration)",
     )  # fmt: skip
     arguments.add_path(
-        parser, "--out", arguments.OUTPUT, metavar="FILE", required=True,
-        help="file to write; for saved_model a folder"
+        parser,
+        "--out",
+        arguments.OUTPUT,
+        metavar="FILE",
+        required=True,
+        help="file to write; for saved_model a folder",
     )
     arguments.add_step(parser)
     arguments.add_size(parser, "{side} of photos (default: that of training)")
@@ -30,7 +34,9 @@ def add(commands) -> None:
         "(stablehlo and saved_model)",
     )  # fmt: skip
     parser.add_argument(
-        "--dtype", choices=("float32", "float16"), default="float32",
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
         help="of the parameters in safetensors (default float32)",
     )
     arguments.add_path(
@@ -50,8 +56,10 @@ def run(values) -> dict:
         scores=values.scores,
     )  # fmt: skip
     tried = result["largest_difference"]
-    print(f"{result['file']}: {values.format} of step {result['step']}, "
-          f"{result['bytes'] / 1e6:.2f} MB; model card: {result['card']}")
+    print(
+        f"{result['file']}: {values.format} of step {result['step']}, "
+        f"{result['bytes'] / 1e6:.2f} MB; model card: {result['card']}"
+    )
     if tried is not None:
         print(f"tried: at most {tried:.1e} from what usis paints")
     elif values.format == "onnx":

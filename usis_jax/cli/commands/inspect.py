@@ -10,7 +10,9 @@ from usis_jax.errors import UserError
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "inspect", run,
+        commands,
+        "inspect",
+        run,
         "look at your own files, or at what a configuration means",
         arguments.fields_help(),
     )
@@ -19,8 +21,13 @@ def add(commands) -> None:
         help="folder with photos/ (or images/) and labels/, or of photos or label maps only",
     )  # fmt: skip
     for kind, what in (("photos", "photos"), ("labels", "label maps")):
-        arguments.add_path(parser, f"--{kind}", arguments.PLACE, metavar="DIR",
-                           help=f"folder of {what}, wherever it lies")
+        arguments.add_path(
+            parser,
+            f"--{kind}",
+            arguments.PLACE,
+            metavar="DIR",
+            help=f"folder of {what}, wherever it lies",
+        )
     arguments.add_path(
         parser, "--out", arguments.OUTPUT_FILE, metavar="FILE",
         help="file for the draft of a label spec (default label_spec.toml in DIR); if it is there, "

@@ -12,21 +12,33 @@ _OWN_CONFIG = "configs/folder.py"
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "prepare", run, "build the data to train on, of your own folders too",
+        commands,
+        "prepare",
+        run,
+        "build the data to train on, of your own folders too",
         arguments.fields_help(),
     )
     arguments.add_config(parser, f"; with --photos and --labels it may be left out: {_OWN_CONFIG}")
     arguments.add_path(
-        parser, "--workdir", arguments.INPUT_FOLDER, metavar="DIR",
+        parser,
+        "--workdir",
+        arguments.INPUT_FOLDER,
+        metavar="DIR",
         help="take the configuration of the run in this folder instead",
     )
     arguments.add_path(
-        parser, "--photos", arguments.INPUT_FOLDER, metavar="DIR",
+        parser,
+        "--photos",
+        arguments.INPUT_FOLDER,
+        metavar="DIR",
         help="your photos, wherever they lie; they need no label maps",
     )
     arguments.add_path(
-        parser, "--labels", arguments.INPUT_FOLDER, metavar="DIR",
-        help="your label maps, which need not belong to the photos"
+        parser,
+        "--labels",
+        arguments.INPUT_FOLDER,
+        metavar="DIR",
+        help="your label maps, which need not belong to the photos",
     )
     arguments.add_path(
         parser, "--spec", arguments.INPUT, metavar="FILE|NAME",
@@ -74,8 +86,10 @@ def run(values) -> dict:
     result = {"command": "prepare", **result}
     skipped = sum(len(entry["skipped"]) for entry in result["datasets"])
     if skipped:
-        print(f"{skipped} bad file{'s' * (skipped > 1)} left out; source.json beside the data "
-              "has their names")
+        print(
+            f"{skipped} bad file{'s' * (skipped > 1)} left out; source.json beside the data "
+            "has their names"
+        )
     print(f"data is ready in {result['prepared_dir']}")
     if own:
         result |= _say_next(values, own)

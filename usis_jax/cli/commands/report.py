@@ -9,12 +9,21 @@ def add(commands) -> None:
     parser = arguments.command(
         commands, "report", run, "write one HTML page about a run: pictures, curves, health"
     )
-    arguments.add_path(parser, "folder", arguments.RUN_FOLDER, metavar="WORKDIR", nargs="?",
-                       help="folder that usis train wrote")
+    arguments.add_path(
+        parser,
+        "folder",
+        arguments.RUN_FOLDER,
+        metavar="WORKDIR",
+        nargs="?",
+        help="folder that usis train wrote",
+    )
     arguments.add_path(parser, "--workdir", arguments.RUN_FOLDER, metavar="DIR", help="the same")
     arguments.add_path(
-        parser, "--out", arguments.OUTPUT_FILE, metavar="FILE",
-        help="page to write (default WORKDIR/report.html)"
+        parser,
+        "--out",
+        arguments.OUTPUT_FILE,
+        metavar="FILE",
+        help="page to write (default WORKDIR/report.html)",
     )
 
 

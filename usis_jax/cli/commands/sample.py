@@ -8,18 +8,30 @@ def add(commands) -> None:
     parser = arguments.command(commands, "sample", run, "paint photos from a folder of label maps")
     arguments.add_path(parser, "--workdir", arguments.RUN, metavar="DIR", help=arguments.WORKDIR)
     arguments.add_path(
-        parser, "--labels", arguments.INPUT_FOLDER, metavar="DIR",
+        parser,
+        "--labels",
+        arguments.INPUT_FOLDER,
+        metavar="DIR",
         help="folder of label maps (PNG of class ids); default: the "
         "maps that usis demo begins with, written into OUT/labels",
     )
-    arguments.add_path(parser, "--out", arguments.OUTPUT_FOLDER, metavar="DIR", required=True,
-                       help="folder to write photos into")
+    arguments.add_path(
+        parser,
+        "--out",
+        arguments.OUTPUT_FOLDER,
+        metavar="DIR",
+        required=True,
+        help="folder to write photos into",
+    )
     parser.add_argument(
         "--num_samples", metavar="N", type=arguments.at_least(1), default=4,
         help="photos for each label map, each from other noise (default 4)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", metavar="N", type=arguments.seed, default=0,
+        "--seed",
+        metavar="N",
+        type=arguments.seed,
+        default=0,
         help="decides the noise (default 0)",
     )
     arguments.add_step(parser)

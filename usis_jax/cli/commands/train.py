@@ -9,13 +9,20 @@ from usis_jax.distributed import preemption
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "train", run, "train, or go on with a run that was stopped",
+        commands,
+        "train",
+        run,
+        "train, or go on with a run that was stopped",
         arguments.fields_help(),
     )
     arguments.add_config(parser, "; may be left out to go on with the run in --workdir")
     arguments.add_path(
-        parser, "--workdir", arguments.RUN_FOLDER, metavar="DIR", required=True,
-        help="folder of checkpoints, grids and logs"
+        parser,
+        "--workdir",
+        arguments.RUN_FOLDER,
+        metavar="DIR",
+        required=True,
+        help="folder of checkpoints, grids and logs",
     )
     parser.add_argument(
         "--accept_config_change",
@@ -64,9 +71,7 @@ def run(values) -> dict:
         values.join_timeout,
         values.lost_timeout,
     )
-    result = run.train(
-        settings, values.workdir, accept_config_change=values.accept_config_change
-    )
+    result = run.train(settings, values.workdir, accept_config_change=values.accept_config_change)
     if not mesh.is_first():  # the first process writes for all, the exit code is everybody's
         sys.exit(preemption.exit_code(result["interrupted"]))
     print(

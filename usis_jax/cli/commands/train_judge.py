@@ -9,7 +9,9 @@ _WITHOUT_CONFIG = "configs/small.py"
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "train-judge", run,
+        commands,
+        "train-judge",
+        run,
         "train a segmenter on real photos with their maps, as a judge",
         "Without --config give --pairs, --measure, --height and --width.\n\n"
         + arguments.fields_help(),
@@ -26,8 +28,12 @@ def add(commands) -> None:
     )  # fmt: skip
     arguments.add_size(parser, "{side} of the photos, short for --config.data.{side}")
     arguments.add_path(
-        parser, "--out", arguments.OUTPUT_FOLDER, metavar="DIR", required=True,
-        help="folder for the judge; it must not exist yet"
+        parser,
+        "--out",
+        arguments.OUTPUT_FOLDER,
+        metavar="DIR",
+        required=True,
+        help="folder for the judge; it must not exist yet",
     )
     parser.add_argument(
         "--steps", metavar="N", type=arguments.at_least(1), help="training steps (default 500)"
@@ -44,15 +50,23 @@ def add(commands) -> None:
 def run(values) -> dict | None:
     """Trains a judge; returns what is written as JSON, None where another process writes it."""
     if not values.config:
-        missing = [name for name in ("pairs", "measure", "height", "width")
-                   if getattr(values, name) is None]
+        missing = [
+            name
+            for name in ("pairs", "measure", "height", "width")
+            if getattr(values, name) is None
+        ]
         if missing:
-            raise UserError(f"--{missing[0]} is missing; without --config give --pairs, "
-                             "--measure, --height and --width")
+            raise UserError(
+                f"--{missing[0]} is missing; without --config give --pairs, "
+                "--measure, --height and --width"
+            )
         values.config = _WITHOUT_CONFIG
     fields = dict(values.overrides)
-    for option, field in (("measure", "data.validation"), ("height", "data.height"),
-                          ("width", "data.width")):
+    for option, field in (
+        ("measure", "data.validation"),
+        ("height", "data.height"),
+        ("width", "data.width"),
+    ):
         value = getattr(values, option)
         if value is not None and field in fields:
             raise UserError(f"--{option} and --config.{field} are the same; give one of them")

@@ -85,8 +85,12 @@ def find(root, place: Place) -> dict[str, pathlib.Path | Member]:
     root = pathlib.Path(root)
     for pattern in place.folders:
         folders = [folder for folder in root.glob(pattern) if folder.is_dir()]
-        files = [pathlib.Path(entry.path) for folder in folders for entry in os.scandir(folder)
-                 if not entry.is_dir()]
+        files = [
+            pathlib.Path(entry.path)
+            for folder in folders
+            for entry in os.scandir(folder)
+            if not entry.is_dir()
+        ]
         found = _by_name([(file.name, file) for file in files], place.ending)
         if found:
             return found
@@ -94,9 +98,7 @@ def find(root, place: Place) -> dict[str, pathlib.Path | Member]:
         members = []
         for path in sorted(root.glob(pattern)):
             archive = _open(str(path), path.stat().st_mtime_ns)
-            members += [
-                (name, Member(archive, info)) for name, info in _inside(archive, inside)
-            ]
+            members += [(name, Member(archive, info)) for name, info in _inside(archive, inside)]
         found = _by_name(members, place.ending)
         if found:
             return found

@@ -44,8 +44,10 @@ def find(root) -> list[pathlib.Path]:
     found = sorted(path for path in found if is_image(path))
     for path in found:
         if not paths.is_utf8(path.relative_to(root)):
-            raise UserError(f"{paths.shown(path)} has a name that is not UTF-8, as data sets need "
-                            "it; rename it, for example with convmv")
+            raise UserError(
+                f"{paths.shown(path)} has a name that is not UTF-8, as data sets need "
+                "it; rename it, for example with convmv"
+            )
     return found
 
 

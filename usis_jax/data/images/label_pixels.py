@@ -76,8 +76,8 @@ def stored(image: Image.Image) -> Stored:
         frames=_frames(image),
         turned=_turn(image, tags) not in (None, 0, 1),
         signed=_SIGNED in _numbers(tags.get(_FORMAT, _UNSIGNED)),
-        inverted=any(mode.endswith(";I") for mode in raw) or (
-            bool(tags) and image.mode in ID_MODES and tags.get(_PHOTOMETRIC) == _INVERTED),
+        inverted=any(mode.endswith(";I") for mode in raw)
+        or (bool(tags) and image.mode in ID_MODES and tags.get(_PHOTOMETRIC) == _INVERTED),
         preview=_DNG in tags,
     )
 
@@ -126,29 +126,38 @@ def _reason(image: Image.Image, kept: Stored) -> str | None:
     if channels > 1 and kept.bits > 8:
         # PIL opens grey with alpha of 16 bits as RGBA.
         kind = "LA" if any(mode.startswith("LA;") for mode in kept.raw) else image.mode
-        return (f"has {kept.bits} bits a channel in {len(kind)} channels ({file} {kind}), of which "
-                f"decoders keep 8: classes would fall together; {_INSTEAD}, or 8-bit RGB")
+        return (
+            f"has {kept.bits} bits a channel in {len(kind)} channels ({file} {kind}), of which "
+            f"decoders keep 8: classes would fall together; {_INSTEAD}, or 8-bit RGB"
+        )
     if image.mode not in (*ID_MODES, *COLOUR_MODES):
         return f"has mode {image.mode}; save one id a pixel as PNG"
     if any(";15" in mode or mode == "BGR;16" for mode in kept.raw):
         return f"has colours of 5 bits a channel ({file}), which are rounded; save it as 8-bit RGB"
     if kept.bits in (2, 4) and image.mode == "L":
         step = 255 // (2**kept.bits - 1)
-        return (f"is grey of {kept.bits} bits a pixel ({file}), which decoders stretch to 0..255: "
-                f"id 1 becomes {step}; {_INSTEAD}")
+        return (
+            f"is grey of {kept.bits} bits a pixel ({file}), which decoders stretch to 0..255: "
+            f"id 1 becomes {step}; {_INSTEAD}"
+        )
     if kept.most not in (0, 255, 65535):
-        return (f"has values up to {kept.most} ({file}), which decoders stretch to another range; "
-                f"{_INSTEAD}")
+        return (
+            f"has values up to {kept.most} ({file}), which decoders stretch to another range; "
+            f"{_INSTEAD}"
+        )
     if kept.inverted:
         return f"says that 0 is white ({file}), so decoders invert its values; {_INSTEAD}"
     if kept.signed and kept.bits == 8:
         return f"has signed numbers of 8 bits ({file}), read as unsigned; {_INSTEAD}"
     if kept.frames > 1:
-        return (f"has {kept.frames} frames or pages ({file}), and only one can be the label map; "
-                "save each as a file of its own")
+        return (
+            f"has {kept.frames} frames or pages ({file}), and only one can be the label map; "
+            "save each as a file of its own"
+        )
     if kept.turned:
-        return (f"says in its EXIF data that it is to be turned ({file}); save it upright and "
-                "without")
+        return (
+            f"says in its EXIF data that it is to be turned ({file}); save it upright and without"
+        )
     return None
 
 

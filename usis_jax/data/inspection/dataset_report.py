@@ -159,8 +159,11 @@ def _validation(settings) -> dict:
     """Counts of the photos and label maps of data.validation."""
     name, split = schema.parse_data(settings.data.validation)
     counts = {
-        kind: len(record_source.open_split(
-            record_source.folder(settings, name, kind, True), split, settings))
+        kind: len(
+            record_source.open_split(
+                record_source.folder(settings, name, kind, True), split, settings
+            )
+        )
         for kind in FIELDS
     }
     return {"source": settings.data.validation, **counts}

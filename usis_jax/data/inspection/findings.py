@@ -193,8 +193,16 @@ def _single_class(ranked, labels: Labels, draft: Draft | None) -> list[Finding]:
         "always 1, and the generator paints from noise alone; where a class is missing, look "
         "whether its pixels got the id of another one, or void"
     )
-    return [Finding("warning", "labels", "single_class", text, _examples(dict(ranked)),
-                    labels.files[labels.in_colour])]
+    return [
+        Finding(
+            "warning",
+            "labels",
+            "single_class",
+            text,
+            _examples(dict(ranked)),
+            labels.files[labels.in_colour],
+        )
+    ]
 
 
 def _mixed(labels: Labels) -> Finding:

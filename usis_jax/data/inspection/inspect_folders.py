@@ -159,8 +159,9 @@ def _targets(folders: Folders, out, picture) -> tuple[pathlib.Path, pathlib.Path
         if folders.around:
             picture = folders.around / "inspect.png"
     out, picture = paths.of(out, "--out"), paths.of(picture, "--picture")
-    inputs = [(f"--{kind}", path) for kind in ("photos", "labels")
-              if (path := getattr(folders, kind))]
+    inputs = [
+        (f"--{kind}", path) for kind in ("photos", "labels") if (path := getattr(folders, kind))
+    ]
     paths.check_not_an_input(picture, "--picture", inputs)
     if out.suffix not in (".toml", ".yaml", ".yml", ".json"):
         raise UserError(f"--out is {out}; its name must end in .toml, .yaml, .yml or .json")

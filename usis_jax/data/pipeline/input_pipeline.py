@@ -36,6 +36,7 @@ class Examples(NamedTuple):
     names: list[str]
     paired: bool
 
+
 # More would wait for one another: what is not decoding runs one at a time in Python.
 _MOST_THREADS = 8
 
@@ -207,8 +208,12 @@ def counts(settings) -> dict[str, dict[str, int]]:
         "labels": [schema.parse_data(data.labels)],
     }
     found = {
-        kind: {f"{name}:{split}": len(images) for (name, split), images in zip(
-            pairs, record_source.encoded(settings, kind, pairs), strict=True)}
+        kind: {
+            f"{name}:{split}": len(images)
+            for (name, split), images in zip(
+                pairs, record_source.encoded(settings, kind, pairs), strict=True
+            )
+        }
         for kind, pairs in sources.items()
     }
     name, split = schema.parse_data(data.validation)

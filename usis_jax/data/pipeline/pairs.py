@@ -40,8 +40,10 @@ class Pairs:
         self._name = name
         fields = [(f"data.{kind}", source) for kind in FIELDS]
         folders = {kind: _folder(settings, name, kind, self._split) for kind in FIELDS}
-        sources = {kind: record_source.open_split(folders[kind], self._split, settings, fields)
-                   for kind in FIELDS}
+        sources = {
+            kind: record_source.open_split(folders[kind], self._split, settings, fields)
+            for kind in FIELDS
+        }
         rows = {
             kind: {every[i]["name"].decode(): i for i in range(len(every))}
             for kind, every in sources.items()
@@ -114,8 +116,15 @@ def default_source(settings) -> str:
     )
 
 
-def training(pairs, batch_size: int, size: tuple[int, int], flip: bool, seed: int,
-             process_index: int = 0, process_count: int = 1):
+def training(
+    pairs,
+    batch_size: int,
+    size: tuple[int, int],
+    flip: bool,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+):
     """Endless batches of pairs: shuffled, cropped, mirrored, with changed colours.
 
     Args:

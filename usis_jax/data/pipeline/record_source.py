@@ -186,6 +186,9 @@ def open_split(path: pathlib.Path, split: str, settings=None, fields=()):
             f"data set {builder.name!r} has no split {split!r} of {kind}, or it is empty; there "
             "are "
             + ", ".join(f"{key} ({info.num_examples})" for key, info in builder.info.splits.items())
-            + (f"; run: {advice.command(settings, builder.name, fields=fields)}"
-               if settings else "")
+            + (
+                f"; run: {advice.command(settings, builder.name, fields=fields)}"
+                if settings
+                else ""
+            )
         ) from error

@@ -61,8 +61,7 @@ def _settings(path, name, place):
         data |= {"photos": f"{name}:train[:50%]", "labels": f"{name}:train[50%:]"}
     else:
         data |= {"photos": f"{name}:train", "labels": f"{name}:train"}
-    return settings_lib.load(
-        _NETWORKS | {"data": data | {"validation": f"{name}:validation"}})
+    return settings_lib.load(_NETWORKS | {"data": data | {"validation": f"{name}:validation"}})
 
 
 def _counts(settings) -> list[tuple[str, str]]:
@@ -74,10 +73,15 @@ def _counts(settings) -> list[tuple[str, str]]:
                 there = texts.read_json(file)["counts"]
             except (OSError, ValueError, TypeError, KeyError):
                 continue
-            found = [("num_scenes", there.get("train")),
-                     ("num_validation", there.get("validation", there.get("test")))]
-            return [(f"data.{field}", str(count)) for field, count in found
-                    if count and count != getattr(data, field)]
+            found = [
+                ("num_scenes", there.get("train")),
+                ("num_validation", there.get("validation", there.get("test"))),
+            ]
+            return [
+                (f"data.{field}", str(count))
+                for field, count in found
+                if count and count != getattr(data, field)
+            ]
     return []
 
 
@@ -88,8 +92,11 @@ def _files(root: pathlib.Path, name: str) -> dict[str, str]:
             found = texts.read_json(file).get("from") or {}
         except (OSError, ValueError, AttributeError):
             continue
-        options = {key: _short(found[key]) for key in ("photos", "labels", "spec", "data_dir")
-                   if isinstance(found.get(key), str)}
+        options = {
+            key: _short(found[key])
+            for key in ("photos", "labels", "spec", "data_dir")
+            if isinstance(found.get(key), str)
+        }
         if options:
             return options if "data_dir" in options else {"name": name, **options}
     if name in _PUBLISHED or name == "folder":

@@ -20,8 +20,9 @@ def needed(settings) -> dict[tuple[str, str, tuple[int, int]], set[str]]:
       The splits that each must have, such as {"train[:50%]"}.
     """
     data = settings.data
-    wanted = [(name, split, "photos", False) for name, split, _ in
-              schema.parse_sources(data.photos)]
+    wanted = [
+        (name, split, "photos", False) for name, split, _ in schema.parse_sources(data.photos)
+    ]
     wanted.append((*schema.parse_data(data.labels), "labels", False))
     wanted += [(*schema.parse_data(data.validation), kind, True) for kind in ("photos", "labels")]
     result: dict[tuple[str, str, tuple[int, int]], set[str]] = {}
@@ -88,8 +89,12 @@ def _check_target(settings, data_dir, own) -> None:
         data_dir = paths.of(data_dir, "--data_dir", paths.FOLDER)
         names = [data_dir, *(data_dir / name for name, _, _ in needed(settings))]
         roots = [root for root in names if root.is_dir()]
-        inputs += [("--data_dir", found) for root in roots for kind in folder_layout.FOLDERS
-                   if (found := folder_layout.kind_folder(root, kind))]
+        inputs += [
+            ("--data_dir", found)
+            for root in roots
+            for kind in folder_layout.FOLDERS
+            if (found := folder_layout.kind_folder(root, kind))
+        ]
         if paths.real(target) == paths.real(data_dir):
             inputs.append(("--data_dir", data_dir))
     paths.check_not_an_input(target, "data.prepared_dir", inputs)
@@ -105,9 +110,7 @@ def _check_classes(settings, plans: list[dict]) -> None:
         path = locations.location(settings, name, "labels", validation)
         plan = next(plan for plan in plans if plan["path"] == path)
         specs[field] = (
-            plan["spec"]
-            if plan["origin"]
-            else label_spec.LabelSpec.load(path / base.SPEC_FILE)
+            plan["spec"] if plan["origin"] else label_spec.LabelSpec.load(path / base.SPEC_FILE)
         )
     spec_mapping.check_same(
         specs["labels"],
@@ -182,8 +185,9 @@ def _scenes(settings, kind: str, splits: set[str]) -> dict:
         "validation": settings.data.num_validation,
         "test": settings.data.num_validation,
     }
-    counts = {split: available[split] for split in _base_splits(splits, available)
-              if split in available}
+    counts = {
+        split: available[split] for split in _base_splits(splits, available) if split in available
+    }
     return {
         "builder": scenes.Scenes,
         "origin": {"counts": counts, "seed": 0},
@@ -261,6 +265,8 @@ def must_build(plan: dict, overwrite: bool) -> bool:
 def counts(plan: dict) -> dict[str, int]:
     """Number of images that a plan stores, for each split."""
     origin = plan["origin"]
-    return origin["counts"] if "counts" in origin else {
-        split: part["count"] for split, part in origin["files"].items()
-    }
+    return (
+        origin["counts"]
+        if "counts" in origin
+        else {split: part["count"] for split, part in origin["files"].items()}
+    )

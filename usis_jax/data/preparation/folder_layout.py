@@ -145,8 +145,10 @@ def check_one_kind(root: pathlib.Path, kind: str) -> None:
     """UserError where a folder of one kind has folders of both, so that they would be mixed."""
     inside = {name: kind_folder(root, name) for name in FOLDERS}
     if all(inside.values()):
-        raise UserError(f"{root} has the folders {inside['photos'].name}/ and "
-                        f"{inside['labels'].name}/; give {inside[kind]} for the {kind}")
+        raise UserError(
+            f"{root} has the folders {inside['photos'].name}/ and "
+            f"{inside['labels'].name}/; give {inside[kind]} for the {kind}"
+        )
 
 
 def kind_folder(source: pathlib.Path, kind: str) -> pathlib.Path | None:

@@ -74,8 +74,10 @@ def missing_shards(path: pathlib.Path) -> list[str]:
     for split in _json(path / "dataset_info.json", "splits"):
         shards = [int(length) for length in split["shardLengths"]]
         for index, length in enumerate(shards):
-            file = path / (f"{path.parent.parent.name}-{split['name']}.array_record-"
-                           f"{index:05d}-of-{len(shards):05d}")
+            file = path / (
+                f"{path.parent.parent.name}-{split['name']}.array_record-"
+                f"{index:05d}-of-{len(shards):05d}"
+            )
             if length and not (file.is_file() and file.stat().st_size):
                 missing.append(file.name)
     return missing
@@ -97,8 +99,10 @@ def builder(path: pathlib.Path):
     features = _json(path / "features.json", "featuresDict")
     inner = features.get("features") if isinstance(features, dict) else None
     kinds = [_json(path / "features.json", "pythonClassName")]
-    kinds += [entry.get("pythonClassName") if isinstance(entry, dict) else None
-              for entry in (inner.values() if isinstance(inner, dict) else [None])]
+    kinds += [
+        entry.get("pythonClassName") if isinstance(entry, dict) else None
+        for entry in (inner.values() if isinstance(inner, dict) else [None])
+    ]
     if any(kind not in _FEATURES for kind in kinds) or len(kinds) != 3:
         raise UserError(_damaged(path / "features.json"))
     try:
@@ -124,9 +128,7 @@ def _damaged(path) -> str:
     return f"{path} is damaged; run: {advice.again(path)}"
 
 
-def missing_message(
-    settings, name: str, kind: str, validation: bool = False, fields=()
-) -> str:
+def missing_message(settings, name: str, kind: str, validation: bool = False, fields=()) -> str:
     """What to say where a prepared data set is missing; `fields` as of `suggestions.prepare`."""
     from usis_jax.data.preparation import advice
 

@@ -84,16 +84,18 @@ class Light:
 
     @functools.cached_property
     def _colours(self) -> list[tuple[float, float, float]]:
-        return list(zip(*(map(float, c) for c in (self.sun, self.ambient, self.sky_low)),
-                        strict=True))
+        return list(
+            zip(*(map(float, c) for c in (self.sun, self.ambient, self.sky_low)), strict=True)
+        )
 
     def expose_one(self, albedo, sunlight: float, depth: float, ambient: float) -> tuple:
         """Returns `expose` of a single colour as integers in 0..255."""
         clear = math.exp(-depth / self.haze)
         result = []
         for value, (sun, sky, haze) in zip(albedo, self._colours, strict=True):
-            lit = 1 - math.exp(-EXPOSURE * max(0.0, float(value)) * (
-                sun * sunlight + sky * ambient))
+            lit = 1 - math.exp(
+                -EXPOSURE * max(0.0, float(value)) * (sun * sunlight + sky * ambient)
+            )
             result.append(int(255 * min(1.0, lit * clear + haze * (1 - clear))))
         return tuple(result)
 
@@ -117,24 +119,78 @@ class Light:
 
 _LIGHTS = {
     # kind: weight, sun, ambient, sky top, sky low, cloud light, cloud dark, cover, haze, reach
-    "clear": (0.26, (1.35, 1.24, 1.05), (0.50, 0.55, 0.63), (0.16, 0.38, 0.76),
-              (0.66, 0.80, 0.93), (1.0, 1.0, 1.0), (0.80, 0.84, 0.90), (0.05, 0.3), 420,
-              (0.5, 1.6)),
-    "fair": (0.25, (1.28, 1.20, 1.06), (0.54, 0.58, 0.64), (0.20, 0.42, 0.78),
-             (0.74, 0.84, 0.93), (1.0, 1.0, 0.98), (0.66, 0.70, 0.78), (0.4, 0.65), 320,
-             (0.5, 1.6)),
-    "overcast": (0.18, (0.12, 0.12, 0.12), (0.95, 0.97, 1.0), (0.56, 0.60, 0.66),
-                 (0.84, 0.86, 0.88), (0.86, 0.87, 0.89), (0.48, 0.51, 0.57), (0.8, 0.95), 220,
-                 (0.5, 1.0)),
-    "sunset": (0.14, (1.55, 1.02, 0.58), (0.55, 0.49, 0.56), (0.25, 0.32, 0.60),
-               (1.00, 0.70, 0.42), (1.0, 0.72, 0.52), (0.55, 0.38, 0.48), (0.3, 0.65), 260,
-               (1.8, 3.2)),
-    "misty": (0.09, (0.50, 0.46, 0.38), (0.70, 0.71, 0.72), (0.70, 0.76, 0.82),
-              (0.92, 0.91, 0.87), (0.95, 0.95, 0.94), (0.82, 0.84, 0.86), (0.3, 0.6), 75,
-              (1.0, 2.0)),
-    "dusk": (0.08, (0.10, 0.08, 0.10), (0.44, 0.46, 0.62), (0.09, 0.15, 0.36),
-             (0.80, 0.52, 0.44), (0.62, 0.45, 0.48), (0.17, 0.19, 0.33), (0.3, 0.7), 240,
-             (0.5, 1.0)),
+    "clear": (
+        0.26,
+        (1.35, 1.24, 1.05),
+        (0.50, 0.55, 0.63),
+        (0.16, 0.38, 0.76),
+        (0.66, 0.80, 0.93),
+        (1.0, 1.0, 1.0),
+        (0.80, 0.84, 0.90),
+        (0.05, 0.3),
+        420,
+        (0.5, 1.6),
+    ),
+    "fair": (
+        0.25,
+        (1.28, 1.20, 1.06),
+        (0.54, 0.58, 0.64),
+        (0.20, 0.42, 0.78),
+        (0.74, 0.84, 0.93),
+        (1.0, 1.0, 0.98),
+        (0.66, 0.70, 0.78),
+        (0.4, 0.65),
+        320,
+        (0.5, 1.6),
+    ),
+    "overcast": (
+        0.18,
+        (0.12, 0.12, 0.12),
+        (0.95, 0.97, 1.0),
+        (0.56, 0.60, 0.66),
+        (0.84, 0.86, 0.88),
+        (0.86, 0.87, 0.89),
+        (0.48, 0.51, 0.57),
+        (0.8, 0.95),
+        220,
+        (0.5, 1.0),
+    ),
+    "sunset": (
+        0.14,
+        (1.55, 1.02, 0.58),
+        (0.55, 0.49, 0.56),
+        (0.25, 0.32, 0.60),
+        (1.00, 0.70, 0.42),
+        (1.0, 0.72, 0.52),
+        (0.55, 0.38, 0.48),
+        (0.3, 0.65),
+        260,
+        (1.8, 3.2),
+    ),
+    "misty": (
+        0.09,
+        (0.50, 0.46, 0.38),
+        (0.70, 0.71, 0.72),
+        (0.70, 0.76, 0.82),
+        (0.92, 0.91, 0.87),
+        (0.95, 0.95, 0.94),
+        (0.82, 0.84, 0.86),
+        (0.3, 0.6),
+        75,
+        (1.0, 2.0),
+    ),
+    "dusk": (
+        0.08,
+        (0.10, 0.08, 0.10),
+        (0.44, 0.46, 0.62),
+        (0.09, 0.15, 0.36),
+        (0.80, 0.52, 0.44),
+        (0.62, 0.45, 0.48),
+        (0.17, 0.19, 0.33),
+        (0.3, 0.7),
+        240,
+        (0.5, 1.0),
+    ),
 }
 
 
@@ -148,12 +204,20 @@ def draw_light(rng: np.random.Generator) -> Light:
     colour = [np.asarray(c, np.float32) for c in (sun, ambient, top, low, light, dark)]
     tint = [np.clip(c * warm * rng.uniform(0.94, 1.06), 0, 1) for c in colour[2:4]]
     return Light(
-        kind, (colour[0] * warm * level).astype(np.float32),
+        kind,
+        (colour[0] * warm * level).astype(np.float32),
         (colour[1] * warm * level).astype(np.float32),
-        tint[0].astype(np.float32), tint[1].astype(np.float32), colour[4], colour[5],
-        cover=rng.uniform(*cover), haze=haze * rng.uniform(0.7, 1.3),
-        side=int(rng.choice((-1, 1))), reach=rng.uniform(*reach), lean=rng.uniform(-0.9, 0.9),
-        lamps={"dusk": 0.5, "sunset": 0.12, "misty": 0.08}.get(kind, 0.02))
+        tint[0].astype(np.float32),
+        tint[1].astype(np.float32),
+        colour[4],
+        colour[5],
+        cover=rng.uniform(*cover),
+        haze=haze * rng.uniform(0.7, 1.3),
+        side=int(rng.choice((-1, 1))),
+        reach=rng.uniform(*reach),
+        lean=rng.uniform(-0.9, 0.9),
+        lamps={"dusk": 0.5, "sunset": 0.12, "misty": 0.08}.get(kind, 0.02),
+    )
 
 
 def draw_camera(rng: np.random.Generator, height: int, width: int) -> Camera:
@@ -161,6 +225,14 @@ def draw_camera(rng: np.random.Generator, height: int, width: int) -> Camera:
     focal = width * rng.uniform(0.55, 0.9)
     eye = rng.uniform(1.35, 2.1) if rng.random() < 0.85 else rng.uniform(2.1, 3.4)
     bend = rng.normal(0, 0.006) if rng.random() < 0.5 else 0.0
-    return Camera(width, height, focal, centre=width * (0.5 + rng.uniform(-0.16, 0.16)),
-                  horizon=height * rng.uniform(0.40, 0.57), eye=eye,
-                  lateral=rng.uniform(0.8, 2.2), roll=rng.normal(0, 0.012), bend=bend)
+    return Camera(
+        width,
+        height,
+        focal,
+        centre=width * (0.5 + rng.uniform(-0.16, 0.16)),
+        horizon=height * rng.uniform(0.40, 0.57),
+        eye=eye,
+        lateral=rng.uniform(0.8, 2.2),
+        roll=rng.normal(0, 0.012),
+        bend=bend,
+    )

@@ -46,14 +46,17 @@ class Painter:
         """Returns the lit 8-bit colour of a surface of the item."""
         if self.photo is None:
             return (0, 0, 0)
-        return self.light.expose_one(albedo, self.shade * self.light.lambert(normal), self.z,
-                                     ambient)
+        return self.light.expose_one(
+            albedo, self.shade * self.light.lambert(normal), self.z, ambient
+        )
 
     def glow(self, colour) -> tuple:
         """Returns the 8-bit colour of something that shines, behind the haze."""
         clear = float(np.exp(-self.z / self.light.haze))
-        return tuple(int(255 * (c * clear + h * (1 - clear)))
-                     for c, h in zip(colour, self.light.sky_low, strict=True))
+        return tuple(
+            int(255 * (c * clear + h * (1 - clear)))
+            for c, h in zip(colour, self.light.sky_low, strict=True)
+        )
 
     def polygon(self, columns, rows, colour, kind=None) -> None:
         """Fills a polygon of pixel coordinates; `kind` is its class, None leaves the label."""

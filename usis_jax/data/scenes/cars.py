@@ -8,23 +8,49 @@ from usis_jax.data.scenes import classes
 from usis_jax.data.scenes.canvas import Painter
 from usis_jax.data.scenes.world import Item
 
-_PAINTS = ((0.80, 0.81, 0.82), (0.52, 0.54, 0.56), (0.07, 0.07, 0.08), (0.62, 0.05, 0.06),
-           (0.06, 0.14, 0.40), (0.10, 0.34, 0.62), (0.07, 0.26, 0.15), (0.86, 0.66, 0.10),
-           (0.55, 0.28, 0.12), (0.24, 0.25, 0.28), (0.88, 0.88, 0.86), (0.70, 0.12, 0.10))
+_PAINTS = (
+    (0.80, 0.81, 0.82),
+    (0.52, 0.54, 0.56),
+    (0.07, 0.07, 0.08),
+    (0.62, 0.05, 0.06),
+    (0.06, 0.14, 0.40),
+    (0.10, 0.34, 0.62),
+    (0.07, 0.26, 0.15),
+    (0.86, 0.66, 0.10),
+    (0.55, 0.28, 0.12),
+    (0.24, 0.25, 0.28),
+    (0.88, 0.88, 0.86),
+    (0.70, 0.12, 0.10),
+)
 # style: width, body profile (length, height) from rear foot over the top to front foot, cabin
 # profile from rear base over the roof to windscreen base. The rear end is at length 0.
 _MODELS = {
-    "hatch": (1.72, ((0, .30), (0, .92), (.35, .98), (2.75, .95), (3.85, .78), (3.95, .32)),
-              ((.10, .95), (.50, 1.46), (1.9, 1.47), (2.85, .94))),
-    "saloon": (1.80, ((0, .32), (0, .90), (.95, .98), (3.1, .95), (4.45, .76), (4.55, .32)),
-               ((.55, .97), (1.25, 1.42), (2.35, 1.43), (3.25, .94))),
-    "estate": (1.78, ((0, .34), (0, 1.0), (.3, 1.04), (3.0, 1.02), (4.3, .86), (4.4, .36)),
-               ((.04, 1.02), (.35, 1.60), (2.3, 1.62), (3.1, 1.01))),
-    "van": (1.95, ((0, .32), (0, 2.05), (.1, 2.10), (3.5, 2.10), (4.4, 1.05), (4.9, .92),
-                   (4.95, .34)), None),
-    "taxi": (1.80, ((0, .32), (0, .90), (.95, .98), (3.1, .95), (4.45, .76), (4.55, .32)),
-             ((.55, .97), (1.25, 1.42), (2.35, 1.43), (3.25, .94))),
-    "bus": (2.5, ((0, .36), (0, 3.0), (.15, 3.08), (9.3, 3.08), (9.5, 2.9), (9.5, .36)), None),
+    "hatch": (
+        1.72,
+        ((0, 0.30), (0, 0.92), (0.35, 0.98), (2.75, 0.95), (3.85, 0.78), (3.95, 0.32)),
+        ((0.10, 0.95), (0.50, 1.46), (1.9, 1.47), (2.85, 0.94)),
+    ),
+    "saloon": (
+        1.80,
+        ((0, 0.32), (0, 0.90), (0.95, 0.98), (3.1, 0.95), (4.45, 0.76), (4.55, 0.32)),
+        ((0.55, 0.97), (1.25, 1.42), (2.35, 1.43), (3.25, 0.94)),
+    ),
+    "estate": (
+        1.78,
+        ((0, 0.34), (0, 1.0), (0.3, 1.04), (3.0, 1.02), (4.3, 0.86), (4.4, 0.36)),
+        ((0.04, 1.02), (0.35, 1.60), (2.3, 1.62), (3.1, 1.01)),
+    ),
+    "van": (
+        1.95,
+        ((0, 0.32), (0, 2.05), (0.1, 2.10), (3.5, 2.10), (4.4, 1.05), (4.9, 0.92), (4.95, 0.34)),
+        None,
+    ),
+    "taxi": (
+        1.80,
+        ((0, 0.32), (0, 0.90), (0.95, 0.98), (3.1, 0.95), (4.45, 0.76), (4.55, 0.32)),
+        ((0.55, 0.97), (1.25, 1.42), (2.35, 1.43), (3.25, 0.94)),
+    ),
+    "bus": (2.5, ((0, 0.36), (0, 3.0), (0.15, 3.08), (9.3, 3.08), (9.5, 2.9), (9.5, 0.36)), None),
 }
 
 
@@ -55,8 +81,11 @@ class _Solid:
         along, height, across = (sum(p) / len(points) for p in zip(*points, strict=True))
         toward = self.turn((along - self.length / 2, 0.0, across))
         z = self.z + toward[2]
-        view = (self.x + toward[0] + 0.5 * self.camera.bend * z * z - self.camera.lateral,
-                height - self.camera.eye, z)
+        view = (
+            self.x + toward[0] + 0.5 * self.camera.bend * z * z - self.camera.lateral,
+            height - self.camera.eye,
+            z,
+        )
         if sum(v * n for v, n in zip(view, self.turn(normal), strict=True)) >= 0:
             return False
         columns, rows = self.project(points)
@@ -75,10 +104,13 @@ def _wheels(solid: _Solid, style: str, width: float, length: float) -> None:
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     for across in (-width / 2, width / 2):
         for axle in axles:
-            rim = [(axle + radius * np.cos(a), radius + radius * np.sin(a), across * 1.01)
-                   for a in angle]
-            hub = [(axle + (p[0] - axle) * 0.55, radius + (p[1] - radius) * 0.55, p[2])
-                   for p in rim]
+            rim = [
+                (axle + radius * np.cos(a), radius + radius * np.sin(a), across * 1.01)
+                for a in angle
+            ]
+            hub = [
+                (axle + (p[0] - axle) * 0.55, radius + (p[1] - radius) * 0.55, p[2]) for p in rim
+            ]
             seen = solid.face(rim, (0, 0.2, np.sign(across)), (0.03, 0.03, 0.035), 0.0)
             if seen and solid.fine:
                 solid.face(hub, (0, 0.2, np.sign(across)), (0.45, 0.45, 0.46), 0.0)
@@ -93,8 +125,12 @@ def _end(solid: _Solid, style: str, width: float, length: float, front: bool, pa
     sign = 1 if front else -1
 
     def patch(left, right, bottom, top, colour, gloss=0.0, glowing=False):
-        points = [(along + sign * 0.01, bottom, left), (along + sign * 0.01, top, left),
-                  (along + sign * 0.01, top, right), (along + sign * 0.01, bottom, right)]
+        points = [
+            (along + sign * 0.01, bottom, left),
+            (along + sign * 0.01, top, left),
+            (along + sign * 0.01, top, right),
+            (along + sign * 0.01, bottom, right),
+        ]
         if not solid.face(points, (sign, 0.1, 0), colour, gloss):
             return
         if glowing:
@@ -120,21 +156,60 @@ def _cabin(solid: _Solid, style: str, width: float, cabin, paint) -> None:
     low, high = width * 0.48, width * 0.39
     glass, gloss = (0.05, 0.06, 0.07), 0.24
     quads = (
-        ([(rear, base, low), (roof_rear, top, high), (roof_rear, top, -high), (rear, base, -low)],
-         (-1, 0.6, 0), glass, gloss),
-        ([(front, base_front, -low), (roof_front, top_front, -high), (roof_front, top_front, high),
-          (front, base_front, low)], (1, 0.6, 0), glass, gloss),
-        ([(roof_rear, top, high), (roof_front, top_front, high), (roof_front, top_front, -high),
-          (roof_rear, top, -high)], (0, 1, 0), paint, 0.22))
+        (
+            [
+                (rear, base, low),
+                (roof_rear, top, high),
+                (roof_rear, top, -high),
+                (rear, base, -low),
+            ],
+            (-1, 0.6, 0),
+            glass,
+            gloss,
+        ),
+        (
+            [
+                (front, base_front, -low),
+                (roof_front, top_front, -high),
+                (roof_front, top_front, high),
+                (front, base_front, low),
+            ],
+            (1, 0.6, 0),
+            glass,
+            gloss,
+        ),
+        (
+            [
+                (roof_rear, top, high),
+                (roof_front, top_front, high),
+                (roof_front, top_front, -high),
+                (roof_rear, top, -high),
+            ],
+            (0, 1, 0),
+            paint,
+            0.22,
+        ),
+    )
     for sign in (-1, 1):
-        side = [(rear, base, sign * low), (roof_rear, top, sign * high),
-                (roof_front, top_front, sign * high), (front, base_front, sign * low)]
-        pane = [(rear + 0.25, base + 0.05, sign * low), (roof_rear + 0.1, top - 0.1, sign * high),
-                (roof_front - 0.05, top_front - 0.1, sign * high),
-                (front - 0.28, base_front + 0.06, sign * low)]
+        side = [
+            (rear, base, sign * low),
+            (roof_rear, top, sign * high),
+            (roof_front, top_front, sign * high),
+            (front, base_front, sign * low),
+        ]
+        pane = [
+            (rear + 0.25, base + 0.05, sign * low),
+            (roof_rear + 0.1, top - 0.1, sign * high),
+            (roof_front - 0.05, top_front - 0.1, sign * high),
+            (front - 0.28, base_front + 0.06, sign * low),
+        ]
         middle = 0.5 * (roof_rear + roof_front) + 0.1
-        post = [(middle - 0.05, base, sign * low), (middle - 0.05, top, sign * high),
-                (middle + 0.05, top, sign * high), (middle + 0.05, base, sign * low)]
+        post = [
+            (middle - 0.05, base, sign * low),
+            (middle - 0.05, top, sign * high),
+            (middle + 0.05, top, sign * high),
+            (middle + 0.05, base, sign * low),
+        ]
         if solid.face(side, (0, 0.3, sign), paint, 0.1):
             solid.face(pane, (0, 0.3, sign), glass, gloss)
             if solid.fine:
@@ -161,15 +236,23 @@ def _panes(solid: _Solid, style: str, width: float, length: float) -> None:
         step = (stop - start) / count
         for i in range(count):
             a, b = start + i * step, start + (i + 0.9) * step
-            quad = [(a, low, sign * width * 0.503), (a, high, sign * width * 0.503),
-                    (b, high, sign * width * 0.503), (b, low, sign * width * 0.503)]
+            quad = [
+                (a, low, sign * width * 0.503),
+                (a, high, sign * width * 0.503),
+                (b, high, sign * width * 0.503),
+                (b, low, sign * width * 0.503),
+            ]
             solid.face(quad, (0, 0.2, sign), glass, 0.25)
     half = width * 0.44
     rear = [(-0.01, low, half), (-0.01, high, half), (-0.01, high, -half), (-0.01, low, -half)]
     solid.face(rear, (-1, 0.1, 0), glass, 0.25)
     if style == "bus":
-        front = [(length + 0.01, 1.1, -half), (length + 0.01, 2.6, -half),
-                 (length + 0.01, 2.6, half), (length + 0.01, 1.1, half)]
+        front = [
+            (length + 0.01, 1.1, -half),
+            (length + 0.01, 2.6, -half),
+            (length + 0.01, 2.6, half),
+            (length + 0.01, 1.1, half),
+        ]
     else:
         front = [(4.36, 1.12, -half), (3.6, 2.0, -half), (3.6, 2.0, half), (4.36, 1.12, half)]
     solid.face(front, (1, 0.5, 0), glass, 0.3)
@@ -184,11 +267,15 @@ def draw_car(painter: Painter, item: Item, rng: np.random.Generator) -> None:
       rng: the scene's generator of details.
     """
     width, body, cabin = _MODELS[item.style]
-    paint = np.clip(np.array(_PAINTS[rng.integers(len(_PAINTS))]) + rng.normal(0, 0.02, 3),
-                    0.03, 0.95)
+    paint = np.clip(
+        np.array(_PAINTS[rng.integers(len(_PAINTS))]) + rng.normal(0, 0.02, 3), 0.03, 0.95
+    )
     if item.style == "bus":
-        paint = np.array(((0.68, 0.07, 0.08), (0.85, 0.85, 0.82), (0.10, 0.35, 0.25),
-                          (0.90, 0.55, 0.10))[rng.integers(4)])
+        paint = np.array(
+            ((0.68, 0.07, 0.08), (0.85, 0.85, 0.82), (0.10, 0.35, 0.25), (0.90, 0.55, 0.10))[
+                rng.integers(4)
+            ]
+        )
     if item.style == "taxi":
         paint = np.array((0.90, 0.66, 0.06))
     brake = rng.random() < 0.35
@@ -198,12 +285,20 @@ def draw_car(painter: Painter, item: Item, rng: np.random.Generator) -> None:
     painter.z = item.z
     solid = _Solid(painter, item, length)
     half = width / 2
-    under = [(0.1, 0.02, -half), (0.1, 0.02, half), (length - 0.1, 0.02, half),
-             (length - 0.1, 0.02, -half)]
+    under = [
+        (0.1, 0.02, -half),
+        (0.1, 0.02, half),
+        (length - 0.1, 0.02, half),
+        (length - 0.1, 0.02, -half),
+    ]
     painter.polygon(*solid.project(under), painter.colour((0.03, 0.03, 0.03), ambient=0.3))
     for sign in (-1, 1):
-        skirt = [(0.1, 0.1, sign * half * 0.9), (0.1, 0.4, sign * half * 0.9),
-                 (length - 0.1, 0.4, sign * half * 0.9), (length - 0.1, 0.1, sign * half * 0.9)]
+        skirt = [
+            (0.1, 0.1, sign * half * 0.9),
+            (0.1, 0.4, sign * half * 0.9),
+            (length - 0.1, 0.4, sign * half * 0.9),
+            (length - 0.1, 0.1, sign * half * 0.9),
+        ]
         solid.face(skirt, (0, 0, sign), (0.03, 0.03, 0.03), 0.0)
         solid.face([(a, h, sign * half) for a, h in body], (0, 0.15, sign), paint, 0.10)
     for (a, h), (b, k) in itertools.pairwise(body):

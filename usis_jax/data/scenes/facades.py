@@ -27,8 +27,9 @@ def _paste(surface, world, columns, z, s, height, building, normal, length) -> N
     top = camera.horizon - camera.focal * (height.max() - camera.eye) / z.min()
     foot = camera.horizon + camera.focal * camera.eye / z.min()
     slack = abs(camera.roll) * camera.width + 1
-    rows = slice(int(np.clip(top - slack, 0, camera.height)),
-                 int(np.clip(foot + slack, 0, camera.height)))
+    rows = slice(
+        int(np.clip(top - slack, 0, camera.height)), int(np.clip(foot + slack, 0, camera.height))
+    )
     span = slice(columns[0], columns[-1] + 1)
     y = camera.eye - surface.below[rows, span] * (z / camera.focal)
     mask = (y >= -0.02) & (y < height)
@@ -57,8 +58,17 @@ def _side_face(surface, world, building, hits) -> None:
     s = z - building.near
     height = building.eaves + building.roof * 0.8 + _chimneys(building, s)
     height = np.where((z > building.near) & (z < building.far), height, -1.0)
-    _paste(surface, world, columns, np.minimum(z, 400), s, height, building,
-           (-building.side, 0, 0), building.far - building.near)
+    _paste(
+        surface,
+        world,
+        columns,
+        np.minimum(z, 400),
+        s,
+        height,
+        building,
+        (-building.side, 0, 0),
+        building.far - building.near,
+    )
 
 
 def _front_face(surface, world, building, z, start, width) -> None:
@@ -75,8 +85,17 @@ def _front_face(surface, world, building, z, start, width) -> None:
         height = building.eaves + building.roof * (1 - np.abs(2 * s / width - 1))
     else:
         height = building.eaves + building.roof * 0.8 + _chimneys(building, s)
-    _paste(surface, world, columns, np.full(len(columns), z, np.float32), s, height, building,
-           (0, 0, -1), width)
+    _paste(
+        surface,
+        world,
+        columns,
+        np.full(len(columns), z, np.float32),
+        s,
+        height,
+        building,
+        (0, 0, -1),
+        width,
+    )
 
 
 def _rasterise(world: World) -> _Surface:
@@ -125,8 +144,14 @@ def _walls(p, s, t, z, brightness) -> np.ndarray:
     block = lookup("white", s * 1.3 + (np.floor(t / 0.5) % 2) * 0.7 + p["salt"], t / 0.5)
     stain = lookup("cloud", s * 3 + p["salt"], t * 1.5)
     brick, stone = p["texture"] == 1, p["texture"] == 2
-    gain = 1 + 0.05 * stain + fine * np.where(brick, 0.16 * course, np.where(
-        stone, 0.09 * block + 0.05 * course, 0.035 * course))
+    gain = (
+        1
+        + 0.05 * stain
+        + fine
+        * np.where(
+            brick, 0.16 * course, np.where(stone, 0.09 * block + 0.05 * course, 0.035 * course)
+        )
+    )
     joint = stone & (t % 0.5 < 0.06)
     gain = gain - 0.14 * fine * joint
     colour = p["wall"] * gain[:, None]
@@ -154,8 +179,14 @@ def _windows(world, p, s, t, colour) -> tuple[np.ndarray, np.ndarray]:
     rim = (fx < wide + 0.14 / p["bay"]) & (fy < high + 0.16 / p["storey"]) & up_to & (wide > 0)
     bars = (np.abs(fx) < 0.04) | (np.abs(fy - 0.02) < 0.02)
     bars &= (p["texture"] < 3) & ~shop & (chance > 0.15)
-    door = ground & ~shop & (np.floor(across) % 4 == p["salt"] % 4) & (p["texture"] < 3) & (
-        fx < 0.2) & (t < 2.2)
+    door = (
+        ground
+        & ~shop
+        & (np.floor(across) % 4 == p["salt"] % 4)
+        & (p["texture"] < 3)
+        & (fx < 0.2)
+        & (t < 2.2)
+    )
     colour = np.where(rim[:, None], p["trim"], colour)
     bright = 0.10 + 0.55 * np.clip(t / 25, 0, 0.5) * (0.6 + 0.8 * chance)
     sky = light.sky_low * 0.45 + light.sky_top * 0.55
@@ -193,8 +224,11 @@ def paint_buildings(world: World, canvas: Canvas) -> None:
     colour = _walls(p, s, t, z, z / world.camera.focal)
     colour, glow = _windows(world, p, s, t, colour)
     cosine = np.array([light.lambert(n) for _, n, _ in surface.faces], np.float32)[face]
-    x = world.camera.columns()[columns] * z + world.camera.lateral - (
-        0.5 * world.camera.bend * z * z)
+    x = (
+        world.camera.columns()[columns] * z
+        + world.camera.lateral
+        - (0.5 * world.camera.bend * z * z)
+    )
     sun = cosine * np.where(cosine > 0, shadow_of_buildings(world, x, t, z), 0)
     roof = (t > p["eaves"]) & (p["roof"] > 0)
     sun = np.where(roof, 0.55 * light.lambert((0, 1, 0)) + 0.45 * sun, sun)

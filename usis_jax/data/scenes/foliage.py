@@ -15,26 +15,52 @@ _VARIANTS = 5
 _RAMP = np.linspace(0, 1, 256)[:, None]
 # species: crown metres (wide, high), bare trunk metres, trunk colour, leaf colours (dark, light)
 _SPECIES = {
-    "oak": (6.0, 5.6, 1.9, (0.25, 0.19, 0.13), (((0.09, 0.16, 0.04), (0.30, 0.42, 0.12)),
-                                             ((0.24, 0.14, 0.04), (0.66, 0.42, 0.12)))),
-    "lime": (4.6, 6.4, 2.0, (0.28, 0.23, 0.18), (((0.10, 0.20, 0.04), (0.38, 0.54, 0.13)),
-                                              ((0.34, 0.25, 0.03), (0.88, 0.72, 0.16)))),
-    "maple": (5.2, 5.4, 1.9, (0.24, 0.19, 0.15), (((0.08, 0.18, 0.05), (0.27, 0.45, 0.14)),
-                                               ((0.32, 0.08, 0.03), (0.84, 0.34, 0.10)))),
+    "oak": (
+        6.0,
+        5.6,
+        1.9,
+        (0.25, 0.19, 0.13),
+        (((0.09, 0.16, 0.04), (0.30, 0.42, 0.12)), ((0.24, 0.14, 0.04), (0.66, 0.42, 0.12))),
+    ),
+    "lime": (
+        4.6,
+        6.4,
+        2.0,
+        (0.28, 0.23, 0.18),
+        (((0.10, 0.20, 0.04), (0.38, 0.54, 0.13)), ((0.34, 0.25, 0.03), (0.88, 0.72, 0.16))),
+    ),
+    "maple": (
+        5.2,
+        5.4,
+        1.9,
+        (0.24, 0.19, 0.15),
+        (((0.08, 0.18, 0.05), (0.27, 0.45, 0.14)), ((0.32, 0.08, 0.03), (0.84, 0.34, 0.10))),
+    ),
     "poplar": (2.4, 9.0, 1.2, (0.30, 0.27, 0.22), (((0.10, 0.19, 0.06), (0.36, 0.47, 0.17)),)),
-    "cherry": (4.4, 4.0, 1.6, (0.24, 0.15, 0.13), (((0.50, 0.26, 0.33), (0.95, 0.74, 0.80)),
-                                               ((0.09, 0.19, 0.05), (0.31, 0.46, 0.14)))),
+    "cherry": (
+        4.4,
+        4.0,
+        1.6,
+        (0.24, 0.15, 0.13),
+        (((0.50, 0.26, 0.33), (0.95, 0.74, 0.80)), ((0.09, 0.19, 0.05), (0.31, 0.46, 0.14))),
+    ),
     "pine": (4.2, 8.0, 0.9, (0.27, 0.17, 0.11), (((0.04, 0.10, 0.06), (0.16, 0.30, 0.17)),)),
-    "birch": (3.6, 6.2, 2.0, (0.75, 0.73, 0.68), (((0.16, 0.24, 0.06), (0.48, 0.58, 0.20)),
-                                              ((0.40, 0.30, 0.05), (0.92, 0.76, 0.22)))),
+    "birch": (
+        3.6,
+        6.2,
+        2.0,
+        (0.75, 0.73, 0.68),
+        (((0.16, 0.24, 0.06), (0.48, 0.58, 0.20)), ((0.40, 0.30, 0.05), (0.92, 0.76, 0.22))),
+    ),
 }
 
 
 @functools.cache
 def _crown(species: str, variant: int) -> list[list[Image.Image]]:
     """Returns shading (0 dark to 255 light) and cover of a crown, then both mirrored."""
-    rng = np.random.default_rng([list(_SPECIES).index(species) if species in _SPECIES else 99,
-                                 variant])
+    rng = np.random.default_rng(
+        [list(_SPECIES).index(species) if species in _SPECIES else 99, variant]
+    )
     y, x = (np.mgrid[:_SIZE, :_SIZE] + 0.5) / _SIZE * 2 - 1
     dx, dy = rng.integers(0, 200, 2)
     leaf = lookup("leaf", np.arange(_SIZE)[None] * 0.9 + dx, np.arange(_SIZE)[:, None] * 0.9 + dy)
@@ -57,8 +83,9 @@ def _crown(species: str, variant: int) -> list[list[Image.Image]]:
         cover = cover * 3.0 + 0.5 * leaf + 0.28 * fine
     shade = shade + 0.15 * leaf + 0.13 * fine
     planes = [(np.clip(a, 0, 1) * 255).astype(np.uint8) for a in (shade, cover * 1.4 + 0.5)]
-    return [[Image.fromarray(np.ascontiguousarray(a[:, ::step])) for a in planes]
-            for step in (1, -1)]
+    return [
+        [Image.fromarray(np.ascontiguousarray(a[:, ::step])) for a in planes] for step in (1, -1)
+    ]
 
 
 def _paste_crown(painter: Painter, crown, mirror, box, dark, light) -> None:
@@ -67,8 +94,9 @@ def _paste_crown(painter: Painter, crown, mirror, box, dark, light) -> None:
     wide, high = max(2, round(float(box[2] - box[0]))), max(2, round(float(box[3] - box[1])))
     if wide > 4 * painter.camera.width or left + wide < 0 or left > painter.camera.width:
         return
-    shade, cover = (plane.resize((wide, high), Image.Resampling.BILINEAR)
-                    for plane in crown[mirror])
+    shade, cover = (
+        plane.resize((wide, high), Image.Resampling.BILINEAR) for plane in crown[mirror]
+    )
     if painter.photo is None:
         painter.paste(None, cover, left, top, classes.TREE)
         return
@@ -97,10 +125,13 @@ def draw_tree(painter: Painter, item: Item, rng: np.random.Generator) -> None:
     thick = max(0.16 * scale, 0.7)
     middle = foot[1] - (bare + 0.3 * high) * scale
     column = foot[0]
-    points = ((column - thick, column - 0.6 * thick, column + 0.6 * thick, column + thick),
-              (foot[1], middle, middle, foot[1]))
-    painter.polygon(*points, painter.colour(bark, (painter.light.side * -0.3, 0.2, -0.9)),
-                    classes.TREE)
+    points = (
+        (column - thick, column - 0.6 * thick, column + 0.6 * thick, column + thick),
+        (foot[1], middle, middle, foot[1]),
+    )
+    painter.polygon(
+        *points, painter.colour(bark, (painter.light.side * -0.3, 0.2, -0.9)), classes.TREE
+    )
     dark, light = leaves[1 if season < 0.3 and len(leaves) > 1 else 0]
     if item.style == "cherry" and 0.3 <= season < 0.7:
         dark, light = leaves[1]

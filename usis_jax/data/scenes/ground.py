@@ -8,11 +8,30 @@ from usis_jax.data.scenes import classes
 from usis_jax.data.scenes import world as kinds
 from usis_jax.data.scenes.textures import lookup, smooth
 
-_ALBEDO = np.array([(0.25, 0.25, 0.26), (0.33, 0.31, 0.29), (0.23, 0.23, 0.245),
-                    (0.58, 0.57, 0.55), (0.50, 0.47, 0.43), (0.62, 0.53, 0.40),
-                    (0.20, 0.33, 0.09)], np.float32)
-_CLASS = np.array([classes.ROAD, classes.ROAD, classes.ROAD, classes.PAVEMENT, classes.PAVEMENT,
-                   classes.PAVEMENT, classes.GRASS], np.uint8)
+_ALBEDO = np.array(
+    [
+        (0.25, 0.25, 0.26),
+        (0.33, 0.31, 0.29),
+        (0.23, 0.23, 0.245),
+        (0.58, 0.57, 0.55),
+        (0.50, 0.47, 0.43),
+        (0.62, 0.53, 0.40),
+        (0.20, 0.33, 0.09),
+    ],
+    np.float32,
+)
+_CLASS = np.array(
+    [
+        classes.ROAD,
+        classes.ROAD,
+        classes.ROAD,
+        classes.PAVEMENT,
+        classes.PAVEMENT,
+        classes.PAVEMENT,
+        classes.GRASS,
+    ],
+    np.uint8,
+)
 
 
 @dataclasses.dataclass
@@ -66,7 +85,7 @@ def paint_sky(world: kinds.World, canvas: Canvas) -> None:
     cloud = light.cloud_dark + (light.cloud_light - light.cloud_dark) * lit
     colour = colour + (cloud - colour) * (dense * 0.92)[..., None]
     canvas.photo[: len(colour)] = colour
-    canvas.photo[len(colour):] = light.sky_low
+    canvas.photo[len(colour) :] = light.sky_low
 
 
 def paint_backdrop(world: kinds.World, canvas: Canvas) -> None:
@@ -77,16 +96,26 @@ def paint_backdrop(world: kinds.World, canvas: Canvas) -> None:
     x = camera.columns() * distance
     steps = np.floor((x + 400) / rng.uniform(9, 16)).astype(np.int32) % 256
     tall = rng.uniform(5, rng.choice((10, 18, 34)), 256).astype(np.float32)[steps]
-    trees = smooth("cloud", x * 0.25 + world.salt, x * 0) * 2.0 + 0.8 * lookup(
-        "leaf", x * 1.5, x * 0) + rng.uniform(5, 11)
+    trees = (
+        smooth("cloud", x * 0.25 + world.salt, x * 0) * 2.0
+        + 0.8 * lookup("leaf", x * 1.5, x * 0)
+        + rng.uniform(5, 11)
+    )
     leafy = rng.random(256)[steps // 3] < rng.choice((0.15, 0.5, 0.9))
     height = np.where(leafy, trees, tall)
     pixels = -camera.below()  # above the horizon
     y = camera.eye + pixels * distance / camera.focal
-    top = int(max(0, camera.horizon - camera.focal * (height.max() + 1) / distance
-                  - abs(camera.roll) * camera.width))
-    stop = int(min(camera.height, camera.horizon + 0.03 * camera.height
-                   + abs(camera.roll) * camera.width))
+    top = int(
+        max(
+            0,
+            camera.horizon
+            - camera.focal * (height.max() + 1) / distance
+            - abs(camera.roll) * camera.width,
+        )
+    )
+    stop = int(
+        min(camera.height, camera.horizon + 0.03 * camera.height + abs(camera.roll) * camera.width)
+    )
     y = y[top:stop]
     mask = (y < height) & (y > -0.6)
     kind = np.where(leafy, classes.TREE, classes.BUILDING).astype(np.uint8)
@@ -123,8 +152,14 @@ def _materials(world: kinds.World, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     material = np.where((gap < 2.6) & (beside | beyond), kinds.SLABS, material)
     material = np.where((gap < 0.28) & (beside | beyond), kinds.KERB, material)
     material = np.where(beyond & (gap >= 2.6), np.uint8(kinds.GRASS), material)
-    round_off = (gap > 0) & (gap < 2) & (outer < 2) & (outer > 0) & (
-        (2 - gap) ** 2 + (2 - outer) ** 2 > 4) & ~beyond
+    round_off = (
+        (gap > 0)
+        & (gap < 2)
+        & (outer < 2)
+        & (outer > 0)
+        & ((2 - gap) ** 2 + (2 - outer) ** 2 > 4)
+        & ~beyond
+    )
     return np.where((gap < 0) | round_off, np.uint8(world.surface), material)
 
 
@@ -171,10 +206,11 @@ def _albedo(world: kinds.World, material, x, z, pixel) -> np.ndarray:
     tyre = np.cos((np.abs(x) - world.half / 2) * (2 * np.pi / 1.75))
     gain = 1 + np.where(road, 0.075 * fine + 0.10 * broad - 0.05 * tyre, 0.05 * fine + 0.06 * broad)
     near = np.clip(1.4 - pixel * 9, 0, 1)
-    slabs = ((x % 0.6 < 0.05) | ((z + (np.floor(x / 0.6) % 2) * 0.3) % 0.6 < 0.05))
+    slabs = (x % 0.6 < 0.05) | ((z + (np.floor(x / 0.6) % 2) * 0.3) % 0.6 < 0.05)
     gain = gain - np.where(material == kinds.SLABS, 0.3 * near * slabs, 0)
-    gain = gain + np.where(material == kinds.SLABS,
-                           0.08 * lookup("white", x / 0.6, z / 0.6) * near, 0)
+    gain = gain + np.where(
+        material == kinds.SLABS, 0.08 * lookup("white", x / 0.6, z / 0.6) * near, 0
+    )
     setts = 0.16 * lookup("white", x / 0.22, z / 0.16) * near
     gain = gain + np.where(material == kinds.COBBLE, setts, 0)
     grass = material == kinds.GRASS
@@ -211,16 +247,24 @@ def paint_ground(world: kinds.World, canvas: Canvas) -> None:
         fronts = [abs(b.x) for b in world.buildings if b.side == side]
         if fronts:
             sky *= 1 - 0.28 * np.exp(-np.abs(x * side - min(fronts)) / 1.2)
-    colour = light.expose(_albedo(world, material, x, z, pixel),
-                          sun * light.lambert((0, 1, 0)), z, sky)
+    colour = light.expose(
+        _albedo(world, material, x, z, pixel), sun * light.lambert((0, 1, 0)), z, sky
+    )
     canvas.photo[rows, columns] = colour
 
 
 def _item_shadow(world, item, rows, x, z, sun, sky) -> None:
     """Darkens `sun` and `sky` (in place) where an item shades the ground."""
     light = world.light
-    size = {"tree": (2.0, 4.2), "bush": (0.8, 0.6), "hedge": (0.7, 0.5), "car": (1.9, 0.75),
-            "person": (0.25, 0.9), "lamp": (0.12, 2.5), "sign": (0.3, 1.6)}.get(item.kind)
+    size = {
+        "tree": (2.0, 4.2),
+        "bush": (0.8, 0.6),
+        "hedge": (0.7, 0.5),
+        "car": (1.9, 0.75),
+        "person": (0.25, 0.9),
+        "lamp": (0.12, 2.5),
+        "sign": (0.3, 1.6),
+    }.get(item.kind)
     if size is None:
         return
     radius, height = size[0] * item.size, size[1] * item.size
@@ -236,8 +280,10 @@ def _item_shadow(world, item, rows, x, z, sun, sky) -> None:
         wide, deep = (0.95, 2.2) if long else (2.2, 0.95)
         edge = np.maximum(np.abs(px - item.x) - wide, np.abs(pz - item.z) - deep)
         sky[part] *= 1 - 0.75 * np.clip(1 - edge / 0.55, 0, 1)
-        moved = np.maximum(np.abs(px - item.x - 0.5 * shift[0]) - wide - 0.3 * abs(shift[0]),
-                           np.abs(pz - item.z - 0.5 * shift[1]) - deep)
+        moved = np.maximum(
+            np.abs(px - item.x - 0.5 * shift[0]) - wide - 0.3 * abs(shift[0]),
+            np.abs(pz - item.z - 0.5 * shift[1]) - deep,
+        )
         sun[part] *= 1 - np.clip(0.5 - moved * 2.5, 0, 1)
         return
     across = (px - item.x - shift[0]) / reach_x

@@ -6,16 +6,30 @@ from usis_jax.data.scenes import classes
 from usis_jax.data.scenes.canvas import Painter
 from usis_jax.data.scenes.world import Item
 
-_CLOTHES = ((0.70, 0.08, 0.10), (0.08, 0.14, 0.42), (0.10, 0.10, 0.11), (0.85, 0.84, 0.80),
-            (0.85, 0.60, 0.10), (0.10, 0.40, 0.28), (0.45, 0.12, 0.40), (0.35, 0.42, 0.48),
-            (0.80, 0.40, 0.42), (0.20, 0.50, 0.68), (0.42, 0.30, 0.20))
+_CLOTHES = (
+    (0.70, 0.08, 0.10),
+    (0.08, 0.14, 0.42),
+    (0.10, 0.10, 0.11),
+    (0.85, 0.84, 0.80),
+    (0.85, 0.60, 0.10),
+    (0.10, 0.40, 0.28),
+    (0.45, 0.12, 0.40),
+    (0.35, 0.42, 0.48),
+    (0.80, 0.40, 0.42),
+    (0.20, 0.50, 0.68),
+    (0.42, 0.30, 0.20),
+)
 _TROUSERS = ((0.10, 0.14, 0.26), (0.08, 0.08, 0.09), (0.36, 0.31, 0.25), (0.25, 0.26, 0.28))
 _SKIN = ((0.80, 0.58, 0.46), (0.68, 0.46, 0.34), (0.40, 0.26, 0.18))
 _HAIR = ((0.10, 0.07, 0.05), (0.30, 0.18, 0.09), (0.62, 0.48, 0.24), (0.45, 0.44, 0.43))
 _METAL = {"arm": (0.42, 0.44, 0.46), "lantern": (0.08, 0.11, 0.10), "wood": (0.33, 0.24, 0.17)}
-_FENCES = {"railing": (0.10, 0.11, 0.12), "picket": (0.84, 0.83, 0.79),
-           "boards": (0.46, 0.31, 0.18), "wall": (0.48, 0.28, 0.21), "green": (0.10, 0.28, 0.16)}
-
+_FENCES = {
+    "railing": (0.10, 0.11, 0.12),
+    "picket": (0.84, 0.83, 0.79),
+    "boards": (0.46, 0.31, 0.18),
+    "wall": (0.48, 0.28, 0.21),
+    "green": (0.10, 0.28, 0.16),
+}
 
 
 def draw_person(painter: Painter, item: Item, rng: np.random.Generator) -> None:
@@ -42,26 +56,54 @@ def draw_person(painter: Painter, item: Item, rng: np.random.Generator) -> None:
         painter.polygon(columns, rows, painter.colour(albedo, ambient=ambient), kind)
 
     for sign, dim in ((1, 0.7), (-1, 0.9)):
-        shape(((sign * stride - 0.08, 0), (sign * 0.02 - 0.1, 0.88), (sign * 0.02 + 0.1, 0.88),
-               (sign * stride + 0.07, 0)), legs, dim)
-        shape(((sign * stride - 0.09, 0), (sign * stride - 0.08, 0.07),
-               (sign * stride + 0.15, 0.05), (sign * stride + 0.15, 0)), (0.06, 0.05, 0.05))
+        shape(
+            (
+                (sign * stride - 0.08, 0),
+                (sign * 0.02 - 0.1, 0.88),
+                (sign * 0.02 + 0.1, 0.88),
+                (sign * stride + 0.07, 0),
+            ),
+            legs,
+            dim,
+        )
+        shape(
+            (
+                (sign * stride - 0.09, 0),
+                (sign * stride - 0.08, 0.07),
+                (sign * stride + 0.15, 0.05),
+                (sign * stride + 0.15, 0),
+            ),
+            (0.06, 0.05, 0.05),
+        )
     hem = 0.5 if coat < 0.25 else 0.80
-    shape(((-0.19, hem), (-0.21, 1.42), (-0.10, 1.52), (0.10, 1.52), (0.21, 1.42), (0.19, hem)),
-          top)
+    shape(
+        ((-0.19, hem), (-0.21, 1.42), (-0.10, 1.52), (0.10, 1.52), (0.21, 1.42), (0.19, hem)), top
+    )
     shade = ((0.03 * side, hem), (0.05 * side, 1.50), (0.21 * side, 1.42), (0.19 * side, hem))
     shape(shade, np.asarray(top) * 0.72, 0.7)
     for sign in (-1, 1):
         swing = sign * stride * 0.5
-        shape(((sign * 0.19 - 0.05, 1.44), (sign * 0.19 + 0.05, 1.44),
-               (sign * 0.23 + swing + 0.045, 0.85), (sign * 0.23 + swing - 0.045, 0.85)),
-              np.asarray(top) * (0.85 if sign == side else 1.0))
+        shape(
+            (
+                (sign * 0.19 - 0.05, 1.44),
+                (sign * 0.19 + 0.05, 1.44),
+                (sign * 0.23 + swing + 0.045, 0.85),
+                (sign * 0.23 + swing - 0.045, 0.85),
+            ),
+            np.asarray(top) * (0.85 if sign == side else 1.0),
+        )
     if bag < 0.3:
         shape(((0.2, 0.62), (0.2, 0.95), (0.42, 0.95), (0.42, 0.62)), (0.30, 0.16, 0.09))
     head = column + lean * 1.6 * scale, foot - 1.64 * scale
     painter.ellipse(*head, 0.115 * scale, 0.145 * scale, painter.colour(hair), kind)
-    painter.ellipse(head[0] - 0.01 * scale, head[1] + 0.035 * scale, 0.085 * scale, 0.11 * scale,
-                    painter.colour(skin), kind)
+    painter.ellipse(
+        head[0] - 0.01 * scale,
+        head[1] + 0.035 * scale,
+        0.085 * scale,
+        0.11 * scale,
+        painter.colour(skin),
+        kind,
+    )
 
 
 def _post(painter: Painter, item: Item, height: float, width: float, albedo) -> tuple:
@@ -91,8 +133,13 @@ def draw_pole(painter: Painter, item: Item, rng: np.random.Generator) -> None:
     if item.kind == "bollard":
         column, foot, scale = _post(painter, item, 1.0, 0.16, (0.12, 0.12, 0.13))
         half = max(0.08 * scale, 0.5 * painter.least)
-        painter.box(column - half, foot - 0.9 * scale, column + half, foot - 0.72 * scale,
-                    painter.colour((0.85, 0.84, 0.8)))
+        painter.box(
+            column - half,
+            foot - 0.9 * scale,
+            column + half,
+            foot - 0.72 * scale,
+            painter.colour((0.85, 0.84, 0.8)),
+        )
         return
     width = {"arm": 0.17, "lantern": 0.15, "wood": 0.24}[item.style]
     column, foot, scale = _post(painter, item, height, width, _METAL[item.style])
@@ -102,54 +149,108 @@ def draw_pole(painter: Painter, item: Item, rng: np.random.Generator) -> None:
     metal, half = painter.colour(_METAL[item.style]), max(0.05 * scale, 0.5 * painter.least)
     if item.style == "arm":
         reach = column + inward * 1.9 * scale
-        painter.polygon((column, reach, reach, column), (top - half, top - 0.25 * scale - half,
-                        top - 0.25 * scale + half, top + half), metal, classes.POLE)
+        painter.polygon(
+            (column, reach, reach, column),
+            (top - half, top - 0.25 * scale - half, top - 0.25 * scale + half, top + half),
+            metal,
+            classes.POLE,
+        )
         left, right = sorted((reach, reach - inward * 0.7 * scale))
         painter.box(left, top - 0.28 * scale, right, top - 0.1 * scale, lamp, classes.POLE)
     elif item.style == "lantern":
-        painter.polygon((column - 0.16 * scale, column - 0.26 * scale, column + 0.26 * scale,
-                         column + 0.16 * scale), (top, top - 0.55 * scale, top - 0.55 * scale, top),
-                        lamp, classes.POLE)
-        painter.polygon((column - 0.3 * scale, column, column + 0.3 * scale),
-                        (top - 0.55 * scale, top - 0.85 * scale, top - 0.55 * scale), metal,
-                        classes.POLE)
+        painter.polygon(
+            (
+                column - 0.16 * scale,
+                column - 0.26 * scale,
+                column + 0.26 * scale,
+                column + 0.16 * scale,
+            ),
+            (top, top - 0.55 * scale, top - 0.55 * scale, top),
+            lamp,
+            classes.POLE,
+        )
+        painter.polygon(
+            (column - 0.3 * scale, column, column + 0.3 * scale),
+            (top - 0.55 * scale, top - 0.85 * scale, top - 0.55 * scale),
+            metal,
+            classes.POLE,
+        )
     else:
-        painter.box(column - 0.8 * scale, top + 0.35 * scale, column + 0.8 * scale,
-                    top + 0.35 * scale + 2 * half, metal, classes.POLE)
+        painter.box(
+            column - 0.8 * scale,
+            top + 0.35 * scale,
+            column + 0.8 * scale,
+            top + 0.35 * scale + 2 * half,
+            metal,
+            classes.POLE,
+        )
 
 
 def _plate(painter: Painter, style: str, column: float, row: float, r: float) -> None:
     """Draws a traffic sign's face of half size r pixels centred at (column, row)."""
     red, white, blue = ((0.80, 0.05, 0.07), (0.92, 0.92, 0.90), (0.04, 0.22, 0.66))
-    colours = {n: painter.colour(c, ambient=1.05) for n, c in
-               (("red", red), ("white", white), ("blue", blue), ("yellow", (0.95, 0.76, 0.05)),
-                ("green", (0.03, 0.40, 0.22)), ("black", (0.05, 0.05, 0.05)))}
-    ring = {"round": ("red", "white"), "parking": ("blue", "blue"), "stop": ("red", "red"),
-            "square": ("blue", "blue"), "guide": ("green", "green"), "diamond": ("white", "yellow"),
-            "triangle": ("red", "white"), "yield": ("red", "white")}[style]
+    colours = {
+        n: painter.colour(c, ambient=1.05)
+        for n, c in (
+            ("red", red),
+            ("white", white),
+            ("blue", blue),
+            ("yellow", (0.95, 0.76, 0.05)),
+            ("green", (0.03, 0.40, 0.22)),
+            ("black", (0.05, 0.05, 0.05)),
+        )
+    }
+    ring = {
+        "round": ("red", "white"),
+        "parking": ("blue", "blue"),
+        "stop": ("red", "red"),
+        "square": ("blue", "blue"),
+        "guide": ("green", "green"),
+        "diamond": ("white", "yellow"),
+        "triangle": ("red", "white"),
+        "yield": ("red", "white"),
+    }[style]
     corners = {"round": 16, "parking": 16, "stop": 8, "triangle": 3, "yield": 3, "diamond": 4}
     outer, inner = (colours[name] for name in ring)
     if style in ("square", "guide"):
         wide, high = (1.0, 1.0) if style == "square" else (1.9, 1.1)
-        painter.box(column - wide * r, row - high * r, column + wide * r, row + high * r,
-                    colours["white"], classes.SIGN)
-        painter.box(column - wide * 0.88 * r, row - high * 0.86 * r, column + wide * 0.88 * r,
-                    row + high * 0.86 * r, inner)
-        painter.box(column - wide * 0.5 * r, row - 0.3 * r, column + wide * 0.5 * r, row,
-                    colours["white"])
+        painter.box(
+            column - wide * r,
+            row - high * r,
+            column + wide * r,
+            row + high * r,
+            colours["white"],
+            classes.SIGN,
+        )
+        painter.box(
+            column - wide * 0.88 * r,
+            row - high * 0.86 * r,
+            column + wide * 0.88 * r,
+            row + high * 0.86 * r,
+            inner,
+        )
+        painter.box(
+            column - wide * 0.5 * r, row - 0.3 * r, column + wide * 0.5 * r, row, colours["white"]
+        )
         return
     number = corners[style]
     start = {"triangle": -np.pi / 2, "yield": np.pi / 2, "diamond": 0.0}.get(style, np.pi / 8)
     angle = start + np.linspace(0, 2 * np.pi, number, endpoint=False)
     size = 1.25 * r if number == 3 else 1.1 * r
     for share, colour, kind in ((1.0, outer, classes.SIGN), (0.68, inner, None)):
-        painter.polygon(column + share * size * np.cos(angle), row + share * size * np.sin(angle),
-                        colour, kind)
+        painter.polygon(
+            column + share * size * np.cos(angle), row + share * size * np.sin(angle), colour, kind
+        )
     mark = colours["black" if style in ("round", "diamond", "triangle") else "white"]
     if style in ("round", "diamond", "triangle", "parking", "stop"):
         wide = 0.6 if style in ("stop", "round") else 0.14
-        painter.box(column - wide * r, row - 0.16 * r if wide > 0.5 else row - 0.4 * r,
-                    column + wide * r, row + 0.16 * r if wide > 0.5 else row + 0.35 * r, mark)
+        painter.box(
+            column - wide * r,
+            row - 0.16 * r if wide > 0.5 else row - 0.4 * r,
+            column + wide * r,
+            row + 0.16 * r if wide > 0.5 else row + 0.35 * r,
+            mark,
+        )
 
 
 def draw_sign(painter: Painter, item: Item, rng: np.random.Generator) -> None:
@@ -166,26 +267,53 @@ def draw_sign(painter: Painter, item: Item, rng: np.random.Generator) -> None:
     if item.kind == "board":
         column, foot, scale = _post(painter, item, 2.6, 0.22, (0.35, 0.36, 0.38))
         wide, low, high = 1.5 * item.size * scale, foot - 2.0 * scale, foot - 4.2 * scale
-        painter.box(column - wide, high, column + wide, low, painter.colour((0.88, 0.88, 0.86)),
-                    classes.SIGN)
-        painter.box(column - 0.92 * wide, high + 0.1 * scale, column + 0.92 * wide,
-                    low - 0.1 * scale, painter.colour(poster[0] * 0.8 + 0.05))
-        painter.ellipse(column + 0.35 * wide, 0.5 * (high + low), 0.35 * wide, 0.6 * scale,
-                        painter.colour(poster[1]))
+        painter.box(
+            column - wide,
+            high,
+            column + wide,
+            low,
+            painter.colour((0.88, 0.88, 0.86)),
+            classes.SIGN,
+        )
+        painter.box(
+            column - 0.92 * wide,
+            high + 0.1 * scale,
+            column + 0.92 * wide,
+            low - 0.1 * scale,
+            painter.colour(poster[0] * 0.8 + 0.05),
+        )
+        painter.ellipse(
+            column + 0.35 * wide,
+            0.5 * (high + low),
+            0.35 * wide,
+            0.6 * scale,
+            painter.colour(poster[1]),
+        )
         return
     if item.kind == "lights":
         column, foot, scale = _post(painter, item, 3.6, 0.13, (0.30, 0.31, 0.32))
         half, top = max(0.20 * scale, painter.least), foot - 3.7 * scale
-        painter.box(column - half, top, column + half, top + 1.1 * scale,
-                    painter.colour((0.05, 0.05, 0.05)), classes.SIGN)
+        painter.box(
+            column - half,
+            top,
+            column + half,
+            top + 1.1 * scale,
+            painter.colour((0.05, 0.05, 0.05)),
+            classes.SIGN,
+        )
         for i, lamp in enumerate(((1.0, 0.12, 0.08), (1.0, 0.70, 0.10), (0.10, 0.95, 0.50))):
             colour = painter.glow(lamp) if i == phase else painter.colour(np.array(lamp) * 0.15)
             row = top + (0.2 + 0.34 * i) * scale
             painter.ellipse(column, row, 0.75 * half, 0.15 * scale, colour)
         return
     column, foot, scale = _post(painter, item, 2.5 * item.size, 0.09, (0.55, 0.56, 0.57))
-    _plate(painter, item.style, column, foot - 2.35 * item.size * scale,
-           max(0.42 * item.size * scale, 1.3 * painter.least))
+    _plate(
+        painter,
+        item.style,
+        column,
+        foot - 2.35 * item.size * scale,
+        max(0.42 * item.size * scale, 1.3 * painter.least),
+    )
 
 
 def draw_fence(painter: Painter, item: Item, rng: np.random.Generator) -> None:

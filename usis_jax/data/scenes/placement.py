@@ -46,18 +46,31 @@ def _traffic(rng, world: World) -> list[Item]:
         for z in _spaced(rng, rng.uniform(4.5, 12), min(stop, 55), gap):
             if rng.random() < 0.8:
                 heading = turn + (np.pi if rng.random() < 0.35 else 0.0) + rng.normal(0, 0.03)
-                items.append(Item("car", side * x, z, 1.0, heading,
-                                  _BODIES[rng.integers(len(_BODIES))]))
+                items.append(
+                    Item("car", side * x, z, 1.0, heading, _BODIES[rng.integers(len(_BODIES))])
+                )
     if world.crossing:
         near, far = world.crossing
         for x in _spaced(rng, rng.uniform(-16, -4), 16, (6, 14)):
             if rng.random() < 0.55:
                 up = rng.random() < 0.5
-                items.append(Item("car", x, near + (far - near) * (0.72 if up else 0.28), 1.0,
-                                  np.pi / 2 if up else -np.pi / 2,
-                                  _BODIES[rng.integers(len(_BODIES))]))
-    return [i for i in items if abs(i.heading) % np.pi > 1 or _open_street(world, i.z, 1.0)
-            or (i.x * i.heading == 0.0 and rng.random() < 0.3)]
+                items.append(
+                    Item(
+                        "car",
+                        x,
+                        near + (far - near) * (0.72 if up else 0.28),
+                        1.0,
+                        np.pi / 2 if up else -np.pi / 2,
+                        _BODIES[rng.integers(len(_BODIES))],
+                    )
+                )
+    return [
+        i
+        for i in items
+        if abs(i.heading) % np.pi > 1
+        or _open_street(world, i.z, 1.0)
+        or (i.x * i.heading == 0.0 and rng.random() < 0.3)
+    ]
 
 
 def _people(rng, world: World) -> list[Item]:
@@ -70,12 +83,21 @@ def _people(rng, world: World) -> list[Item]:
             if rng.random() < busy:
                 for _ in range(rng.integers(1, 3)):
                     x = rng.uniform(inner + 0.3, max(inner + 0.4, outer - 0.4))
-                    items.append(Item("person", side * x, z + rng.uniform(-0.6, 0.6),
-                                      rng.uniform(0.88, 1.08)))
+                    items.append(
+                        Item(
+                            "person", side * x, z + rng.uniform(-0.6, 0.6), rng.uniform(0.88, 1.08)
+                        )
+                    )
     if world.zebra and world.zebra > 5 and rng.random() < 0.75:
         for _ in range(rng.integers(1, 5)):
-            items.append(Item("person", rng.uniform(-world.half, world.half),
-                              world.zebra + rng.uniform(0.4, 2.4), rng.uniform(0.88, 1.08)))
+            items.append(
+                Item(
+                    "person",
+                    rng.uniform(-world.half, world.half),
+                    world.zebra + rng.uniform(0.4, 2.4),
+                    rng.uniform(0.88, 1.08),
+                )
+            )
     return items
 
 
@@ -92,16 +114,25 @@ def _furniture(rng, world: World) -> list[Item]:
         kinds = ("round", "triangle", "square", "diamond", "guide", "stop", "parking", "yield")
         for z in _spaced(rng, rng.uniform(4.5, 16), min(stop, 42), (7, 22)):
             if rng.random() < 0.8:
-                items.append(Item("sign", kerb + side * rng.uniform(-0.1, 0.5), z,
-                                  rng.uniform(0.9, 1.3), 0.0, kinds[rng.integers(len(kinds))]))
+                items.append(
+                    Item(
+                        "sign",
+                        kerb + side * rng.uniform(-0.1, 0.5),
+                        z,
+                        rng.uniform(0.9, 1.3),
+                        0.0,
+                        kinds[rng.integers(len(kinds))],
+                    )
+                )
         if rng.random() < 0.22:
             for z in _spaced(rng, rng.uniform(4.5, 9), 26, (1.6, 2.4)):
                 items.append(Item("bollard", kerb, z))
         if world.crossing and rng.random() < 0.7:
             items.append(Item("lights", kerb, world.crossing[0] - rng.uniform(0.4, 3.0)))
         if rng.random() < 0.13:
-            items.append(Item("board", side * (outer + 0.2), rng.uniform(9, 26),
-                              rng.uniform(0.9, 1.3)))
+            items.append(
+                Item("board", side * (outer + 0.2), rng.uniform(9, 26), rng.uniform(0.9, 1.3))
+            )
     return [i for i in items if _open_street(world, i.z, 0.2) or i.kind == "lights"]
 
 
@@ -122,9 +153,16 @@ def _planting(rng, world: World) -> list[Item]:
             number = int(rng.integers(10, 26)) if zone == "park" else int(rng.integers(2, 8))
             for _ in range(number):
                 kind = "bush" if rng.random() < 0.3 else "tree"
-                items.append(Item(kind, side * (outer + rng.uniform(0.6, max(0.7, depth - 1.0))),
-                                  rng.uniform(7, min(world.end, 90)), rng.uniform(0.6, 1.2), 0.0,
-                                  species[rng.integers(len(species))]))
+                items.append(
+                    Item(
+                        kind,
+                        side * (outer + rng.uniform(0.6, max(0.7, depth - 1.0))),
+                        rng.uniform(7, min(world.end, 90)),
+                        rng.uniform(0.6, 1.2),
+                        0.0,
+                        species[rng.integers(len(species))],
+                    )
+                )
         if zone in ("suburb", "park") and rng.random() < 0.3:
             for z in np.arange(rng.uniform(3, 8), min(world.end, 50), 1.1):
                 items.append(Item("hedge", side * (outer + 0.5), float(z), 1.0, 0.0, "lime"))

@@ -13,26 +13,42 @@ from usis_jax.data.scenes.layout import plan
 from usis_jax.data.scenes.objects import draw_fence, draw_person, draw_pole, draw_sign
 from usis_jax.errors import UserError
 
-_DRAW = {"car": draw_car, "person": draw_person, "lamp": draw_pole, "bollard": draw_pole,
-         "sign": draw_sign, "lights": draw_sign, "board": draw_sign, "fence": draw_fence,
-         "tree": draw_tree, "bush": draw_bush, "hedge": draw_bush}
+_DRAW = {
+    "car": draw_car,
+    "person": draw_person,
+    "lamp": draw_pole,
+    "bollard": draw_pole,
+    "sign": draw_sign,
+    "lights": draw_sign,
+    "board": draw_sign,
+    "fence": draw_fence,
+    "tree": draw_tree,
+    "bush": draw_bush,
+    "hedge": draw_bush,
+}
 
 
 def _draw_bonnet(painter: Painter, rng: np.random.Generator) -> None:
     """Draws the bonnet of the car that carries the camera; its class is void."""
     wide, high = painter.camera.width, painter.camera.height
     shift, rise = rng.uniform(-0.1, 0.1), rng.uniform(0.04, 0.10)
-    paint = np.array(((0.05, 0.05, 0.06), (0.30, 0.05, 0.06), (0.10, 0.14, 0.25),
-                      (0.45, 0.46, 0.48))[rng.integers(4)])
+    paint = np.array(
+        ((0.05, 0.05, 0.06), (0.30, 0.05, 0.06), (0.10, 0.14, 0.25), (0.45, 0.46, 0.48))[
+            rng.integers(4)
+        ]
+    )
     across = np.linspace(-0.62, 0.62, 25)
     for i in range(4):
         drop = 1 - rise * (1 - 0.16 * i) * np.sqrt(np.maximum(0, 1 - (across / 0.62) ** 4))
         painter.z, painter.shade = 1.0, 1.0
         mirrored = 0.16 * (3 - i) / 3 * painter.light.sky_low
         colour = painter.colour(paint * (1.0 - 0.12 * i) + mirrored, (0, 1, 0), 1.0)
-        painter.polygon(np.r_[(0.5 + shift + across) * wide, 1.4 * wide, -0.4 * wide],
-                        np.r_[drop * high, 1.1 * high, 1.1 * high], colour,
-                        classes.VOID if i == 0 else None)
+        painter.polygon(
+            np.r_[(0.5 + shift + across) * wide, 1.4 * wide, -0.4 * wide],
+            np.r_[drop * high, 1.1 * high, 1.1 * high],
+            colour,
+            classes.VOID if i == 0 else None,
+        )
 
 
 def _develop(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -59,8 +75,11 @@ def _render(seed: int, height: int, width: int, photo: bool):
     over = 2
     shape = (height * over, width * over)
     world = plan(seed, *shape)
-    canvas = Canvas(np.empty((*shape, 3), np.float32) if photo else None,
-                    np.empty(shape, np.uint8), np.empty(shape, np.float32))
+    canvas = Canvas(
+        np.empty((*shape, 3), np.float32) if photo else None,
+        np.empty(shape, np.uint8),
+        np.empty(shape, np.float32),
+    )
     for paint in (paint_sky, paint_backdrop, paint_ground, paint_buildings):
         paint(world, canvas)
     painter, rng = Painter(world, canvas, over), np.random.default_rng([20241, seed])

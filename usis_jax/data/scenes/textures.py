@@ -17,8 +17,12 @@ def table(name: str) -> np.ndarray:
     Returns:
       float32 [SIZE, SIZE], zero mean, unit variance, clipped to [-3, 3].
     """
-    seed, power, low = {"white": (1, 0.0, 0), "grain": (2, 0.6, 0), "leaf": (3, 1.15, 3),
-                        "cloud": (4, 1.75, 1)}[name]
+    seed, power, low = {
+        "white": (1, 0.0, 0),
+        "grain": (2, 0.6, 0),
+        "leaf": (3, 1.15, 3),
+        "cloud": (4, 1.75, 1),
+    }[name]
     white = np.random.default_rng(seed).standard_normal((SIZE, SIZE))
     frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.fftfreq(SIZE)[None]) * SIZE
     gain = np.where(frequency > low, np.maximum(frequency, 1.0) ** -power, 0.0)

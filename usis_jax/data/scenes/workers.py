@@ -30,8 +30,12 @@ def _start(numbers: list[int], kind: str, height: int, width: int) -> subprocess
     command = [sys.executable, "-m", "usis_jax.data.scenes.workers", kind, str(height), str(width)]
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path})
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+        )
         process.stdin.write(" ".join(map(str, numbers)).encode())
         process.stdin.close()
     except OSError:

@@ -92,9 +92,7 @@ def _first_of_each(palette) -> dict[tuple[int, int, int], int]:
     return {colour: palette.index(colour) for colour in palette}
 
 
-SCENES = LabelSpec(
-    "scenes", classes.CLASS_NAMES, classes.PALETTE, void=classes.VOID
-)
+SCENES = LabelSpec("scenes", classes.CLASS_NAMES, classes.PALETTE, void=classes.VOID)
 
 # Brostow et al. 2009 in the version with 11 classes; ids of files are train ids.
 CAMVID = LabelSpec(

@@ -29,8 +29,11 @@ _KEYS = {
 def of_name(path: pathlib.Path) -> str:
     """What to say of a file whose name is none of a label spec's."""
     known = _FILES.get(path.name.lower())
-    is_what = f"is {known}, no label spec" if known else (
-        f"ends in {path.suffix!r}" if path.suffix else "has no suffix")
+    is_what = (
+        f"is {known}, no label spec"
+        if known
+        else (f"ends in {path.suffix!r}" if path.suffix else "has no suffix")
+    )
     return (
         f"label spec {path} {is_what}; its name must end in .toml, .yaml, .yml or .json and it "
         f"must hold `name` and `classes`, each with `name`, `ids` and `colour` ({_DRAFT})"

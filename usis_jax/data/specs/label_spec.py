@@ -203,8 +203,6 @@ class LabelSpec:
         spec_format.write(self.to_dict(), pathlib.Path(path))
 
 
-
-
 def _generated_colours(count: int, void: int | None) -> np.ndarray:
     """Distinct colours by the bits of the class number, as PASCAL VOC does; void is black."""
     numbers = np.arange(1, count + 1)

@@ -52,8 +52,10 @@ def check_colours(spec: LabelSpec) -> None:
     Raises:
       ValueError: two have; names them and the colour.
     """
-    published = [set(zip(known.classes, known.palette, strict=False))
-                 for known in builtin_specs.SPECS.values()]
+    published = [
+        set(zip(known.classes, known.palette, strict=False))
+        for known in builtin_specs.SPECS.values()
+    ]
     seen: dict[tuple[int, int, int], int] = {}
     for k, colour in enumerate(spec.palette):
         first = seen.setdefault(colour, k)

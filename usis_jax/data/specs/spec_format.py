@@ -80,8 +80,10 @@ def fields(content: dict) -> dict:
     """Arguments of LabelSpec from the dict of a spec file; ValueError where it has no sense."""
     unknown = set(content) - _KEYS
     if unknown:
-        raise UserError(f"unknown key {min(map(str, unknown))!r}; known are "
-                        f"{', '.join(sorted(_KEYS))}{foreign.of_keys(content)}")
+        raise UserError(
+            f"unknown key {min(map(str, unknown))!r}; known are "
+            f"{', '.join(sorted(_KEYS))}{foreign.of_keys(content)}"
+        )
     classes = content.get("classes") or []
     if not classes or not isinstance(classes, list):
         raise UserError("`classes` is missing or empty; it must be a list")

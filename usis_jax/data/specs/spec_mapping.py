@@ -117,7 +117,7 @@ def differences(first, second, first_name: str, second_name: str) -> list[str]:
     ]  # fmt: skip
     found += _some(other)
     for spec, name in ((first, first_name), (second, second_name)):
-        if more := [repr(each) for each in spec.classes[min(sizes):]]:
+        if more := [repr(each) for each in spec.classes[min(sizes) :]]:
             found.append(f"only {name} has {', '.join(_some(more))}")
     if not found and first.void != second.void:
         found.append(f"void is {_void(first)} in {first_name} and {_void(second)} in {second_name}")
@@ -142,15 +142,21 @@ def file_differences(first, second, first_name: str, second_name: str) -> list[s
     ):
         for value in sorted(a.keys() | b.keys()):
             if a.get(value) != b.get(value):
-                found.append(f"{what} {value} is {_named(first, a.get(value))} in {first_name} and "
-                             f"{_named(second, b.get(value))} in {second_name}")
+                found.append(
+                    f"{what} {value} is {_named(first, a.get(value))} in {first_name} and "
+                    f"{_named(second, b.get(value))} in {second_name}"
+                )
     for k, (a, b) in enumerate(zip(first.palette, second.palette, strict=False)):
         if a != b:
-            found.append(f"colour of class {k} {first.classes[k]!r} is {a} in {first_name} and {b} "
-                         f"in {second_name}")
+            found.append(
+                f"colour of class {k} {first.classes[k]!r} is {a} in {first_name} and {b} "
+                f"in {second_name}"
+            )
     if set(map(frozenset, first.flip_pairs)) != set(map(frozenset, second.flip_pairs)):
-        found.append(f"flip_pairs are {first.flip_pairs} in {first_name} and {second.flip_pairs} "
-                     f"in {second_name}")
+        found.append(
+            f"flip_pairs are {first.flip_pairs} in {first_name} and {second.flip_pairs} "
+            f"in {second_name}"
+        )
     return _some(found)
 
 

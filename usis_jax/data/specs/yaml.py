@@ -80,8 +80,10 @@ def _loader():
             for key, value in node.value:
                 name = key.value if isinstance(key, yaml.ScalarNode) else None
                 if name in seen:
-                    raise UserError(f"the key {name!r} comes twice, in line "
-                                    f"{key.start_mark.line + 1}; leave one out")
+                    raise UserError(
+                        f"the key {name!r} comes twice, in line "
+                        f"{key.start_mark.line + 1}; leave one out"
+                    )
                 seen.add(name)
                 if name in _NAMES:
                     _keep_words(value, whole=name in ("void", "flip_pairs"))
@@ -100,6 +102,7 @@ def _loader():
     for kind, pattern in _WORDS.items():
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", pattern, None)
     # PyYAML's own reader of whole numbers takes a leading zero for octal.
-    Loader.add_constructor("tag:yaml.org,2002:int",
-                           lambda loader, node: _whole(loader.construct_scalar(node)))
+    Loader.add_constructor(
+        "tag:yaml.org,2002:int", lambda loader, node: _whole(loader.construct_scalar(node))
+    )
     return Loader

@@ -42,5 +42,7 @@ def check_spec(info: dict, spec: LabelSpec, directory: Path) -> None:
         return
     trained = LabelSpec.from_dict(info["label_spec"], directory / INFO_FILE)
     if what := spec_mapping.differences(trained, spec, INFO_FILE, SPEC_FILE):
-        raise UserError(f"{directory / SPEC_FILE} was changed since the judge was trained: "
-                         f"{'; '.join(what)}; put the former one back")
+        raise UserError(
+            f"{directory / SPEC_FILE} was changed since the judge was trained: "
+            f"{'; '.join(what)}; put the former one back"
+        )

@@ -91,8 +91,9 @@ def resize_bilinear(photo, height: int = SIDE, width: int = SIDE):
         old = photo.shape[axis]
         # Positions in float32, as published: rounding them moves values by up to 1e-5 of the range.
         step = np.float32(old) / np.float32(size)
-        place = np.maximum((np.arange(size, dtype=np.float32) + np.float32(0.5)) * step
-                           - np.float32(0.5), 0)
+        place = np.maximum(
+            (np.arange(size, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5), 0
+        )
         low = np.minimum(place.astype(int), old - 1)
         part = np.float32(place - low).reshape([-1 if i == axis else 1 for i in range(3)])
         high = np.minimum(low + 1, old - 1)
@@ -189,13 +190,16 @@ def _photos(photos):
     for number, array in enumerate(photos):
         array = np.asarray(array)
         if array.ndim not in (3, 4) or array.shape[-1] != 3 or not all(array.shape[-3:]):
-            raise UserError(f"photos: array {number} has the shape {array.shape}; it must be "
-                             "[H, W, 3] or [B, H, W, 3]")
+            raise UserError(
+                f"photos: array {number} has the shape {array.shape}; it must be "
+                "[H, W, 3] or [B, H, W, 3]"
+            )
         if array.dtype != np.uint8:
             is_float = np.issubdtype(array.dtype, np.floating)
             if not is_float or (array.size and not (array.min() >= 0 and array.max() <= 255)):
-                raise UserError(f"photos: array {number} ({array.dtype}) must be uint8, or float "
-                                 "in [0, 255]")
+                raise UserError(
+                    f"photos: array {number} ({array.dtype}) must be uint8, or float in [0, 255]"
+                )
         yield from array if array.ndim == 4 else (array,)
 
 

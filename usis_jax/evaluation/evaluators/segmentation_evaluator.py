@@ -100,8 +100,11 @@ class _Twice(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         for _ in range(2):
             x = nn.Conv(self.width, (3, 3), use_bias=False)(x)
-            x = nn.relu(nn.BatchNorm(
-                use_running_average=not train, momentum=0.95, axis_name=self.axis_name)(x))
+            x = nn.relu(
+                nn.BatchNorm(
+                    use_running_average=not train, momentum=0.95, axis_name=self.axis_name
+                )(x)
+            )
         return x
 
 
@@ -123,13 +126,24 @@ class Judge:
         self.network = JudgeNetwork(spec.num_classes, tuple(info["widths"]), spec.void)
         flat = flat_trees.flatten(variables)
         shapes = jax.eval_shape(
-            self.network.init, jax.random.key(0), jnp.zeros((1, self.height, self.width, 3)))
+            self.network.init, jax.random.key(0), jnp.zeros((1, self.height, self.width, 3))
+        )
         self.variables = flat_trees.unflatten(shapes, flat, "judge")
         self.sha256 = _digest(flat)
-        self._labels = sharded_map.Spread(lambda variables, photo: self.network.apply(
-            variables, pixel_range.to_float(photo)).argmax(-1).astype(jnp.int32), BATCH)
-        self._features = sharded_map.Spread(lambda variables, photo: self.network.apply(
-            variables, pixel_range.to_float(photo), method="features"), BATCH)
+        self._labels = sharded_map.Spread(
+            lambda variables, photo: (
+                self.network.apply(variables, pixel_range.to_float(photo))
+                .argmax(-1)
+                .astype(jnp.int32)
+            ),
+            BATCH,
+        )
+        self._features = sharded_map.Spread(
+            lambda variables, photo: self.network.apply(
+                variables, pixel_range.to_float(photo), method="features"
+            ),
+            BATCH,
+        )
 
     @classmethod
     def load(cls, directory) -> "Judge":
@@ -143,7 +157,8 @@ class Judge:
         if not (directory / INFO_FILE).is_file():
             raise FileNotFoundError(
                 f"{directory} is no judge: it has no {INFO_FILE}; give the folder "
-                "that usis train-judge wrote as --out")
+                "that usis train-judge wrote as --out"
+            )
         info = evaluator_files.read_info(directory / INFO_FILE)
         spec = LabelSpec.load(directory / SPEC_FILE)
         evaluator_files.check_spec(info, spec, directory)
@@ -153,8 +168,10 @@ class Judge:
         except ValueError as error:
             raise UserError(f"{directory} cannot be used: {error}") from error
         if judge.sha256 != info["sha256"]:
-            raise UserError(f"{directory / WEIGHTS_FILE} is not the file that {INFO_FILE} was "
-                             "written with; train the judge again, into another folder")
+            raise UserError(
+                f"{directory / WEIGHTS_FILE} is not the file that {INFO_FILE} was "
+                "written with; train the judge again, into another folder"
+            )
         return judge
 
     @property
@@ -213,8 +230,12 @@ class Judge:
         try:
             files.write(temporary / WEIGHTS_FILE, flat_trees.flatten(self.variables))
             self.spec.save(temporary / SPEC_FILE)
-            info = {"format_version": FORMAT_VERSION, **self.info, "sha256": self.sha256,
-                    "label_spec": self.spec.to_dict()}
+            info = {
+                "format_version": FORMAT_VERSION,
+                **self.info,
+                "sha256": self.sha256,
+                "label_spec": self.spec.to_dict(),
+            }
             atomic.write_text(temporary / INFO_FILE, json.dumps(info, indent=1) + "\n")
             if picture is not None:
                 atomic.write_png(temporary / PICTURE_FILE, picture)
@@ -230,12 +251,12 @@ class Judge:
         if photos.ndim != 4 or photos.shape[1:] != (self.height, self.width, 3) or not len(photos):
             raise UserError(
                 f"photos are {list(photos.shape)}; this judge was trained and measured at "
-                f"[N, {self.height}, {self.width}, 3] and reads only those")
+                f"[N, {self.height}, {self.width}, 3] and reads only those"
+            )
         return function(self.variables, photos)
 
 
-def check_fits(judge, size, spec: LabelSpec, validation: str | None,
-               name: str = "--judge") -> None:
+def check_fits(judge, size, spec: LabelSpec, validation: str | None, name: str = "--judge") -> None:
     """Checks that a judge can judge a run.
 
     Args:

@@ -61,8 +61,9 @@ class Training(Section):
     widths: tuple[int, ...] = limited((32, 64, 96, 128), at_least=1)
 
 
-def train_judge(settings, out, pairs: str = "", training: Training = Training(),
-                progress: bool = True) -> dict[str, Any]:
+def train_judge(
+    settings, out, pairs: str = "", training: Training = Training(), progress: bool = True
+) -> dict[str, Any]:
     """Trains a judge, measures it on `data.validation`, and writes its folder.
 
     Args:
@@ -92,18 +93,38 @@ def train_judge(settings, out, pairs: str = "", training: Training = Training(),
         _check_classes(each, size)
     began = time.perf_counter()
     variables, rates = fit(own, size, settings.data.flip, training, progress)
-    judge = Judge(variables, own.spec, {
-        "height": size[0], "width": size[1], "widths": list(training.widths), "scores": {},
-        "training": dataclasses.asdict(training), "flip": settings.data.flip,
-        "pairs": source, "num_pairs": len(own),
-        "measure": others.source, "num_measured": len(others)})
+    judge = Judge(
+        variables,
+        own.spec,
+        {
+            "height": size[0],
+            "width": size[1],
+            "widths": list(training.widths),
+            "scores": {},
+            "training": dataclasses.asdict(training),
+            "flip": settings.data.flip,
+            "pairs": source,
+            "num_pairs": len(own),
+            "measure": others.source,
+            "num_measured": len(others),
+        },
+    )
     judge.info["scores"], columns = measure(judge, others)
     if mesh.is_first():
         judge.save(out, image_grid.grid(columns))
-    return {"out": str(out), "name": judge.name, "pairs": source, "num_pairs": len(own),
-            "measure": others.source, "num_measured": len(others), "steps": training.steps,
-            "seconds": time.perf_counter() - began, **rates, **judge.scores,
-            "picture": str(out) + "/judge.png"}
+    return {
+        "out": str(out),
+        "name": judge.name,
+        "pairs": source,
+        "num_pairs": len(own),
+        "measure": others.source,
+        "num_measured": len(others),
+        "steps": training.steps,
+        "seconds": time.perf_counter() - began,
+        **rates,
+        **judge.scores,
+        "picture": str(out) + "/judge.png",
+    }
 
 
 def _check_classes(pairs, size) -> None:
@@ -118,8 +139,9 @@ def _check_classes(pairs, size) -> None:
         )
 
 
-def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
-        progress: bool = True) -> tuple[Any, dict[str, float | None]]:
+def fit(
+    pairs, size: tuple[int, int], flip: bool, training: Training, progress: bool = True
+) -> tuple[Any, dict[str, float | None]]:
     """Trains a judge's network.
 
     Args:
@@ -139,23 +161,38 @@ def fit(pairs, size: tuple[int, int], flip: bool, training: Training,
     spec = pairs.spec
     network = JudgeNetwork(spec.num_classes, training.widths, spec.void, mesh.AXIS)
     if size[0] % network.stride or size[1] % network.stride:
-        raise UserError(f"a judge reads photos whose height and width are multiples of "
-                         f"{network.stride}, not {size[0]}x{size[1]}; change data.height or "
-                         "data.width")
+        raise UserError(
+            f"a judge reads photos whose height and width are multiples of "
+            f"{network.stride}, not {size[0]}x{size[1]}; change data.height or "
+            "data.width"
+        )
     runner = mesh.Runner(devices=_devices(training.batch_size))
-    variables = jax.device_get(jax.jit(network.init)(
-        jax.random.key(training.seed), jnp.zeros((1, *size, 3), jnp.float32)))
+    variables = jax.device_get(
+        jax.jit(network.init)(jax.random.key(training.seed), jnp.zeros((1, *size, 3), jnp.float32))
+    )
     optimiser = _optimiser(training)
     state = runner.place((variables, optimiser.init(variables["params"])))
-    step_function = runner.compile(
-        functools.partial(_step, network=network, optimiser=optimiser))
+    step_function = runner.compile(functools.partial(_step, network=network, optimiser=optimiser))
     bar = progress_lib.Progress(
-        0, training.steps, training.batch_size, progress and mesh.is_first(),
-        lines={"loss_judge": "judge {:.3g}"})
+        0,
+        training.steps,
+        training.batch_size,
+        progress and mesh.is_first(),
+        lines={"loss_judge": "judge {:.3g}"},
+    )
     means, interval = step_means.Means(), max(1, training.steps // 20)
-    batches = mesh.prefetch(pairs_lib.training(
-        pairs, training.batch_size, size, flip, training.seed, runner.process_index,
-        runner.process_count), runner)
+    batches = mesh.prefetch(
+        pairs_lib.training(
+            pairs,
+            training.batch_size,
+            size,
+            flip,
+            training.seed,
+            runner.process_index,
+            runner.process_count,
+        ),
+        runner,
+    )
     try:
         for step in range(1, training.steps + 1):
             state, metrics = step_function(state, next(batches))
@@ -193,12 +230,18 @@ def measure(judge: Judge, pairs) -> tuple[dict[str, Any], list]:
                 shown.append((batch["photo"][i], batch["label"][i], read[i]))
         first += len(read)
     found = segmentation.scores(counts, spec.void, first)
-    by_name = {name: value for k, (name, value) in
-               enumerate(zip(spec.classes, found.iou, strict=True)) if k != spec.void}
+    by_name = {
+        name: value
+        for k, (name, value) in enumerate(zip(spec.classes, found.iou, strict=True))
+        if k != spec.void
+    }
     scores = {"miou": found.miou, "accuracy": found.accuracy, "iou": by_name}
     photos, labels, maps = (np.stack(each) for each in zip(*shown, strict=True))
-    columns = [("photo", photos), ("label map", spec.colour(labels)),
-               ("read by the judge", spec.colour(maps))]
+    columns = [
+        ("photo", photos),
+        ("label map", spec.colour(labels)),
+        ("read by the judge", spec.colour(maps)),
+    ]
     return scores, columns
 
 
@@ -231,7 +274,8 @@ def _step(state, batch, *, network, optimiser):
 
     def cost(params):
         logits, updates = network.apply(
-            {**variables, "params": params}, photo, train=True, mutable=["batch_stats"])
+            {**variables, "params": params}, photo, train=True, mutable=["batch_stats"]
+        )
         return loss_of(logits, label, network.void, mesh.AXIS), updates
 
     (loss, updates), gradient = jax.value_and_grad(cost, has_aux=True)(variables["params"])
@@ -245,15 +289,19 @@ def _devices(batch_size: int) -> list:
     """The devices that share a batch: all, or on one host as many as divide it."""
     devices = jax.devices()
     if jax.process_count() == 1:
-        return devices[:math.gcd(batch_size, len(devices))]
+        return devices[: math.gcd(batch_size, len(devices))]
     if batch_size % len(devices):
-        raise UserError(f"--batch_size is {batch_size}; on several hosts it must be a multiple of "
-                         f"their {len(devices)} devices")
+        raise UserError(
+            f"--batch_size is {batch_size}; on several hosts it must be a multiple of "
+            f"their {len(devices)} devices"
+        )
     return devices
 
 
 def _optimiser(training: Training) -> optax.GradientTransformation:
     rate = optax.warmup_cosine_decay_schedule(
-        0.0, training.rate, max(1, training.steps // 10), training.steps)
+        0.0, training.rate, max(1, training.steps // 10), training.steps
+    )
     return optax.chain(
-        optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=training.weight_decay))
+        optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=training.weight_decay)
+    )

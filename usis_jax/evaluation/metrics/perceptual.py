@@ -90,13 +90,14 @@ class Perceptual:
         """
         photos, least = np.asarray(photos), networks.smallest(self.trunk, self.tolerant)
         if photos.ndim != 4 or photos.shape[-1] != 3 or photos.dtype != np.uint8:
-            raise UserError(
-                f"photos must be uint8 [N, H, W, 3], got {photos.dtype} {photos.shape}")
+            raise UserError(f"photos must be uint8 [N, H, W, 3], got {photos.dtype} {photos.shape}")
         if len(photos) < 2:
             raise UserError(f"photos must be 2 or more to compare, got {len(photos)}")
         if min(photos.shape[1:3]) < least:
-            raise UserError(f"{self.title} needs photos of at least {least} pixels a side, got "
-                             f"{photos.shape[1]}x{photos.shape[2]}")
+            raise UserError(
+                f"{self.title} needs photos of at least {least} pixels a side, got "
+                f"{photos.shape[1]}x{photos.shape[2]}"
+            )
         describe = _describe(self.trunk, self.tolerant)
         parts = [
             [level[:count] for level in describe(self.variables, batch)]
@@ -128,13 +129,21 @@ def load(name: str, path=None) -> Perceptual:
     else:
         variables, heads = perceptual_keys.original(*dicts, kind.trunk, names)
     variables = jax.tree.map(jnp.asarray, variables)
-    return Perceptual(kind.title, kind.trunk, kind.tolerant, variables, heads,
-                      tuple(known.sha256 for _, known in found))
+    return Perceptual(
+        kind.title,
+        kind.trunk,
+        kind.tolerant,
+        variables,
+        heads,
+        tuple(known.sha256 for _, known in found),
+    )
 
 
 def in_cache() -> list[str]:
     """Names of the measures whose files the cache of `usis get-weights` holds."""
-    return [name for name, kind in KNOWN.items() if all(map(pretrained_weights.are_there, kind.files))]
+    return [
+        name for name, kind in KNOWN.items() if all(map(pretrained_weights.are_there, kind.files))
+    ]
 
 
 @functools.cache

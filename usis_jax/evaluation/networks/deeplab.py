@@ -81,8 +81,9 @@ class DeepLab(nn.Module):
           UserError: photos are too small or no photos.
         """
         if photos.ndim != 4 or photos.shape[3] != 3 or min(photos.shape[1:3]) < SMALLEST:
-            raise UserError(f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got "
-                             f"{photos.shape}")
+            raise UserError(
+                f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got {photos.shape}"
+            )
         x = (photos.astype(jnp.float32) - jnp.asarray(MEAN))[..., ::-1]
         network = SingleScale(self.num_classes, name="base")
         logits = network(x)

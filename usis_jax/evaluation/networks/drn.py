@@ -122,8 +122,13 @@ def _level(x, level):
         return Convolution(width, size, stride, dilation, name=f"level_{level}")(x)
     blocks, width, stride, dilation = BLOCKS[level]
     for block in range(blocks):
-        x = Bottleneck(width, 1 if block else stride, dilation, projected=not block,
-                       name=f"level_{level}_{block}")(x)
+        x = Bottleneck(
+            width,
+            1 if block else stride,
+            dilation,
+            projected=not block,
+            name=f"level_{level}_{block}",
+        )(x)
     return x
 
 
@@ -137,7 +142,7 @@ def _enlarge(x, kernel):
     for row in range(2):
         for column in range(2):
             part = jnp.pad(x, ((0, 0), (row, 1 - row), (column, 1 - column), (0, 0)))
-            taps = kernel[row * STRIDE:][:STRIDE, column * STRIDE:][:, :STRIDE]
+            taps = kernel[row * STRIDE :][:STRIDE, column * STRIDE :][:, :STRIDE]
             total += part[:, :, None, :, None] * taps[:, None]
     shape = batch, STRIDE * (height + 1), STRIDE * (width + 1), channels
     half = STRIDE // 2

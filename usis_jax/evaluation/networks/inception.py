@@ -142,8 +142,9 @@ class Inception(nn.Module):
         if self.feature not in FEATURES:
             raise UserError(f"feature is {self.feature}; it must be one of {FEATURES}")
         if photos.ndim != 4 or photos.shape[3] != 3 or min(photos.shape[1:3]) < SMALLEST:
-            raise UserError(f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got "
-                             f"{photos.shape}")
+            raise UserError(
+                f"photos must be [B, H, W, 3] with sides of {SMALLEST} or more, got {photos.shape}"
+            )
         x = photos
         for index, conv in enumerate(STEM):
             x = Convolution(conv, self.dtype, name=f"stem_{index}")(x)
@@ -184,8 +185,11 @@ def convolutions():
         for number, branch in enumerate(block.branches):
             for place, conv in enumerate(branch):
                 name = f"block_{index}_{number}_{place}"
-                split = {name: conv} if isinstance(conv, Conv) else {
-                    f"{name}_{i}": part for i, part in enumerate(conv)}
+                split = (
+                    {name: conv}
+                    if isinstance(conv, Conv)
+                    else {f"{name}_{i}": part for i, part in enumerate(conv)}
+                )
                 found |= split
     return found
 

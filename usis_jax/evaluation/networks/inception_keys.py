@@ -49,14 +49,17 @@ def variables(state_dict: Mapping[str, np.ndarray], name="the state dict") -> di
         prefix = key_of(module)
         weight = "weight" if scripted else "conv.weight"
         kernel = _take(left, f"{prefix}.{weight}", (conv.width, channels[module], *conv.size), name)
-        values = {part: _take(left, f"{prefix}.{key}", (conv.width,), name)
-                  for part, key in norm.items()}
+        values = {
+            part: _take(left, f"{prefix}.{key}", (conv.width,), name) for part, key in norm.items()
+        }
         left.pop(f"{prefix}.bn.num_batches_tracked", None)
         params[module] = {"conv": _fold(kernel, **values)}
     extra = sorted(set(left) - set(_UNUSED))
     if extra:
-        raise UserError(f"{name} has {len(extra)} keys that the FID's Inception has not, such as "
-                         f"{extra[0]!r}; give the published file of the FID's Inception")
+        raise UserError(
+            f"{name} has {len(extra)} keys that the FID's Inception has not, such as "
+            f"{extra[0]!r}; give the published file of the FID's Inception"
+        )
     return {"params": params}
 
 
@@ -65,16 +68,20 @@ def _take(left, key, shape, name):
     if value is None:
         raise UserError(f"{name} has no {key!r}; give the published file of the FID's Inception")
     if np.shape(value) != shape:
-        raise UserError(f"{name}: {key!r} has the shape {np.shape(value)}, it must be {shape}; "
-                         "give the published file of the FID's Inception")
+        raise UserError(
+            f"{name}: {key!r} has the shape {np.shape(value)}, it must be {shape}; "
+            "give the published file of the FID's Inception"
+        )
     return np.asarray(value, np.float64)
 
 
 def _fold(kernel, shift, mean, var, scale=1.0):
     """Kernel and bias of the convolution that does what convolution and batch norm do."""
     gain = scale / np.sqrt(var + _EPSILON)
-    return {"kernel": np.float32((kernel * gain[:, None, None, None]).transpose(2, 3, 1, 0)),
-            "bias": np.float32(shift - mean * gain)}
+    return {
+        "kernel": np.float32((kernel * gain[:, None, None, None]).transpose(2, 3, 1, 0)),
+        "bias": np.float32(shift - mean * gain),
+    }
 
 
 def _input_channels() -> dict[str, int]:

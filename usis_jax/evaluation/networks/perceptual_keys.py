@@ -21,8 +21,9 @@ _BLURS = {"vgg16": ((2, 5), (3, 11), (4, 19), (5, 27)), "alexnet": ((1, 1), (2, 
 """Slice and layer of each fixed blur that is stored beside the weights."""
 
 
-def tolerant(state_dict: Mapping[str, np.ndarray], trunk: str, name="the state dict"
-             ) -> tuple[dict, list]:
+def tolerant(
+    state_dict: Mapping[str, np.ndarray], trunk: str, name="the state dict"
+) -> tuple[dict, list]:
     """Variables and heads of the shift-tolerant `Perceptual` from its published file.
 
     Args:
@@ -39,8 +40,9 @@ def tolerant(state_dict: Mapping[str, np.ndarray], trunk: str, name="the state d
     Source: the keys of stlpips-pytorch 0.0.2.
     """
     left = StateDict(state_dict, name, f"shift-tolerant LPIPS with {trunk}")
-    params = _convolutions(left, trunk, lambda level, place: (
-        f"net.slice{level + 1}.{_TOLERANT[trunk][level][place]}"))
+    params = _convolutions(
+        left, trunk, lambda level, place: f"net.slice{level + 1}.{_TOLERANT[trunk][level][place]}"
+    )
     heads = _heads(left, trunk)
     for part, value in (("shift", perceptual.SHIFT), ("scale", perceptual.SCALE)):
         key = f"scaling_layer.{part}"
@@ -55,7 +57,9 @@ def tolerant(state_dict: Mapping[str, np.ndarray], trunk: str, name="the state d
 
 
 def original(
-    trunk_dict: Mapping[str, np.ndarray], head_dict: Mapping[str, np.ndarray], trunk: str,
+    trunk_dict: Mapping[str, np.ndarray],
+    head_dict: Mapping[str, np.ndarray],
+    trunk: str,
     names=("the trunk", "the heads"),
 ) -> tuple[dict, list]:
     """Variables and heads of the original `Perceptual` from the two files that it has.
@@ -74,11 +78,13 @@ def original(
 
     Source: the keys of torchvision and of lpips 0.1.4.
     """
-    features = {key: value for key, value in trunk_dict.items()
-                if not key.startswith("classifier.")}
+    features = {
+        key: value for key, value in trunk_dict.items() if not key.startswith("classifier.")
+    }
     left = StateDict(features, names[0], f"torchvision's {trunk} trained on ImageNet")
-    params = _convolutions(left, trunk, lambda level, place: (
-        f"features.{_PLAIN[trunk][level][place]}"))
+    params = _convolutions(
+        left, trunk, lambda level, place: f"features.{_PLAIN[trunk][level][place]}"
+    )
     left.finish()
     left = StateDict(head_dict, names[1], f"the heads of LPIPS 0.1 with {trunk}")
     heads = _heads(left, trunk)
@@ -98,7 +104,8 @@ def _convolutions(left, trunk, key_of):
     for level, convs in enumerate(perceptual.TRUNKS[trunk].levels):
         for place, conv in enumerate(convs):
             params[f"conv_{level}_{place}"] = left.convolution(
-                key_of(level, place), None, conv.size, width, conv.width)["conv"]
+                key_of(level, place), None, conv.size, width, conv.width
+            )["conv"]
             width = conv.width
     return params
 
@@ -113,5 +120,6 @@ def _heads(left, trunk):
 def _same(found, expected, key, name):
     """Raises UserError if what the network has built in is not what the file says."""
     if not np.allclose(found, expected, rtol=1e-6, atol=0):
-        raise UserError(f"{name}: {key!r} is not the constant of the published network; give the "
-                         "published file")
+        raise UserError(
+            f"{name}: {key!r} is not the constant of the published network; give the published file"
+        )

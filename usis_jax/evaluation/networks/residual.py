@@ -86,5 +86,11 @@ def resize(x, height: int, width: int, scale=None):
     old = x.shape[1:3]
     scales = [scale] * 2 if scale else [height / old[0], width / old[1]]
     return jax.image.scale_and_translate(
-        x, (x.shape[0], height, width, x.shape[3]), (1, 2), jnp.asarray(scales, jnp.float32),
-        jnp.zeros(2, jnp.float32), "linear", antialias=False)
+        x,
+        (x.shape[0], height, width, x.shape[3]),
+        (1, 2),
+        jnp.asarray(scales, jnp.float32),
+        jnp.zeros(2, jnp.float32),
+        "linear",
+        antialias=False,
+    )

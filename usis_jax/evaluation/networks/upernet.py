@@ -46,8 +46,12 @@ class Encoder(nn.Module):
         found = []
         for stage, (blocks, width, stride) in enumerate(STAGES):
             for block in range(blocks):
-                x = Bottleneck(width, 1 if block else stride, projected=not block,
-                               name=f"stage_{stage}_{block}")(x)
+                x = Bottleneck(
+                    width,
+                    1 if block else stride,
+                    projected=not block,
+                    name=f"stage_{stage}_{block}",
+                )(x)
             found.append(x)
         return found
 
@@ -69,7 +73,8 @@ class Decoder(nn.Module):
         parts = [deepest]
         for side in POOLS:
             part = Convolution(WIDTH, name=f"pool_{side}")(
-                resize(average_grid(deepest, side), height, width))
+                resize(average_grid(deepest, side), height, width)
+            )
             parts.append(part)
         x = Convolution(WIDTH, 3, name="pooled")(jnp.concatenate(parts, axis=3))
         levels = [x]

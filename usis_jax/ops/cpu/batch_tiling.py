@@ -19,8 +19,11 @@ def together(batch: int, size: int, most: int) -> int:
 
     Source: ours.
     """
-    return max(count for count in range(1, batch + 1)
-               if batch % count == 0 and (count == 1 or count * size <= most))
+    return max(
+        count
+        for count in range(1, batch + 1)
+        if batch % count == 0 and (count == 1 or count * size <= most)
+    )
 
 
 def join(function: Callable[[Array], Array], x: Array, count: int) -> Array:
@@ -53,12 +56,13 @@ def total(function: Callable[..., Array], arrays: tuple[Array, ...], count: int)
 
     Source: ours.
     """
+
     def of(first):
-        return function(*(jax.lax.dynamic_slice_in_dim(images, first, count)
-                          for images in arrays))
+        return function(*(jax.lax.dynamic_slice_in_dim(images, first, count) for images in arrays))
 
     batch = len(arrays[0])
     if count == batch:
         return function(*arrays)
     return jax.lax.fori_loop(
-        1, batch // count, lambda number, before: before + of(number * count), of(0))
+        1, batch // count, lambda number, before: before + of(number * count), of(0)
+    )

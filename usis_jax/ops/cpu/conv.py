@@ -58,14 +58,22 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
     if is_tiled((len(x), *sizes), x.dtype, kernel.shape, stride):
         return winograd.conv(x, kernel, padding)
-    if (stride > 1 or _has_few_channels(kernel.shape)
-            or _is_product(x.shape, kernel.shape[0], stride, padding)):
+    if (
+        stride > 1
+        or _has_few_channels(kernel.shape)
+        or _is_product(x.shape, kernel.shape[0], stride, padding)
+    ):
         return _by_neighbourhoods(x, kernel, stride, padding)
     return reference.conv(x, kernel, stride, padding)
 
 
-def is_tiled(results: tuple[int, int, int], dtype: jnp.dtype, kernel: tuple[int, ...],
-             stride: int = 1, of_kernel: bool = False) -> bool:
+def is_tiled(
+    results: tuple[int, int, int],
+    dtype: jnp.dtype,
+    kernel: tuple[int, ...],
+    stride: int = 1,
+    of_kernel: bool = False,
+) -> bool:
     """Whether Winograd's convolution is the faster one.
 
     Args:
@@ -77,8 +85,12 @@ def is_tiled(results: tuple[int, int, int], dtype: jnp.dtype, kernel: tuple[int,
 
     Source: measured.
     """
-    if (kernel[:2] not in ((2, 2), (3, 3), (5, 5)) or stride > 1 or dtype != jnp.float32
-            or results[0] * winograd.tiles(*results[1:3]) < _LEAST_TILES):
+    if (
+        kernel[:2] not in ((2, 2), (3, 3), (5, 5))
+        or stride > 1
+        or dtype != jnp.float32
+        or results[0] * winograd.tiles(*results[1:3]) < _LEAST_TILES
+    ):
         return False
     fewest, most = sorted(kernel[2:])
     if kernel[0] == 3 and of_kernel:
@@ -98,8 +110,11 @@ def _sizes(images: tuple[int, ...], size: int, stride: int, padding: int) -> tup
 def _is_product(images: tuple[int, ...], size: int, stride: int, padding: int) -> bool:
     """Whether one matrix product is faster, of images [B, H, W, ..] by a kernel of that size."""
     height, width = _sizes(images, size, stride, padding)
-    return ((size, stride, padding) == (1, 1, 0) or height * width <= _FEW_PIXELS
-            or images[0] * height * width <= _FEW_PIXELS_OF_ALL)
+    return (
+        (size, stride, padding) == (1, 1, 0)
+        or height * width <= _FEW_PIXELS
+        or images[0] * height * width <= _FEW_PIXELS_OF_ALL
+    )
 
 
 def _has_few_channels(kernel: tuple[int, ...]) -> bool:
@@ -115,8 +130,9 @@ def _seen_together(batch: int, height: int, width: int, taps: int) -> int:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def input_gradient(kernel: Array, gradient: Array, size: tuple[int, int], stride: int,
-                   padding: int) -> Array:
+def input_gradient(
+    kernel: Array, gradient: Array, size: tuple[int, int], stride: int, padding: int
+) -> Array:
     """Gradient of `conv` with respect to x [B, *size, C], from that of its result."""
     if is_tiled(gradient.shape[:3], gradient.dtype, kernel.shape, stride):
         return winograd.input_gradient(kernel, gradient, padding)
@@ -124,11 +140,11 @@ def input_gradient(kernel: Array, gradient: Array, size: tuple[int, int], stride
     if _is_product((len(gradient), *size), kernel.shape[0], stride, padding):
         rows = gradient.reshape(-1, kernel.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1]).T
         see = functools.partial(
-            neighbourhoods, size=kernel.shape[0], stride=stride, padding=padding)
+            neighbourhoods, size=kernel.shape[0], stride=stride, padding=padding
+        )
         return jax.linear_transpose(see, x)(rows.reshape(*gradient.shape[:3], -1))[0]
     if stride == 1:
-        convolve = functools.partial(
-            reference.conv, kernel=kernel, stride=stride, padding=padding)
+        convolve = functools.partial(reference.conv, kernel=kernel, stride=stride, padding=padding)
         return jax.linear_transpose(convolve, x)(gradient)[0]
     return _by_phases(kernel, gradient, size)
 
@@ -157,17 +173,20 @@ def neighbourhoods(x: Array, size: int, stride: int = 1, padding: int = 0) -> Ar
     """
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     height, width = ((n - size) // stride + 1 for n in x.shape[1:3])
-    return jnp.concatenate([_seen(x, i, j, height, width, stride)
-                            for i in range(size) for j in range(size)], axis=-1)
+    return jnp.concatenate(
+        [_seen(x, i, j, height, width, stride) for i in range(size) for j in range(size)], axis=-1
+    )
 
 
 def _seen(x: Array, i: int, j: int, height: int, width: int, stride: int) -> Array:
     """What the tap (i, j) sees: [B, height, width, C]."""
     # Traced ten times as fast as an index of slices.
     return jax.lax.slice(
-        x, (0, i, j, 0),
+        x,
+        (0, i, j, 0),
         (len(x), i + stride * (height - 1) + 1, j + stride * (width - 1) + 1, x.shape[3]),
-        (1, stride, stride, 1))
+        (1, stride, stride, 1),
+    )
 
 
 def _by_neighbourhoods(x: Array, kernel: Array, stride: int, padding: int) -> Array:
@@ -186,20 +205,23 @@ def _by_products(x: Array, gradient: Array, size: int, stride: int, padding: int
     batch, height, width, features = gradient.shape
     shape = (size, size, x.shape[-1], features)
     if stride > 1 or height * width <= _FEW_PIXELS or _has_few_channels(shape):
+
         def products(x, gradient):
             seen = neighbourhoods(x, size, stride, padding)
             return seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, features)
 
         taps = size * size * x.shape[-1]
         kernel = batch_tiling.total(
-            products, (x, gradient), _seen_together(batch, height, width, taps))
+            products, (x, gradient), _seen_together(batch, height, width, taps)
+        )
         return kernel.reshape(shape)
     rows = gradient.reshape(-1, features)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
     def tap(number):
-        seen = jax.lax.dynamic_slice(x, (0, number // size, number % size, 0),
-                                     (batch, height, width, x.shape[-1]))
+        seen = jax.lax.dynamic_slice(
+            x, (0, number // size, number % size, 0), (batch, height, width, x.shape[-1])
+        )
         return seen.reshape(-1, x.shape[-1]).T @ rows
 
     if size == 1:
@@ -215,14 +237,17 @@ def _by_phases(kernel: Array, gradient: Array, size: tuple[int, int]) -> Array:
 
     def phase(i, j):
         taps = turned[i::2, j::2]
-        more = [(n - 1, whole - out) for n, whole, out in
-                zip(taps.shape[:2], (rows, columns), (height, width), strict=True)]
+        more = [
+            (n - 1, whole - out)
+            for n, whole, out in zip(taps.shape[:2], (rows, columns), (height, width), strict=True)
+        ]
         return jax.lax.conv_general_dilated(
-            gradient, taps[::-1, ::-1], (1, 1), more, dimension_numbers=reference.DIMENSIONS)
+            gradient, taps[::-1, ::-1], (1, 1), more, dimension_numbers=reference.DIMENSIONS
+        )
 
     x = jnp.stack([jnp.stack([phase(i, j) for j in (0, 1)], axis=3) for i in (0, 1)], axis=2)
     x = x.reshape(batch, 2 * rows, 2 * columns, -1)
-    return x[:, :size[0], :size[1]]
+    return x[:, : size[0], : size[1]]
 
 
 def _conv_forward(x, kernel, stride, padding):
@@ -231,8 +256,10 @@ def _conv_forward(x, kernel, stride, padding):
 
 def _conv_backward(stride, padding, saved, gradient):
     x, kernel = saved
-    return (input_gradient(kernel, gradient, x.shape[1:3], stride, padding),
-            kernel_gradient(x, gradient, kernel.shape[0], stride, padding))
+    return (
+        input_gradient(kernel, gradient, x.shape[1:3], stride, padding),
+        kernel_gradient(x, gradient, kernel.shape[0], stride, padding),
+    )
 
 
 def _input_forward(kernel, gradient, size, stride, padding):
@@ -241,8 +268,10 @@ def _input_forward(kernel, gradient, size, stride, padding):
 
 def _input_backward(size, stride, padding, saved, x):
     kernel, gradient = saved
-    return (kernel_gradient(x, gradient, kernel.shape[0], stride, padding),
-            conv(x, kernel, stride, padding))
+    return (
+        kernel_gradient(x, gradient, kernel.shape[0], stride, padding),
+        conv(x, kernel, stride, padding),
+    )
 
 
 def _kernel_forward(x, gradient, size, stride, padding):
@@ -251,8 +280,10 @@ def _kernel_forward(x, gradient, size, stride, padding):
 
 def _kernel_backward(size, stride, padding, saved, kernel):
     x, gradient = saved
-    return (input_gradient(kernel, gradient, x.shape[1:3], stride, padding),
-            conv(x, kernel, stride, padding))
+    return (
+        input_gradient(kernel, gradient, x.shape[1:3], stride, padding),
+        conv(x, kernel, stride, padding),
+    )
 
 
 conv.defvjp(_conv_forward, _conv_backward)

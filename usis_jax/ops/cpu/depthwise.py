@@ -38,7 +38,8 @@ def _of_image(x: Array, kernel: Array, gradient: Array, stride: int) -> Array:
     taps = len(kernel)
     edges = []
     for (before, _), size, results in zip(
-            _padding(x, kernel, stride), x.shape[1:3], gradient.shape[1:3], strict=True):
+        _padding(x, kernel, stride), x.shape[1:3], gradient.shape[1:3], strict=True
+    ):
         first = taps - 1 - before
         spread = (results - 1) * stride + 1
         edges.append((first, size + taps - 1 - first - spread, stride - 1))

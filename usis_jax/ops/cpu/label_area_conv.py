@@ -44,8 +44,11 @@ def _by_areas(label: Array, z: Array, shared: Array, bias: Array, kernel: Array)
     noise_dim, channels = z.shape[-1], shared.shape[-1]
     num_classes = shared.shape[2] - noise_dim
     # What each tap adds where it sees a class, and nothing where it sees the outside, class K.
-    noise = jnp.einsum("bz,tzc->tbc", z.astype(shared.dtype),
-                       shared[:, :, :noise_dim].reshape(9, noise_dim, channels))
+    noise = jnp.einsum(
+        "bz,tzc->tbc",
+        z.astype(shared.dtype),
+        shared[:, :, :noise_dim].reshape(9, noise_dim, channels),
+    )
     classes = shared[:, :, noise_dim:].reshape(9, 1, num_classes, channels)
     added = jnp.pad(noise[:, :, None] + classes, ((0, 0), (0, 0), (0, 1), (0, 0)))
     added = added.reshape(-1, channels)
@@ -68,8 +71,9 @@ def _by_areas(label: Array, z: Array, shared: Array, bias: Array, kernel: Array)
     return _rows(*_table(result, row, weights.shape[1], kernel.dtype))
 
 
-def _table(compute: Callable[[Array], Array], numbers: Array, features: int, dtype
-           ) -> tuple[Array, Array]:
+def _table(
+    compute: Callable[[Array], Array], numbers: Array, features: int, dtype
+) -> tuple[Array, Array]:
     """What is computed from every 3x3 neighbourhood of a map, each one once.
 
     Args:
@@ -89,13 +93,17 @@ def _table(compute: Callable[[Array], Array], numbers: Array, features: int, dty
     row = jnp.cumsum(first, dtype=jnp.int32) - 1
     turns = -(-(row[-1] + 1) // _TURN)
     rows = -(-pixels // _TURN) * _TURN
-    chosen = jnp.zeros(rows, jnp.int32).at[jnp.where(first, row, rows)].set(
-        jnp.arange(pixels, dtype=jnp.int32), mode="drop")
+    chosen = (
+        jnp.zeros(rows, jnp.int32)
+        .at[jnp.where(first, row, rows)]
+        .set(jnp.arange(pixels, dtype=jnp.int32), mode="drop")
+    )
 
     def turn(number, table):
         own = jax.lax.dynamic_slice_in_dim(chosen, number * _TURN, _TURN)
         return jax.lax.dynamic_update_slice_in_dim(
-            table, compute(_rows(seen, own)), number * _TURN, axis=0)
+            table, compute(_rows(seen, own)), number * _TURN, axis=0
+        )
 
     table = jax.lax.fori_loop(0, turns, turn, jnp.zeros((rows, features), dtype))
     return table, _rows(row, same).reshape(size)

@@ -15,15 +15,18 @@ from usis_jax.ops import resample
 from usis_jax.ops.cpu.conv import conv
 
 
-def label_conv(label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int
-               ) -> Array:
+def label_conv(
+    label: Array, z: Array, kernel: Array, bias: Array, height: int, width: int
+) -> Array:
     """As `ops.label_conv.label_conv`, labels looked up."""
     small, z = resample.nearest_to(label, height, width), z.astype(kernel.dtype)
     if z.ndim == 2:
         return reference.noise_and_labels(label_gather, small, z, kernel) + bias
     noise_dim, z = z.shape[-1], resample.nearest_to(z, height, width)
-    return (label_gather(small, kernel[:, :, noise_dim:])
-            + conv(z, kernel[:, :, :noise_dim], padding=kernel.shape[0] // 2)) + bias
+    return (
+        label_gather(small, kernel[:, :, noise_dim:])
+        + conv(z, kernel[:, :, :noise_dim], padding=kernel.shape[0] // 2)
+    ) + bias
 
 
 @jax.custom_vjp
@@ -57,7 +60,8 @@ def _look_up(label: Array, kernel: Array) -> Array:
     def tap(number):
         seen = jax.lax.dynamic_slice(padded, (0, number // size, number % size), label.shape)
         return table.at[seen + number * (num_classes + 1)].get(
-            mode="promise_in_bounds", wrap_negative_indices=False)
+            mode="promise_in_bounds", wrap_negative_indices=False
+        )
 
     # One after another: XLA would keep what all of them looked up.
     return jax.lax.fori_loop(1, size * size, lambda number, total: total + tap(number), tap(0))
@@ -67,9 +71,13 @@ def _sum_by_class(label: Array, kernel: Array, gradient: Array) -> Array:
     size, _, num_classes, features = kernel.shape
     empty = jnp.zeros((num_classes + 1, features), gradient.dtype)
     padded, (height, width) = _padded(label, kernel), label.shape[1:]
-    taps = [empty.at[padded[:, i:i + height, j:j + width]].add(
-        gradient, mode="promise_in_bounds", wrap_negative_indices=False)[:-1]
-        for i in range(size) for j in range(size)]
+    taps = [
+        empty.at[padded[:, i : i + height, j : j + width]].add(
+            gradient, mode="promise_in_bounds", wrap_negative_indices=False
+        )[:-1]
+        for i in range(size)
+        for j in range(size)
+    ]
     return jnp.stack(taps).reshape(kernel.shape)
 
 

@@ -36,8 +36,13 @@ _AVERAGED = 0.5 * np.array([np.eye(4, 3), np.eye(4, 3, -1)], np.float32).sum(axi
 
 _AVERAGED_OF_BOTH = np.einsum("ai,bj->abij", _AVERAGED, _AVERAGED).reshape(16, 9)
 
-_DOUBLED = np.array([[np.convolve(weights, tap) for tap in np.eye(3)]
-                     for weights in ((0.25, 1.5, 0.25), (0.25, 0, -0.25))], np.float32).T
+_DOUBLED = np.array(
+    [
+        [np.convolve(weights, tap) for tap in np.eye(3)]
+        for weights in ((0.25, 1.5, 0.25), (0.25, 0, -0.25))
+    ],
+    np.float32,
+).T
 """What the sum and the difference of the two pixels that a pixel becomes make of three taps:
 [pixel, tap, sum or difference]."""
 
@@ -63,8 +68,10 @@ def _by_pixels(x: Array, kernel: Array) -> Array:
     small = jnp.moveaxis(_sums(_SEEN_OF_BOTH, kernel).reshape(2, 2, 4, channels, features), 2, 3)
     small = small.reshape(2, 2, channels, 4 * features)
     windows = conv(x, small, padding=1).reshape(batch, height + 1, width + 1, 2, 2, features)
-    rows = [jnp.stack([windows[:, p:p + height, q:q + width, p, q] for q in (0, 1)], axis=3)
-            for p in (0, 1)]
+    rows = [
+        jnp.stack([windows[:, p : p + height, q : q + width, p, q] for q in (0, 1)], axis=3)
+        for p in (0, 1)
+    ]
     return jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, features)
 
 
@@ -102,13 +109,13 @@ def _by_image(y: Array, kernel: Array) -> Array:
     x = conv(_continued(image, (1, 2)), taps[:25].reshape(5, 5, channels, features))
 
     beyond = taps[25:].reshape(2, -1, features)
-    rows = _continued(image[:, ::height - 1], (2,))
-    rows = jnp.concatenate([rows[:, :, tap:tap + width] for tap in range(5)], axis=-1)
-    columns = jnp.concatenate(resample.sum_and_difference(image[:, :, ::width - 1], 1), axis=-1)
+    rows = _continued(image[:, :: height - 1], (2,))
+    rows = jnp.concatenate([rows[:, :, tap : tap + width] for tap in range(5)], axis=-1)
+    columns = jnp.concatenate(resample.sum_and_difference(image[:, :, :: width - 1], 1), axis=-1)
     columns = jnp.pad(columns, ((0, 0), (1, 1), (0, 0), (0, 0)))
-    columns = jnp.concatenate([columns[:, tap:tap + height] for tap in range(3)], axis=-1)
+    columns = jnp.concatenate([columns[:, tap : tap + height] for tap in range(3)], axis=-1)
     # Of the sub-bands LL, LH, HL and HH those that are sums of columns.
-    sums = kernel[..., :2 * channels, :]
+    sums = kernel[..., : 2 * channels, :]
     for side in (0, -1):
         x = x.at[:, side].add(-rows[:, side] @ beyond[side])
         x = x.at[:, :, side].add(-columns[:, :, side] @ sums[:, side].reshape(-1, features))
@@ -125,5 +132,8 @@ def _sums(weights: np.ndarray, kernel: Array) -> Array:
 
     As one product, since each operation of sixteen sums takes its time to compile.
     """
-    return jnp.matmul(weights.astype(kernel.dtype), kernel.reshape(weights.shape[1], -1),
-                      precision=jax.lax.Precision.HIGHEST)
+    return jnp.matmul(
+        weights.astype(kernel.dtype),
+        kernel.reshape(weights.shape[1], -1),
+        precision=jax.lax.Precision.HIGHEST,
+    )

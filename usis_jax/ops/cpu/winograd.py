@@ -67,7 +67,7 @@ def _conv(x: Array, kernel: Array, padding: int, turned: bool) -> Array:
     height, width = (length + 2 * padding - size + 1 for length in x.shape[1:3])
     # A kernel that the compiler knows would else be transformed by it, taking minutes.
     taps = jax.lax.optimization_barrier(kernel.reshape(size * size, -1))
-    of_taps = np.kron(of_kernel, of_kernel)[:, ::-1 if turned else 1]
+    of_taps = np.kron(of_kernel, of_kernel)[:, :: -1 if turned else 1]
     kernel = (of_taps @ taps).reshape(-1, *kernel.shape[2:])
     points = to_results.shape[1]
 
@@ -101,8 +101,9 @@ def kernel_gradient(x: Array, gradient: Array, padding: int) -> Array:
     def products_of(x, gradient):
         pixels, rows, columns = _transform_pixels(x, size, padding)
         batch, height, width, features = gradient.shape
-        gradient = jnp.pad(gradient, ((0, 0), (0, rows * TILE - height),
-                                      (0, columns * TILE - width), (0, 0)))
+        gradient = jnp.pad(
+            gradient, ((0, 0), (0, rows * TILE - height), (0, columns * TILE - width), (0, 0))
+        )
         gradient = gradient.reshape(batch, rows, TILE, columns * TILE, features)
         down = jnp.stack(_combine(to_results.T, jnp.moveaxis(gradient, 2, 0)))
         down = _one_after_another(down).reshape(-1, batch, rows, columns, TILE, features)
@@ -121,7 +122,7 @@ def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     A kernel's and the results' polynomials are multiplied by their values at some points, and the
     transpose of that (Toom and Cook) correlates pixels with the kernel.
     """
-    points = np.array(_POINTS[:TILE + size - 2], np.float64)
+    points = np.array(_POINTS[: TILE + size - 2], np.float64)
     others = [np.delete(points, number) for number in range(len(points))]
     # The highest coefficient of a polynomial is its value at infinity.
     pixels = [np.append(np.poly(other)[::-1], 0) for other in others] + [np.poly(points)[::-1]]
@@ -150,15 +151,32 @@ def _transform_pixels(x: Array, size: int, padding: int) -> tuple[Array, int, in
     matrix = _matrices(size)[0]
     batch, height, width, channels = x.shape
     rows, columns = (-(-(length + 2 * padding - size + 1) // TILE) for length in (height, width))
-    after = [TILE * count + size - 1 - padding - length
-             for count, length in ((rows, height), (columns, width))]
+    after = [
+        TILE * count + size - 1 - padding - length
+        for count, length in ((rows, height), (columns, width))
+    ]
     x = jnp.pad(x, ((0, 0), (padding, after[0]), (padding, after[1]), (0, 0)))
-    down = _one_after_another(jnp.stack(_combine(matrix, [
-        jax.lax.slice_in_dim(x, start, start + TILE * (rows - 1) + 1, TILE, axis=1)
-        for start in range(len(matrix))])))
-    across = jnp.stack(_combine(matrix, [
-        jax.lax.slice_in_dim(down, start, start + TILE * (columns - 1) + 1, TILE, axis=3)
-        for start in range(len(matrix))]), axis=1)
+    down = _one_after_another(
+        jnp.stack(
+            _combine(
+                matrix,
+                [
+                    jax.lax.slice_in_dim(x, start, start + TILE * (rows - 1) + 1, TILE, axis=1)
+                    for start in range(len(matrix))
+                ],
+            )
+        )
+    )
+    across = jnp.stack(
+        _combine(
+            matrix,
+            [
+                jax.lax.slice_in_dim(down, start, start + TILE * (columns - 1) + 1, TILE, axis=3)
+                for start in range(len(matrix))
+            ],
+        ),
+        axis=1,
+    )
     return across.reshape(-1, batch * rows * columns, channels), rows, columns
 
 
@@ -169,8 +187,11 @@ def _combine(matrix: np.ndarray, parts) -> list[Array]:
     """
     sums = []
     for row in matrix:
-        terms = [part if weight == 1 else jax.lax.mul(part, weight)
-                 for weight, part in zip(row, parts, strict=True) if weight]
+        terms = [
+            part if weight == 1 else jax.lax.mul(part, weight)
+            for weight, part in zip(row, parts, strict=True)
+            if weight
+        ]
         sums.append(functools.reduce(jax.lax.add, terms))
     return sums
 
