@@ -1,4 +1,4 @@
-"""Our generator painting, in a process of its own, told what to do by benchmarks.sample."""
+"""Our generator generating, in a process of its own, told what to do by benchmarks.sample."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.inference import sampling
 
 
-class Painting:
+class Generating:
     """A generator as `usis_jax.Generator` holds it: fixed statistics, one compiled function.
 
     Args:
@@ -36,7 +36,7 @@ class Painting:
         created = time.time()
         firsts = {}
         for batch in batches:
-            self.paint(batch)
+            self.generate(batch)
             firsts[f"first_{batch}"] = time.time() - created
         self.start = {
             "imports": imported - began,
@@ -45,12 +45,12 @@ class Painting:
             "first_step": time.time() - began,
         }
 
-    def paint(self, batch: int, count: int = 1) -> dict:
-        """Paints; returns seconds of each call, from label maps to uint8 photos in NumPy."""
+    def generate(self, batch: int, count: int = 1) -> dict:
+        """Generates; returns seconds of each call, from label maps to uint8 photos in NumPy."""
         seconds = []
         for number in range(count):
             began = time.perf_counter()
-            photo = self.generator.painter(self.generator.folded, self.label[:batch], 0, number)
+            photo = self.generator.sampler(self.generator.folded, self.label[:batch], 0, number)
             seconds.append(time.perf_counter() - began)
         assert photo.shape == (batch, *self.label.shape[1:], 3) and photo.dtype == np.uint8
         return {"seconds": seconds}
@@ -69,13 +69,13 @@ def main() -> None:
     made = {}
 
     def start(**arguments):
-        made["it"] = Painting(**arguments)
+        made["it"] = Generating(**arguments)
         return made["it"].report()
 
     workers.serve(
         {
             "start": start,
-            "paint": lambda **a: made["it"].paint(**a),
+            "generate": lambda **a: made["it"].generate(**a),
             "forget_peak": workers.forget_peak,
             "peak": workers.peak_mib,
         }

@@ -132,7 +132,7 @@ def part_functions(networks, void) -> dict:
     both; the same names as in benchmarks.pytorch_baseline.worker.
     """
 
-    def paint(own, collections, label, z):
+    def generate(own, collections, label, z):
         return networks.generator.apply(
             {"params": own, **collections["generator"]},
             label,
@@ -150,15 +150,15 @@ def part_functions(networks, void) -> dict:
         )
         return losses.balanced_cross_entropy(logits, label, void=void), updates
 
-    def judge(own, photo):
+    def evaluator(own, photo):
         return networks.discriminator.apply({"params": own}, photo)
 
     def score(own, photo):
-        return losses.nonsaturating_fake(judge(own, photo)[0])
+        return losses.nonsaturating_fake(evaluator(own, photo)[0])
 
     def generator(params, collections, photo, label, z):
         _, pullback, updates = jax.vjp(
-            lambda own: paint(own, collections, label, z), params["generator"], has_aux=True
+            lambda own: generate(own, collections, label, z), params["generator"], has_aux=True
         )
         return pullback(photo)[0], updates
 
@@ -176,13 +176,13 @@ def part_functions(networks, void) -> dict:
         )
 
     def penalty(params, collections, photo, label, z):
-        return jax.value_and_grad(lambda own: losses.r1_penalty(lambda x: judge(own, x)[0], photo))(
-            params["discriminator"]
-        )
+        return jax.value_and_grad(
+            lambda own: losses.r1_penalty(lambda x: evaluator(own, x)[0], photo)
+        )(params["discriminator"])
 
     parts = {
         "generator, forward":
-            lambda params, collections, photo, label, z: paint(
+            lambda params, collections, photo, label, z: generate(
                 params["generator"], collections, label, z),
         "generator": generator,
         "segmenter": segmenter((0, 1)), "segmenter, weights": segmenter(0),
@@ -193,7 +193,7 @@ def part_functions(networks, void) -> dict:
     if networks.decoder is not None:
 
         def decoder(params, collections, photo, label, z):
-            features = judge(params["discriminator"], photo)[1]
+            features = evaluator(params["discriminator"], photo)[1]
             return jax.value_and_grad(
                 lambda own, x: losses.reconstruction(
                     photo, networks.decoder.apply({"params": own}, x)

@@ -1,4 +1,4 @@
-"""Seconds to paint photos, ours against PyTorch's generator, in turns on one machine.
+"""Seconds to generate images, ours against PyTorch's generator, in turns on one machine.
 
 Command: python -m benchmarks.sample [--setting=full|quickstart|small] [--json FILE]
          (PyTorch: pip install -e '.[torch]', or --torch_python=PATH of another environment's)
@@ -73,7 +73,7 @@ def _arguments(argv):
         "--batches",
         default="1,8",
         metavar="B,B",
-        help="photos painted at once (default: %(default)s)",
+        help="photos generated at once (default: %(default)s)",
     )
     turns.add_arguments(parser, (OURS, *TWINS))
     values = parser.parse_args(argv)
@@ -114,7 +114,7 @@ def measure(contenders: list, batches: list[int], rounds: int, say) -> dict:
 
     Args:
       contenders: started turns.Contender.
-      batches: photos painted at once.
+      batches: photos generated at once.
       rounds: turns of each with each batch.
       say: function that takes a line for the user.
 
@@ -127,9 +127,9 @@ def measure(contenders: list, batches: list[int], rounds: int, say) -> dict:
             for contender in contenders:
                 key = contender.name, str(batch)
                 # Wakes it up: a virtual machine may have lent its free memory to others meanwhile.
-                first = contender.take("paint", batch=batch)["seconds"][0]
+                first = contender.take("generate", batch=batch)["seconds"][0]
                 counts.setdefault(key, turns.in_a_turn(first))
-                took = contender.take("paint", batch=batch, count=counts[key])["seconds"]
+                took = contender.take("generate", batch=batch, count=counts[key])["seconds"]
                 seconds.setdefault(key[0], {}).setdefault(key[1], []).extend(took)
                 say(f"round {number + 1} of {rounds}, {key[0]}, batch {batch}: {took[-1]:.3f} s")
     return {
@@ -165,7 +165,7 @@ def text(result: dict) -> str:
         f"{f'batch {batch}':>10s}{'min':>9s}{'photos/s':>10s}" for batch in result["batches"]
     )
     rows = [
-        f"painting {plan['height']}x{plan['width']}, K = {plan['classes']}, generator width "
+        f"generating {plan['height']}x{plan['width']}, K = {plan['classes']}, generator width "
         f"{plan['generator']['width']}; {machine['processor']}, {machine['cores']} cores",
         f"{'seconds a call':30s}{heads}{'peak MiB':>10s}{'idle':>7s}",
     ]

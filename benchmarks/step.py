@@ -11,7 +11,7 @@ R1 penalty; data are in memory, the label maps are drawn street scenes. Contende
                        and D too; R1 as an Adam step of its own
   published-attached   the same with S's and D's backward passes running through G as well
   tuned, tuned-*       PyTorch as a good user writes it: opponents frozen, S and D share a sample
-                       painted without a graph, R1 shares D's pass, fused Adam, denormals flushed;
+                       generated without a graph, R1 shares D's pass, fused Adam, denormals flushed;
                        in channels_last, with torch.compile, and with both
 Ours run as `usis train` does, with huge pages for malloc where the system gives them to who asks
 (usis_jax.runtime.huge_pages); `tuned` and `tuned-*` have the same, `published*` run as PyTorch starts.
@@ -45,7 +45,7 @@ TWINS = (
 LOSS_TERMS = (
     "G: segmentation (class-balanced cross-entropy), adversarial (non-saturating)",
     "S: segmentation",
-    "D: adversarial on real and painted photos, reconstruction (L1, "
+    "D: adversarial on real and generated images, reconstruction (L1, "
     "decoder), R1 on real photos in one of r1_interval steps",
 )
 

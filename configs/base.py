@@ -129,19 +129,19 @@ def _evaluation():
     return {
         # What is measured every eval_interval steps: a comma list of swd (sliced Wasserstein
         # distance), spectrum (power spectrum and Haar sub-bands), consistency (what the run's own
-        # segmenter reads), ms_ssim (diversity), fid, kid (with Inception's weights), judge (with
-        # a judge). The first three need nothing but the validation data.
+        # segmenter reads), ms_ssim (diversity), fid, kid (with Inception's weights), evaluator (with
+        # an evaluator). The first three need nothing but the validation data.
         "measures": "swd,spectrum,consistency",
         # The value that decides which checkpoint is the best: swd; spectral_distance,
         # haar_distance; consistency_miou, consistency_pixel_accuracy; ms_ssim; fid; kid; miou,
-        # pixel_accuracy, fd_judge, kd_judge. Of accuracies and mIoU the highest, else the lowest.
+        # pixel_accuracy, fd_evaluator, kd_evaluator. Of accuracies and mIoU the highest, else the lowest.
         "best": "swd",
-        # Validation label maps painted and real photos compared, at most; 0 = all.
+        # Validation label maps generated and real photos compared, at most; 0 = all.
         "photos": 200,
         # Photos of each of 5 label maps, for ms_ssim.
         "samples": 4,
-        # Folder that `usis train-judge` wrote, for the measure judge.
-        "judge": "",
+        # Folder that `usis train-evaluator` wrote, for the measure evaluator.
+        "evaluator": "",
         # File or folder with Inception's weights, for fid and kid; empty = where
         # `usis get-weights inception` keeps them.
         "inception": "",

@@ -12,8 +12,8 @@ Result: at step 10,000 portraits at 64x64: skin with light from one side, hair w
   noise gives another light, hair colour and background; cheeks and noses are sometimes uneven,
   backgrounds blurred (measured). Sliced Wasserstein distance to 100 validation photos 76.6, 59.6,
   47.8, 36.7 at steps 1,000 to 4,000 and 37.0 at 10,000; 100 real training photos have 31.9
-  (measured). At step 10,063, 100 painted against 100 validation photos: FID 131.4, KID 0.065, mIoU
-  0.355 of a judge; 100 real training photos have 73.6 and -0.001, the judge's own mIoU is 0.454
+  (measured). At step 10,063, 100 generated against 100 validation photos: FID 131.4, KID 0.065, mIoU
+  0.355 of an evaluator; 100 real training photos have 73.6 and -0.001, the evaluator's own mIoU is 0.454
   (measured, `usis evaluate --step=latest`, fid-published).
 """
 

@@ -3,7 +3,7 @@
 Differs from the paper's settings, which `configs/cityscapes.py` has:
 - narrow networks, 4 upsamplings in the generator and the segmenter;
 - 1x1 modulation (`spade_kernel`), which is a table of classes and nearly free;
-- half of the noise differs from pixel to pixel (`noise`), without which narrow networks paint flat
+- half of the noise differs from pixel to pixel (`noise`), without which narrow networks generate flat
   areas: textures then grow within hundreds of steps (measured on the embedded scenes);
 - update rule "joint", which costs one pass through generator and segmenter instead of three (with
   some seeds the classes are learnt later, so the quickstart, which is short, has "alternating");

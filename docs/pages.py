@@ -25,7 +25,7 @@ ABOUT = {
     "cli": "the parser of usis, and its commands",
     "config": "the fields of a configuration, every check of them, files and overrides",
     "data": "label specs, data sets, how they are prepared and what training reads",
-    "diagnostics": "signs that a training is healthy",
+    "diagnostics": "diagnostics that a training is healthy",
     "display": "image grids, loss plots, progress, colours of the terminal",
     "distributed": "devices and hosts, who is alive and who was told to stop",
     "doctor": "what usis doctor looks at",

@@ -18,7 +18,7 @@ HOLDS = {
     "evaluation": "metrics, evaluators, tables",
     "report": "the HTML report",
     "inference": "generator, label folders",
-    "diagnostics": "signs of a healthy run",
+    "diagnostics": "diagnostics of a healthy run",
     "interop": "PyTorch's files",
     "methods": "losses, optimizers, the step",
     "models": "generators, discriminators",

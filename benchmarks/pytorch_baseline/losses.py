@@ -30,12 +30,12 @@ def balanced_cross_entropy(logits: Tensor, label: Tensor, void: int | None) -> T
 
 
 def scores_high(score: Tensor) -> Tensor:
-    """softplus(-score), mean: real photos for D, painted ones for G. Source: paper eq. 2, 5."""
+    """softplus(-score), mean: real photos for D, generated ones for G. Source: paper eq. 2, 5."""
     return F.softplus(-score).mean()
 
 
 def scores_low(score: Tensor) -> Tensor:
-    """softplus(score), mean: painted photos for D. Source: paper eq. 5."""
+    """softplus(score), mean: generated images for D. Source: paper eq. 5."""
     return F.softplus(score).mean()
 
 

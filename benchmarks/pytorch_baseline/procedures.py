@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.pytorch_baseline import losses
-from benchmarks.pytorch_baseline.judging import WaveletDecoder, WaveletDiscriminator
-from benchmarks.pytorch_baseline.painting import Segmenter, SpadeGenerator
+from benchmarks.pytorch_baseline.generating import Segmenter, SpadeGenerator
+from benchmarks.pytorch_baseline.measuring import WaveletDecoder, WaveletDiscriminator
 
 
 def build(plan: dict) -> dict[str, nn.Module]:
@@ -160,12 +160,12 @@ class Published(Procedure):
         loss.backward()
         self.optimisers[player].step()
 
-    def _paint(self, one_hot: Tensor, label: Tensor, player: str) -> Tensor:
+    def _generate(self, one_hot: Tensor, label: Tensor, player: str) -> Tensor:
         with torch.set_grad_enabled(self.attached or player == "generator"):
             return self.networks["generator"](one_hot, self.noise(player, label))
 
     def _generator(self, one_hot, label):
-        fake = self._paint(one_hot, label, "generator")
+        fake = self._generate(one_hot, label, "generator")
         loss_seg = self.segmentation(self.networks["segmenter"](fake), label)
         adversarial = losses.scores_high(self.networks["discriminator"](fake)[0])
         weights = self.plan["loss"]
@@ -175,13 +175,13 @@ class Published(Procedure):
         return {"loss_segmentation": loss_seg, "loss_generator": adversarial}
 
     def _segmenter(self, one_hot, label):
-        fake = self._paint(one_hot, label, "segmenter")
+        fake = self._generate(one_hot, label, "segmenter")
         loss = self.segmentation(self.networks["segmenter"](fake), label)
         self._update("segmenter", loss)
         return {"loss_segmenter": loss}
 
     def _discriminator(self, photo, one_hot, label):
-        fake = self._paint(one_hot, label, "discriminator")
+        fake = self._generate(one_hot, label, "discriminator")
         weight = self.plan["loss"]["adversarial"]
         score, features = self.networks["discriminator"](photo)
         metrics = {"loss_real": weight * losses.scores_high(score)}

@@ -1,4 +1,4 @@
-"""The PyTorch generator painting, in a process of its own, told what to do by benchmarks.sample."""
+"""The PyTorch generator generating, in a process of its own, told what to do by benchmarks.sample."""
 
 import os
 import time
@@ -9,8 +9,8 @@ from torch import nn
 
 from benchmarks import workers
 from benchmarks.pytorch_baseline import procedures, worker
+from benchmarks.pytorch_baseline.generating import SpadeGenerator
 from benchmarks.pytorch_baseline.layers import SpectralConv
-from benchmarks.pytorch_baseline.painting import SpadeGenerator
 
 CONTENDERS = {
     "eager": {},
@@ -41,7 +41,7 @@ def fold(network: nn.Module) -> nn.Module:
     return network
 
 
-class Painting:
+class Generating:
     """A generator in evaluation, eager or tuned.
 
     Tuned: inference mode, spectral norms folded into the weights, denormals flushed; with
@@ -82,7 +82,7 @@ class Painting:
         created = time.time()
         firsts = {}
         for batch in batches:
-            self.paint(batch)
+            self.generate(batch)
             firsts[f"first_{batch}"] = time.time() - created
         self.start = {
             "imports": imported - began,
@@ -91,8 +91,8 @@ class Painting:
             "first_step": time.time() - began,
         }
 
-    def paint(self, batch: int, count: int = 1) -> dict:
-        """Paints; returns seconds of each call, from label maps to uint8 photos in NumPy."""
+    def generate(self, batch: int, count: int = 1) -> dict:
+        """Generates; returns seconds of each call, from label maps to uint8 photos in NumPy."""
         seconds = []
         for _ in range(count):
             began = time.perf_counter()
@@ -121,13 +121,13 @@ def main() -> None:
     made = {}
 
     def start(**arguments):
-        made["it"] = Painting(**arguments)
+        made["it"] = Generating(**arguments)
         return made["it"].report()
 
     workers.serve(
         {
             "start": start,
-            "paint": lambda **a: made["it"].paint(**a),
+            "generate": lambda **a: made["it"].generate(**a),
             "forget_peak": workers.forget_peak,
             "peak": workers.peak_mib,
         }

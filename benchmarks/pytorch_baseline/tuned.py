@@ -13,7 +13,7 @@ from benchmarks.pytorch_baseline.procedures import Procedure
 class Tuned(Procedure):
     """G, then S and D on one fresh sample that both share (S's update leaves G as it is).
 
-    Opponents are frozen while a player moves, photos for S and D are painted without a graph, R1
+    Opponents are frozen while a player moves, photos for S and D are generated without a graph, R1
     shares D's pass over the photos, Adam is fused and the average is one call.
 
     Args:

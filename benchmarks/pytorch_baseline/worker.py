@@ -110,13 +110,13 @@ def parts(procedure: procedures.Procedure, photo, label) -> dict:
         with torch.no_grad():
             call["generator"](one_hot, procedure.noise("segmenter", label))
 
-    def paint(image):
+    def generate(image):
         return (call["generator"](one_hot, procedure.noise("generator", label)) * image).sum()
 
     def read(image):
         return procedure.segmentation(call["segmenter"](image), label)
 
-    def judge(image):
+    def evaluator(image):
         return losses.scores_low(call["discriminator"](image)[0])
 
     def penalty(image):
@@ -136,8 +136,8 @@ def parts(procedure: procedures.Procedure, photo, label) -> dict:
         for optimiser in procedure.optimisers.values():
             optimiser.step()
 
-    made = {"generator, forward": forward, "generator": run("generator", paint, True, False)}
-    for name, loss in (("segmenter", read), ("discriminator", judge)):
+    made = {"generator, forward": forward, "generator": run("generator", generate, True, False)}
+    for name, loss in (("segmenter", read), ("discriminator", evaluator)):
         made |= {
             name: run(name, loss, True, True),
             f"{name}, weights": run(name, loss, True, False),

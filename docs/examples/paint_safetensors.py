@@ -1,6 +1,6 @@
-"""Paints with weights of `usis export`; needs safetensors, numpy and pillow only.
+"""Generates with weights of `usis export`; needs safetensors, numpy and pillow only.
 
-python paint_safetensors.py generator.safetensors map.png photo.png [SEED]
+python generate_safetensors.py generator.safetensors map.png photo.png [SEED]
 map.png has one class number a pixel (the ids of the label spec in generator.safetensors.json).
 This is the whole SPADE generator in NumPy; the other formats are faster.
 """
@@ -26,7 +26,7 @@ def leaky_relu(x):
     return np.where(x > 0, x, 0.2 * x)
 
 
-def paint(weights, settings, label, noise):
+def generate(weights, settings, label, noise):
     """Photos [B, H, W, 3] in [-1, 1] of label [B, H, W] and noise [B, Z] or [B, H, W, Z]."""
     if settings["name"] != "spade":
         raise SystemExit("this script has the SPADE generator only; export another format")
@@ -67,7 +67,7 @@ def paint(weights, settings, label, noise):
 
 
 def main(file, map_file, photo_file, seed=0):
-    """Paints one label map."""
+    """Generates one label map."""
     with open(f"{file}.json", encoding="utf-8") as text:
         about = json.load(text)
     weights = {name: value.astype(np.float32) for name, value in load_file(file).items()}
@@ -81,7 +81,7 @@ def main(file, map_file, photo_file, seed=0):
     noise = np.random.default_rng(int(seed)).standard_normal(shape, np.float32)
     if kind == "mixed":  # the first half of the channels is one value an image
         noise[..., : channels // 2] = noise[:, :1, :1, : channels // 2]
-    photo = paint(weights, about["settings"]["generator"], label, noise)[0]
+    photo = generate(weights, about["settings"]["generator"], label, noise)[0]
     photo = np.clip(np.round((photo + 1) * 127.5), 0, 255).astype(np.uint8)
     Image.fromarray(photo).save(photo_file)
 

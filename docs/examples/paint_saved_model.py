@@ -1,6 +1,6 @@
-"""Paints with a SavedModel of `usis export`; needs tensorflow and pillow only.
+"""Generates with a SavedModel of `usis export`; needs tensorflow and pillow only.
 
-python paint_saved_model.py generator map.png photo.png [SEED]
+python generate_saved_model.py generator map.png photo.png [SEED]
 map.png has one class number a pixel (the ids of the label spec in generator.json).
 """
 
@@ -15,7 +15,7 @@ folder, map_file, photo_file = sys.argv[1:4]
 seed = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 with open(f"{folder}.json", encoding="utf-8") as text:
     about = json.load(text)
-paint = tf.saved_model.load(folder).signatures["serving_default"]
+generate = tf.saved_model.load(folder).signatures["serving_default"]
 
 # The label map: nearest neighbour, then from ids in files to classes.
 size = (about["width"], about["height"])
@@ -24,13 +24,13 @@ classes = {i: k for k, entry in enumerate(about["label_spec"]["classes"]) for i 
 label = np.vectorize(classes.__getitem__)(ids).astype(np.int32)[None]
 
 if [value["name"] for value in about["inputs"]] == ["label", "seed", "sample"]:
-    photo = paint(label=label, seed=np.int32(seed), sample=np.int32(0))["photo"]
+    photo = generate(label=label, seed=np.int32(seed), sample=np.int32(0))["photo"]
 else:
     shape = [len(label) if size == "batch" else size for size in about["inputs"][1]["shape"]]
     noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
     if about["noise"]["kind"] == "mixed":  # the first half of the channels is one value an image
         half = shape[-1] // 2
         noise[..., :half] = noise[:, :1, :1, :half]
-    photo = paint(label=label, noise=noise)["photo"]
+    photo = generate(label=label, noise=noise)["photo"]
 photo = np.clip(np.round((np.asarray(photo)[0] + 1) * 127.5), 0, 255).astype(np.uint8)
 Image.fromarray(photo).save(photo_file)

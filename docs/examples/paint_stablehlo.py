@@ -1,6 +1,6 @@
-"""Paints with a .stablehlo file of `usis export`; needs jax, flatbuffers, numpy and pillow only.
+"""Generates with a .stablehlo file of `usis export`; needs jax, flatbuffers, numpy and pillow only.
 
-python paint_stablehlo.py generator.stablehlo map.png photo.png [SEED]
+python generate_stablehlo.py generator.stablehlo map.png photo.png [SEED]
 map.png has one class number a pixel (the ids of the label spec in generator.stablehlo.json).
 """
 
@@ -16,7 +16,7 @@ seed = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 with open(f"{file}.json", encoding="utf-8") as text:
     about = json.load(text)
 with open(file, "rb") as content:
-    paint = jax.export.deserialize(bytearray(content.read())).call
+    generate = jax.export.deserialize(bytearray(content.read())).call
 
 # The label map: nearest neighbour, then from ids in files to classes.
 size = (about["width"], about["height"])
@@ -25,13 +25,13 @@ classes = {i: k for k, entry in enumerate(about["label_spec"]["classes"]) for i 
 label = np.vectorize(classes.__getitem__)(ids).astype(np.int32)[None]
 
 if [value["name"] for value in about["inputs"]] == ["label", "seed", "sample"]:
-    photo = paint(label, np.int32(seed), np.int32(0))
+    photo = generate(label, np.int32(seed), np.int32(0))
 else:
     shape = [len(label) if size == "batch" else size for size in about["inputs"][1]["shape"]]
     noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
     if about["noise"]["kind"] == "mixed":  # the first half of the channels is one value an image
         half = shape[-1] // 2
         noise[..., :half] = noise[:, :1, :1, :half]
-    photo = paint(label, noise)
+    photo = generate(label, noise)
 photo = np.clip(np.round((np.asarray(photo)[0] + 1) * 127.5), 0, 255).astype(np.uint8)
 Image.fromarray(photo).save(photo_file)

@@ -25,7 +25,7 @@ class Fake:
         self.log.append((self.name, task, arguments.get("penalise")))
         if task == "peak":
             return 100.0
-        if task == "paint":
+        if task == "generate":
             return {"seconds": [self.seconds[False]] * arguments.get("count", 1)}
         seconds = [self.seconds[arguments["penalise"]]] * arguments.get("count", 1)
         return {"seconds": seconds, "processor_seconds": 1.5, "metrics": {"loss": 1.0}}
@@ -53,7 +53,7 @@ class Sleeper(Fake):
     def take(self, task, **arguments):
         rested = not self.log or self.log[-1][0] != self.name
         answer = super().take(task, **arguments)
-        if rested and task in ("step", "paint"):
+        if rested and task in ("step", "generate"):
             answer["seconds"] = [10 * seconds for seconds in answer["seconds"]]
         return answer
 
@@ -90,7 +90,7 @@ def test_best_tuned_variant_is_chosen_for_each_batch():
     }
 
 
-def test_painting_takes_turns_with_every_batch():
+def test_generating_takes_turns_with_every_batch():
     log = []
     result = sample.measure([Fake("a", 2.0, 0, log), Fake("b", 3.0, 0, log)], [1, 8], 2, SILENT)
     assert result["b"]["8"] == {"median": 3.0, "min": 3.0, "count": 2}
@@ -219,7 +219,7 @@ def test_parts_have_the_same_names_on_both_sides(tiny):
     assert ours == flops.count(plan)["parts"].keys()
 
 
-def test_a_whole_run_of_painting_compares_both(tmp_path, tiny, capsys):
+def test_a_whole_run_of_generating_compares_both(tmp_path, tiny, capsys):
     path = tmp_path / "sample.json"
     assert (
         sample.main(

@@ -19,11 +19,11 @@ torch = pytest.importorskip("torch")
 from benchmarks import plans  # noqa: E402
 from benchmarks.pytorch_baseline import (  # noqa: E402  (needs torch)
     flops,
+    generating,
     haar,
-    judging,
     layers,
     losses,
-    painting,
+    measuring,
     procedures,
     tuned,
 )
@@ -81,7 +81,7 @@ def one_hot(label, case):
 
 @functools.cache
 def discriminator(case="wavelet_discriminator"):
-    return filled(judging.WaveletDiscriminator([256, 512, 512, 512, 512], (2, 4)), case)
+    return filled(measuring.WaveletDiscriminator([256, 512, 512, 512, 512], (2, 4)), case)
 
 
 # Leaky ReLUs of the first block whose input is so small (1e-7 and -7e-7 of a standard deviation
@@ -132,7 +132,7 @@ def test_spade_layer_and_its_gradients_agree():
 def test_generator_and_its_gradients_agree(case):
     own, options = given(case), vectors.options(case)
     network = filled(
-        painting.SpadeGenerator(
+        generating.SpadeGenerator(
             options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"]
         ),
         case,
@@ -149,7 +149,7 @@ def test_generator_and_its_gradients_agree(case):
 
 def test_segmenter_and_its_gradient_agree():
     own = given("segmenter")
-    network = filled(painting.Segmenter(7), "segmenter")
+    network = filled(generating.Segmenter(7), "segmenter")
     check("segmenter", y_eval=network.eval()(own["x"]))
     x = own["x"].requires_grad_()
     y = network.train()(x)
@@ -198,7 +198,7 @@ def test_decoder_is_ours():
         random.normal(size=(2, width, 8 >> level, 16 >> level)).astype(np.float32)
         for level, width in enumerate(channels)
     ]
-    twin = judging.WaveletDecoder(channels, 12)
+    twin = measuring.WaveletDecoder(channels, 12)
     params = {
         f"conv_{number}": {"kernel": conv.weight.detach().numpy().transpose(2, 3, 1, 0)}
         for number, conv in enumerate(twin.convs)

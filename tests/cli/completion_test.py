@@ -125,7 +125,7 @@ def test_fish_offers_commands_fields_and_values(scripts):
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
 def test_zsh_offers_commands_fields_and_values(scripts):
-    assert "train-judge " in in_zsh(scripts, "usis ", "train-judge ")
+    assert "train-evaluator " in in_zsh(scripts, "usis ", "train-evaluator ")
     assert "--config.data.height=" in in_zsh(scripts, "usis train --config.data.h", "height=")
     assert "spade" in in_zsh(scripts, "usis train --config.generator.name=", "wavelet")
 

@@ -132,7 +132,7 @@ def test_broken_config_file_is_one_line(tmp_path, capsys, source, words):
     ("arguments", "words"),
     [
         ([], "COMMAND"),
-        (["paint"], "invalid choice: 'paint'"),
+        (["generate"], "invalid choice: 'generate'"),
         (["train"], "--workdir"),
         (["train", "--workdir=w", "--config=nowhere.py"], "configs/quickstart.py"),
         (["train", "--workdir=w"], "--config is missing"),
@@ -166,13 +166,13 @@ def test_bad_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argu
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["prepare"], ["train"], ["sample"], ["demo"], ["train-judge"]]
+    "command", [[], ["prepare"], ["train"], ["sample"], ["demo"], ["train-evaluator"]]
 )
 def test_help_exits_0_and_names_every_option(capsys, command):
     assert run_in_process(*command, "--help") == 0
     text = capsys.readouterr().out
     options = {
-        (): ["prepare", "train", "sample", "demo", "train-judge"],
+        (): ["prepare", "train", "sample", "demo", "train-evaluator"],
         ("prepare",): [
             "--config",
             "--data_dir",
@@ -189,7 +189,7 @@ def test_help_exits_0_and_names_every_option(capsys, command):
         ("train",): ["--config", "--workdir", "--accept_config_change", "--json"],
         ("sample",): ["--workdir", "--labels", "--out", "--num_samples", "--seed", "--step"],
         ("demo",): ["--workdir", "--step", "--host", "--port", "--allow_host", "--open", "--json"],
-        ("train-judge",): [
+        ("train-evaluator",): [
             "--config",
             "--pairs",
             "--measure",

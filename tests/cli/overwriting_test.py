@@ -45,7 +45,7 @@ def contents(folder):
 
 @pytest.mark.parametrize("words", [
     "sample --labels=labels --out=labels",
-    "sample --labels=labels --out=labels/painted",
+    "sample --labels=labels --out=labels/generated",
     "sample --labels=labels --out=link",
     "sample --labels=link --out=labels/",
     "sample --labels=labels --out=./photos/../labels",
@@ -97,7 +97,7 @@ def test_photos_may_lie_around_the_label_maps_and_in_a_run(here):
         "m0_0.png",
         "m1_0.png",
     ]
-    layout.check_not_its_own(here / "run" / "painted", "--out", here / "run")
+    layout.check_not_its_own(here / "run" / "generated", "--out", here / "run")
     for path, content in before.items():
         moved = here / "out" / path.relative_to(here) if path.parent.name == "labels" else path
         assert moved.read_bytes() == content
@@ -188,12 +188,14 @@ def test_text_that_the_terminal_cannot_show_does_not_end_a_command():
 
 
 def test_label_maps_that_were_changed_are_not_drawn_over(here):
-    folder = examples.write(Grey(), "painted")
-    assert examples.write(Grey(), "painted") == folder
+    folder = examples.write(Grey(), "generated")
+    assert examples.write(Grey(), "generated") == folder
     (path,) = image_files.find(folder)
     label_map(path)
-    with pytest.raises(UserError, match=r"was changed; paint those there with --labels=painted/l"):
-        examples.write(Grey(), "painted")
+    with pytest.raises(
+        UserError, match=r"was changed; generate those there with --labels=generated/l"
+    ):
+        examples.write(Grey(), "generated")
     before = contents(here)
     with pytest.raises(UserError, match=r"labels/m0\.png is not a label map that"):
         examples.write(Grey(), ".")

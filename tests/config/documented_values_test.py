@@ -163,7 +163,7 @@ def test_every_value_after_which_a_comment_has_an_equals_sign_is_tried():
 @pytest.mark.parametrize(("measure", "values"), schema.MEASURES.items())
 def test_every_measure_and_value_that_decides_is_taken(measure, values):
     for value in values:
-        more = {"evaluation.judge": "somewhere"} if measure == "judge" else {}
+        more = {"evaluation.evaluator": "somewhere"} if measure == "evaluator" else {}
         run = load({"evaluation.measures": measure, "evaluation.best": value, **more})
         assert run.evaluation.names == (measure,)
         assert re.search(rf"\b{value}\b", BASE)

@@ -23,7 +23,7 @@ FIELDS = settings.flatten(settings.Settings())
 # A command with the options right behind it, up to where the sentence goes on.
 COMMAND = re.compile(r"(?<![=\w])usis ([a-z][a-z-]+)((?: --[A-Za-z_.]+(?:=[^\s;,)`]+)?)*)")
 # What follows "usis" in sentences that name no command.
-WORDS = {"does", "paints", "itself", "uses", "on", "is", "command", "needs", "has", "can", "or"}
+WORDS = {"does", "generates", "itself", "uses", "on", "is", "command", "needs", "has", "can", "or"}
 TINY = """
 from configs import small
 def get_config():

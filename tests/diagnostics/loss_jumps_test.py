@@ -9,10 +9,10 @@ from usis_jax.diagnostics import loss_jumps, rules, step_means
 
 
 def of(series, classes=12):
-    """The sign of logged values by name, a line a step."""
+    """The diagnostic of logged values by name, a line a step."""
     series = {name: (list(range(1, len(v) + 1)), v) for name, v in series.items()}
     evaluation = {"rows": [], "classes": [{"name": str(i)} for i in range(classes)]}
-    return next(s for s in rules.judge(series, evaluation) if s.name == "Losses jump")
+    return next(s for s in rules.apply(series, evaluation) if s.name == "Losses jump")
 
 
 def lines(*highest, name="segmentation", means=None):
@@ -21,38 +21,38 @@ def lines(*highest, name="segmentation", means=None):
 
 
 def test_jump_of_the_quickstart_is_bad_and_names_the_loss():
-    sign = of(lines(2.56, 2.56, 47.9, means=[2.56, 2.56, 47.9]))
-    assert (sign.verdict, sign.value) == (
+    diagnostic = of(lines(2.56, 2.56, 47.9, means=[2.56, 2.56, 47.9]))
+    assert (diagnostic.status, diagnostic.value) == (
         "bad",
         "segmentation 47.9, 19 times its level of 2.56 (line of step 3)",
     )
-    assert "rates" in sign.advice and sign.series == ("highest/segmentation",)
+    assert "rates" in diagnostic.advice and diagnostic.series == ("highest/segmentation",)
 
 
 @pytest.mark.parametrize(
-    ("times", "verdict"),
+    ("times", "status"),
     [(1.0, "fine"), (3.99, "fine"), (4.01, "look at it"), (9.99, "look at it"), (10.01, "bad")],
 )
-def test_thresholds_are_times_the_level(times, verdict):
+def test_thresholds_are_times_the_level(times, status):
     chance = math.log(13)
-    assert of(lines(times * chance)).verdict == verdict  # the first line: against guessing
-    assert of(lines(6.0, 6.0 * times, means=[6.0, 6.0])).verdict == verdict
+    assert of(lines(times * chance)).status == status  # the first line: against guessing
+    assert of(lines(6.0, 6.0 * times, means=[6.0, 6.0])).status == status
     # A loss below what guessing gives is measured against guessing.
-    assert of(lines(0.1, times * chance, means=[0.1, 0.1])).verdict == verdict
+    assert of(lines(0.1, times * chance, means=[0.1, 0.1])).status == status
 
 
 def test_adversarial_losses_are_measured_against_a_discriminator_that_guesses():
-    assert of(lines(0.01, 2.7, name="real", means=[0.01, 0.1])).verdict == "fine"
-    assert of(lines(0.01, 2.8, name="real", means=[0.01, 0.1])).verdict == "look at it"
+    assert of(lines(0.01, 2.7, name="real", means=[0.01, 0.1])).status == "fine"
+    assert of(lines(0.01, 2.8, name="real", means=[0.01, 0.1])).status == "look at it"
 
 
 def test_loss_without_a_level_counts_from_its_second_line_on():
-    assert of(lines(50.0, name="reconstruction")).verdict == "not known yet"
-    assert of(lines(0.5, 0.6, name="reconstruction", means=[0.1, 0.1])).verdict == "look at it"
+    assert of(lines(50.0, name="reconstruction")).status == "not known yet"
+    assert of(lines(0.5, 0.6, name="reconstruction", means=[0.1, 0.1])).status == "look at it"
 
 
-def test_runs_that_log_no_largest_values_are_not_judged():
-    assert of({"loss_segmentation": [2.5, 90.0]}).verdict == "not known yet"
+def test_runs_that_log_no_largest_values_are_not_measured():
+    assert of({"loss_segmentation": [2.5, 90.0]}).status == "not known yet"
 
 
 def test_means_carry_the_largest_loss_and_its_step_also_over_a_checkpoint():

@@ -47,7 +47,7 @@ def test_hidden_progress_shows_no_bar_of_an_evaluation(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_line_an_interval_tells_losses_signs_rate_time_left_and_memory(clock, capsys):
+def test_a_line_an_interval_tells_losses_diagnostics_rate_time_left_and_memory(clock, capsys):
     lines = {metric.name: metric.line for metric in methods.get("usis").metrics}
     progress = progress_lib.Progress(100, 1000, 4, terminal=False, lines=lines)
     clock.time += 50

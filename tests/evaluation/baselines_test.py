@@ -28,7 +28,7 @@ def subject(**changes):
         step=7,
         generator=generator,
         labels=pairs["label"],
-        painted=pairs["photo"],
+        generated=pairs["photo"],
         real=tiny_run.batch(7, 0, 4)["photo"],
         paired=True,
         other=tiny_run.batch(6, 0, 3)["photo"],
@@ -76,18 +76,18 @@ def test_flat_colours_are_the_mean_of_each_class():
 def test_disorder_names_what_a_measure_prefers_against_a_person():
     assert baselines.disorder(row(untrained=9, faint_blur=1.5, strong_blur=3, flat=5)) == []
     assert baselines.disorder(row(untrained=2, faint_blur=0.5, strong_blur=3, flat=1.5)) == [
-        "untrained before painted",
+        "untrained before generated",
         "faint blur before real",
-        "flat before painted",
+        "flat before generated",
     ]
     assert baselines.disorder(
         row("higher", 0.5, 0.4, untrained=0.1, strong_blur=0.3, faint_blur=0.2)
-    ) == ["painted before real", "strong blur before faint blur"]
+    ) == ["generated before real", "strong blur before faint blur"]
     diversity = dataclasses.replace(row(untrained=0.1), id="ms_ssim")
     assert baselines.disorder(diversity) == []
 
 
-def test_untrained_generator_paints_by_its_own_statistics(monkeypatch):
+def test_untrained_generator_generates_by_its_own_statistics(monkeypatch):
     tiny_run.install(monkeypatch)
     settings = tiny_run.settings()
     network = registry.build(settings, tiny_run.SPEC.num_classes, axis_name=None).generator
@@ -110,19 +110,19 @@ def test_untrained_generator_paints_by_its_own_statistics(monkeypatch):
     live, _ = network.apply(
         found.variables, labels, z, train=True, mutable=["batch_stats", "spectral"]
     )
-    painted = network.apply(found.variables, labels, z, train=False)
+    generated = network.apply(found.variables, labels, z, train=False)
     initial = {
         **found.variables,
         "batch_stats": jax.tree.map(lambda x: x * 0 + 1, found.variables["batch_stats"]),
     }
     plain = network.apply(initial, labels, z, train=False)
-    assert np.abs(painted - live).mean() < 0.3 * np.abs(plain - live).mean()
+    assert np.abs(generated - live).mean() < 0.3 * np.abs(plain - live).mean()
 
 
 class Reader:
-    """Stands in for a judge: features are the mean colours, classes the darkest channel."""
+    """Stands in for an evaluator: features are the mean colours, classes the darkest channel."""
 
-    name, height, width, spec = "judge reader", 16, 16, tiny_run.SPEC
+    name, height, width, spec = "evaluator reader", 16, 16, tiny_run.SPEC
     scores, info = {"miou": 0.9, "accuracy": 0.95}, {"pairs": "scenes:test"}
 
     def features(self, photos):
@@ -134,31 +134,33 @@ class Reader:
 
 def test_each_control_is_measured_where_it_has_a_meaning(monkeypatch):
     found = subject()
-    grey = np.full_like(found.painted, 128)
+    grey = np.full_like(found.generated, 128)
     monkeypatch.setattr(baselines, "untrained", lambda generator: "untrained generator")
     monkeypatch.setattr(
         eval_inputs,
-        "paint_all",
+        "generate_all",
         lambda generator, maps, sizes, progress=None: (grey, np.stack([grey[:2]] * 3)),
     )
-    rows, _ = suite.rows_of(found, judge=Reader())
+    rows, _ = suite.rows_of(found, evaluator=Reader())
     seen = []
-    rows = {row.id: row for row in baselines.add(rows, found, advance=seen.append, judge=Reader())}
+    rows = {
+        row.id: row for row in baselines.add(rows, found, advance=seen.append, evaluator=Reader())
+    }
     assert sum(seen) > 0
-    for name in ("swd", "fd_judge", "miou", "spectral_distance"):
+    for name in ("swd", "fd_evaluator", "miou", "spectral_distance"):
         assert list(rows[name].controls) == list(baselines.NAMES)
         assert None not in rows[name].controls.values()
     # Distances are of the training photos blurred, scores of the validation photos blurred.
     blurred = baselines.blurred(found.other, baselines.BLURS["strong blur"])
     direct, _ = suite.take(
-        dataclasses.replace(found, painted=blurred), suite.DISTANCES, judge=Reader()
+        dataclasses.replace(found, generated=blurred), suite.DISTANCES, evaluator=Reader()
     )
-    assert rows["fd_judge"].controls["strong blur"] == pytest.approx(
-        {row.id: row for row in direct}["fd_judge"].value
+    assert rows["fd_evaluator"].controls["strong blur"] == pytest.approx(
+        {row.id: row for row in direct}["fd_evaluator"].value
     )
     blurred = baselines.blurred(found.real, baselines.BLURS["strong blur"])
     direct, _ = suite.take(
-        dataclasses.replace(found, painted=blurred), suite.SCORES, judge=Reader()
+        dataclasses.replace(found, generated=blurred), suite.SCORES, evaluator=Reader()
     )
     assert rows["miou"].controls["strong blur"] == {r.id: r for r in direct}["miou"].value
     diversity = rows["ms_ssim"]
@@ -196,7 +198,7 @@ def test_command_prints_controls_in_a_table_that_fits_a_screen(tmp_path, monkeyp
     )
     printed = capsys.readouterr().out.split("\n\n")[0].split("\n")
     assert printed[0].split("  ")[0] == "measure" and max(map(len, printed)) <= 100
-    for name in ("painted", "real", *baselines.NAMES):
+    for name in ("generated", "real", *baselines.NAMES):
         assert name in printed[0] and name in (tmp_path / "e.md").read_text()
     rows = {row["id"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
     assert rows["consistency_miou"]["real"] is not None

@@ -1,4 +1,4 @@
-"""`usis evaluate`: what is painted, which rows come out, how they are printed."""
+"""`usis evaluate`: what is generated, which rows come out, how they are printed."""
 
 import json
 import types
@@ -39,7 +39,7 @@ def no_weights(tmp_path, monkeypatch):
 class PerfectJudge:
     """Reads from every photo the label map that belongs to it, by its place in the set."""
 
-    name, height, width, spec = "judge perfect", 16, 16, tiny_run.SPEC
+    name, height, width, spec = "evaluator perfect", 16, 16, tiny_run.SPEC
 
     def __init__(self, labels):
         self.labels, self.scores = np.maximum(labels, 1), {"miou": 0.9, "accuracy": 0.95}
@@ -54,14 +54,14 @@ class PerfectJudge:
 
 @pytest.fixture
 def found():
-    """Material whose painted photos are the real ones."""
+    """Material whose generated images are the real ones."""
     pairs = tiny_run.batch(5, 0, 4)
     return eval_inputs.Material(
         name="run",
         step=7,
         generator=types.SimpleNamespace(spec=tiny_run.SPEC, settings=tiny_run.settings()),
         labels=pairs["label"],
-        painted=pairs["photo"],
+        generated=pairs["photo"],
         real=pairs["photo"],
         paired=True,
         other=tiny_run.batch(6, 0, 4)["photo"],
@@ -75,37 +75,39 @@ def by_name(rows):
     return {row.id: row for row in rows}
 
 
-def test_all_devices_paint_what_one_call_paints_and_padding_is_thrown_away(workdir):
+def test_all_devices_generate_what_one_call_generates_and_padding_is_thrown_away(workdir):
     generator = usis_jax.Generator.load(workdir)
     assert len(jax.local_devices()) == 4
-    labels, painted = tiny_run.batch(1, 0, 6)["label"], []
-    photos = eval_inputs.paint(generator, labels, seed=3, samples=(1, 0), advance=painted.append)
-    assert sum(painted) == 12 and photos.shape == (2, 6, 16, 16, 3)
+    labels, generated = tiny_run.batch(1, 0, 6)["label"], []
+    photos = eval_inputs.generate(
+        generator, labels, seed=3, samples=(1, 0), advance=generated.append
+    )
+    assert sum(generated) == 12 and photos.shape == (2, 6, 16, 16, 3)
     np.testing.assert_allclose(photos, generator(labels, seed=3, num_samples=2)[::-1], atol=1)
 
 
 def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):
-    rows, left_out = suite.rows_of(found, judge=PerfectJudge(found.labels))
+    rows, left_out = suite.rows_of(found, evaluator=PerfectJudge(found.labels))
     rows = by_name(rows)
     for name in ("swd", "spectral_distance", "haar_distance"):
         assert rows[name].value == 0 < rows[name].real
-    assert rows["fd_judge"].value == pytest.approx(0, abs=1e-6 * rows["fd_judge"].real)
+    assert rows["fd_evaluator"].value == pytest.approx(0, abs=1e-6 * rows["fd_evaluator"].real)
     assert rows["miou"].value == rows["miou"].real == rows["pixel_accuracy"].value == 1
     assert rows["ms_ssim"].value == pytest.approx(1)
     assert set(left_out) == {"fid", "kid", "consistency_miou", "perceptual"}
     assert all("seed 0" in row.protocol and "16x16" in row.protocol for row in rows.values())
 
 
-def test_unpaired_photos_have_the_judges_own_scores_as_the_bound(found):
+def test_unpaired_photos_have_the_evaluators_own_scores_as_the_bound(found):
     unpaired = eval_inputs.dataclasses.replace(found, paired=False)
-    rows, _ = suite.rows_of(unpaired, judge=PerfectJudge(found.labels))
+    rows, _ = suite.rows_of(unpaired, evaluator=PerfectJudge(found.labels))
     assert by_name(rows)["miou"].real == 0.9
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"height": 32}, "--judge reads photos of 32x16 and this run paints 16x16"),
+        ({"height": 32}, "--evaluator reads photos of 32x16 and this run generates 16x16"),
         ({"info": {"pairs": "scenes:validation"}}, "trained on scenes:validation, the photos that"),
         (
             {"spec": types.SimpleNamespace(classes=("a",), name="other")},
@@ -113,11 +115,13 @@ def test_unpaired_photos_have_the_judges_own_scores_as_the_bound(found):
         ),
     ],
 )
-def test_judge_of_another_size_other_classes_or_the_same_photos_is_refused(found, change, message):
-    judge = PerfectJudge(found.labels)
-    judge.__dict__.update(change)
+def test_evaluator_of_another_size_other_classes_or_the_same_photos_is_refused(
+    found, change, message
+):
+    evaluator = PerfectJudge(found.labels)
+    evaluator.__dict__.update(change)
     with pytest.raises(ValueError, match=message):
-        suite.rows_of(found, judge=judge)
+        suite.rows_of(found, evaluator=evaluator)
 
 
 def test_command_measures_a_run_and_writes_json_and_markdown(
@@ -182,13 +186,13 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
         assert main.main([*options, f"--preset={preset}", f"--json={tmp_path / 'e.json'}"]) == 0
         rows = {row["id"]: row for row in json.loads((tmp_path / "e.json").read_text())["rows"]}
         assert all(
-            rows[name]["protocol"].startswith(f"net (00000000), {preset}; 3 painted against")
+            rows[name]["protocol"].startswith(f"net (00000000), {preset}; 3 generated against")
             for name in ("fid", "kid")
         )
         assert "fewer than 2048" in rows["fid"]["warning"] and rows["fid"]["real"] is not None
         values.append(rows["fid"]["value"])
     assert values[0] == values[2] != values[1] and asked == ["a.pth"] * 3
-    # Real photos, validation and training, once for each preset; painted ones are not kept.
+    # Real photos, validation and training, once for each preset; generated ones are not kept.
     assert len(list((tmp_path / "cache/features").iterdir())) == 4
 
 
@@ -221,7 +225,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
     found = eval_inputs.collect(
         workdir, tmp_path / "labels", tmp_path / "photos", eval_inputs.Sizes(samples=2)
     )
-    assert found.painted.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
+    assert found.generated.shape == (2, 16, 16, 3) and found.real.shape == (3, 16, 16, 3)
     assert found.other is None and not found.paired
     np.testing.assert_array_equal(found.labels[:, 0, 0], [1, 2])
     rows, _ = suite.rows_of(found, measures=["swd"])
@@ -248,7 +252,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
         (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
         (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
         (["--workdir=nowhere"], "nowhere is not a work directory"),
-        (["--workdir=a", "--judge=nowhere"], "nowhere is no judge"),
+        (["--workdir=a", "--evaluator=nowhere"], "nowhere is no evaluator"),
         (
             ["--workdir=a", "--perceptual=lpips"],
             "--perceptual is 'lpips'; it must be one of st-lpips",

@@ -1,4 +1,4 @@
-"""Exported generators paint what ours paint, in their own runtimes and in NumPy."""
+"""Exported generators generate what ours generate, in their own runtimes and in NumPy."""
 
 import importlib.util
 import json
@@ -93,7 +93,7 @@ def module(name):
     return loaded
 
 
-def test_each_format_paints_within_a_ten_thousandth(exported):
+def test_each_format_generates_within_a_ten_thousandth(exported):
     _, results = exported
     for form, result in results.items():
         if form != "safetensors" and (form != "onnx" or importlib.util.find_spec("onnxruntime")):
@@ -102,7 +102,7 @@ def test_each_format_paints_within_a_ten_thousandth(exported):
 
 
 @pytest.mark.parametrize("form", FILES)
-def test_example_paints_without_this_package(exported, workdir, form, tmp_path):
+def test_example_generates_without_this_package(exported, workdir, form, tmp_path):
     pytest.importorskip(NEEDS[form])
     folder, _ = exported
     label = tiny_run.batch(0, 0, 1)["label"][0]
@@ -117,7 +117,7 @@ def test_example_paints_without_this_package(exported, workdir, form, tmp_path):
             sys.executable,
             "-c",
             code,
-            EXAMPLES / f"paint_{form}.py",
+            EXAMPLES / f"generate_{form}.py",
             folder / FILES[form],
             tmp_path / "map.png",
             photo_file,
@@ -136,14 +136,14 @@ def test_example_paints_without_this_package(exported, workdir, form, tmp_path):
     assert np.abs(difference).max() <= 1 and np.asarray(ours).std() > 5
 
 
-def test_numpy_painter_of_the_docs_is_ours(workdir):
+def test_numpy_sampler_of_the_docs_is_ours(workdir):
     pytest.importorskip("safetensors")
     generator = usis_jax.Generator.load(workdir)
     (label, noise), ours = programs.trial(generator, 16, 24, "noise")
     options = settings_lib.to_dict(generator.settings)["generator"]
     flat = flat_trees.flatten(generator.variables)
-    painted = module("paint_safetensors").paint(flat, options, label, noise)
-    np.testing.assert_allclose(painted, ours, atol=1e-5)
+    generated = module("generate_safetensors").generate(flat, options, label, noise)
+    np.testing.assert_allclose(generated, ours, atol=1e-5)
 
 
 def test_wavelet_generator_with_one_noise_an_image_is_the_same_in_onnx():
@@ -173,13 +173,13 @@ def test_wavelet_generator_with_one_noise_an_image_is_the_same_in_onnx():
     assert ours.std() > 0.05
 
 
-def test_seed_paints_what_generator_paints_from_it(workdir):
+def test_seed_generates_what_generator_generates_from_it(workdir):
     generator = usis_jax.Generator.load(workdir)
     label = tiny_run.batch(0, 0, 3)["label"]
     content = stablehlo.serialised(generator, 16, 16, "seed")
-    painted = stablehlo.run(content, (label, np.int32(4), np.int32(1)))
+    generated = stablehlo.run(content, (label, np.int32(4), np.int32(1)))
     ours = generator(label, seed=4, num_samples=2)[1].astype(int)
-    assert np.abs(np.asarray(pixel_range.to_uint8(painted)).astype(int) - ours).max() <= 1
+    assert np.abs(np.asarray(pixel_range.to_uint8(generated)).astype(int) - ours).max() <= 1
     assert set(jax.export.deserialize(bytearray(content)).platforms) == {"cpu", "cuda", "tpu"}
 
 
@@ -314,7 +314,7 @@ def test_missing_package_names_the_command_that_installs_it(monkeypatch):
         programs.need("onnx", "--format=onnx")
 
 
-def test_packaged_generator_paints_drawn_scenes_at_once(tmp_path, monkeypatch):
+def test_packaged_generator_generates_drawn_scenes_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("USIS_CACHE", str(tmp_path / "cache"))
     assert usis_jax.inference.generator_file.pretrained.FILE.stat().st_size < 5e6

@@ -44,13 +44,13 @@ def failure(capsys, *words):
     return error
 
 
-def paint(workdir, height, width, num_classes):
+def generate(workdir, height, width, num_classes):
     random = np.random.default_rng(0)
     label = random.integers(0, num_classes, (1, height // 16, width // 16))
     return usis_jax.Generator.load(workdir)(label.repeat(16, 1).repeat(16, 2))
 
 
-def test_imported_generator_paints_what_the_module_paints(tmp_path, saved):
+def test_imported_generator_generates_what_the_module_generates(tmp_path, saved):
     out = tmp_path / "run"
     assert (
         run(
@@ -138,7 +138,7 @@ def test_wavelet_generator_is_imported(tmp_path):
         1,
         8,
     )
-    assert paint(out, 64, 64, 4).shape == (1, 1, 64, 64, 3)
+    assert generate(out, 64, 64, 4).shape == (1, 1, 64, 64, 3)
 
 
 def test_classes_of_a_label_spec_travel_with_the_generator(tmp_path, saved):
@@ -185,10 +185,10 @@ def test_moving_average_is_taken_from_a_file_of_several_networks(tmp_path, suffi
     np.testing.assert_array_equal(bias, average["conv_img.bias"])
 
 
-def test_command_line_paints_with_a_whole_published_checkpoint(tmp_path):
+def test_command_line_generates_with_a_whole_published_checkpoint(tmp_path):
     """Real keys and shapes for Cityscapes at width 64; 17 s of computing on two cores.
 
-    The networks are too wide to paint faster: one photo takes 550 GFLOP. In processes of their own,
+    The networks are too wide to generate faster: one photo takes 550 GFLOP. In processes of their own,
     so that the code is optimised, which conftest.py does without.
     """
     published_files.save(published_files.generator(64, 64 + 35), tmp_path / "best_EMA.pth")
@@ -205,7 +205,7 @@ def test_command_line_paints_with_a_whole_published_checkpoint(tmp_path):
             "best_EMA.pth",
             "--json=import.json",
         ],
-        ["sample", "--workdir=run", "--labels=labels", "--out=painted", "--num_samples=1"],
+        ["sample", "--workdir=run", "--labels=labels", "--out=generated", "--num_samples=1"],
     ):
         subprocess.run(
             [sys.executable, "-m", "usis_jax", *words],
@@ -216,7 +216,7 @@ def test_command_line_paints_with_a_whole_published_checkpoint(tmp_path):
     result = json.loads((tmp_path / "import.json").read_text())
     assert result["parameters"] == 71_107_523
     assert (result["channels_G"], result["num_classes"], result["z_dim"]) == (64, 35, 64)
-    with Image.open(tmp_path / "painted" / "a_0.png") as photo:
+    with Image.open(tmp_path / "generated" / "a_0.png") as photo:
         assert photo.size == (512, 256) and np.asarray(photo).std() > 0
 
 

@@ -1,4 +1,4 @@
-"""Painting from a checkpoint: shapes, noise, folders of label maps, bad input."""
+"""Generating from a checkpoint: shapes, noise, folders of label maps, bad input."""
 
 import io
 
@@ -32,7 +32,7 @@ def workdir(tmp_path_factory):
 def generator(workdir):
     """The generator of that run, loud enough that its photos are not all grey."""
     found = usis_jax.Generator.load(workdir)
-    # The tiny untrained network paints within one grey level of 127.5
+    # The tiny untrained network generates within one grey level of 127.5
     found.variables["params"] = _louder(found.variables["params"])
     return found
 
@@ -58,7 +58,7 @@ def test_photos_follow_the_variables(workdir, labels):
     generator = usis_jax.Generator.load(workdir)
     first = generator.folded
     assert generator.folded is first
-    plain = generator.painter(generator.variables, labels, 0, 0)
+    plain = generator.sampler(generator.variables, labels, 0, 0)
     np.testing.assert_allclose(generator(labels)[0].astype(int), plain.astype(int), atol=1)
     params = generator.variables["params"]
     bias = params["to_rgb"]["bias"] + 9.0
@@ -96,7 +96,7 @@ def test_generator_says_what_it_is(generator):
     assert repr(generator).startswith("Generator(tiny: 4 classes, 16x16, step 7, 0.")
 
 
-def test_same_seed_paints_the_same_and_samples_differ(generator, labels):
+def test_same_seed_generates_the_same_and_samples_differ(generator, labels):
     photos = generator(labels, seed=4, num_samples=2)
     np.testing.assert_array_equal(photos, generator(labels, seed=4, num_samples=2))
     assert (photos[0] != photos[1]).any()
@@ -109,7 +109,7 @@ def test_noise_of_a_map_does_not_depend_on_its_batch(generator, labels):
     np.testing.assert_array_equal(both[:, 1:], second)
 
 
-def test_other_sizes_that_are_multiples_of_the_stride_are_painted(generator):
+def test_other_sizes_that_are_multiples_of_the_stride_are_generated(generator):
     assert generator(np.ones((1, 8, 24), int)).shape == (1, 1, 8, 24, 3)
 
 
@@ -173,7 +173,7 @@ def test_id_outside_the_spec_names_file_and_id_and_writes_nothing(generator, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_failure_while_painting_leaves_nothing_behind(generator, tmp_path, monkeypatch):
+def test_failure_while_generating_leaves_nothing_behind(generator, tmp_path, monkeypatch):
     labels = _write_labels(tmp_path / "labels")
 
     def full(*args):

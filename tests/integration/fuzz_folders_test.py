@@ -1,4 +1,4 @@
-"""Damaged prepared data, judges, checkpoints and imported networks; see damages.py."""
+"""Damaged prepared data, evaluators, checkpoints and imported networks; see damages.py."""
 
 import itertools
 import json
@@ -61,19 +61,19 @@ def test_damaged_records_are_never_other_images(yard, tmp_path):
     damages.fuzz("records", kind, tmp_path, source=yard, only="*train.array_record*")
 
 
-def _judge(folder):
-    """A judge with drawn weights."""
-    network = segmentation_evaluator.JudgeNetwork(SPEC.num_classes, (4, 6), None)
+def _evaluator(folder):
+    """An evaluator with drawn weights."""
+    network = segmentation_evaluator.EvaluatorNetwork(SPEC.num_classes, (4, 6), None)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
     info = {"height": 16, "width": 16, "widths": [4, 6], "scores": {"miou": 0.5}}
-    segmentation_evaluator.Judge(jax.tree.map(np.asarray, variables), SPEC, info).save(
-        folder / "judge"
+    segmentation_evaluator.Evaluator(jax.tree.map(np.asarray, variables), SPEC, info).save(
+        folder / "evaluator"
     )
-    return folder / "judge"
+    return folder / "evaluator"
 
 
-def _read_judge(path):
-    found = segmentation_evaluator.Judge.load(path)
+def _read_evaluator(path):
+    found = segmentation_evaluator.Evaluator.load(path)
     return {
         "weights": flat_trees.flatten(found.variables),
         "spec": found.spec,
@@ -81,8 +81,8 @@ def _read_judge(path):
     }
 
 
-def test_damaged_judge_is_an_error_or_read_right(tmp_path):
-    damages.fuzz("judge", Kind(_judge, _read_judge), tmp_path)
+def test_damaged_evaluator_is_an_error_or_read_right(tmp_path):
+    damages.fuzz("evaluator", Kind(_evaluator, _read_evaluator), tmp_path)
 
 
 def _saved(folder):

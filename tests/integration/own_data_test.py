@@ -99,13 +99,13 @@ def test_files_of_this_kind_are_drafted_prepared_and_trained_on(here, kind):
     assert np.isfinite(trained["swd"])
     assert (here / "runs/own/samples/step_000002.png").is_file()
     if kind == "colour":
-        painted = _run("sample", "--workdir=runs/own", "--labels=labels", "--out=out")
-        assert painted["photos"] == 32
+        generated = _run("sample", "--workdir=runs/own", "--labels=labels", "--out=out")
+        assert generated["photos"] == 32
         assert Image.open(here / "out/map_0_0.png").size == (16, 16)
 
 
 class Grey:
-    """Stands in for sampling.Painter."""
+    """Stands in for sampling.Sampler."""
 
     def __init__(self, *_):
         """Any generator."""
@@ -137,7 +137,7 @@ def test_photos_and_label_maps_without_common_names_are_shown_as_unrelated(here,
 
     shown = []
     monkeypatch.setattr(periodic_eval.grids, "grid", shown.extend)
-    monkeypatch.setattr(sampling, "Painter", Grey)
+    monkeypatch.setattr(sampling, "Sampler", Grey)
     looks = periodic_eval.Validation(run, input_pipeline.spec(run), mesh.Runner())
     state = types.SimpleNamespace(
         params={"generator": {}}, collections={"generator": {}}, ema_params={}

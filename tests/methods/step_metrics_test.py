@@ -1,4 +1,4 @@
-"""Signs of health in the step and at evaluations, against counts by hand."""
+"""Training diagnostics in the step and at evaluations, against counts by hand."""
 
 import types
 
@@ -15,7 +15,7 @@ from usis_jax.models import registry
 SPEC = tiny_run.SPEC
 
 
-def test_discriminator_is_right_above_zero_on_real_and_below_on_painted_photos():
+def test_discriminator_is_right_above_zero_on_real_and_below_on_generated_photos():
     score = np.array([[2.0], [-1.0], [0.5], [0.0]], np.float32)
     assert step_metrics.share_right(score, True) == 0.5
     assert step_metrics.share_right(score, False) == 0.25
@@ -58,18 +58,18 @@ def test_scores_of_photos_are_those_of_their_groups_in_the_order_drawn():
     np.testing.assert_allclose(found, np.concatenate(expected)[:, 0], atol=1e-4)
 
 
-def test_overfitting_is_the_place_of_held_out_photos_between_training_and_painted_ones():
-    scores = {"score_training": 2.0, "score_validation": 0.5, "score_painted": -1.0}
+def test_overfitting_is_the_place_of_held_out_photos_between_training_and_generated_ones():
+    scores = {"score_training": 2.0, "score_validation": 0.5, "score_generated": -1.0}
     assert measurements.overfitting(scores) == {"overfitting": 0.5}
-    assert measurements.overfitting(scores | {"score_painted": 1.99}) == {}
-    assert measurements.overfitting({"score_painted": 0.0}) == {}
+    assert measurements.overfitting(scores | {"score_generated": 1.99}) == {}
+    assert measurements.overfitting({"score_generated": 0.0}) == {}
 
 
-def test_evaluation_measures_every_sign_that_its_material_allows():
+def test_evaluation_measures_every_diagnostic_that_its_material_allows():
     photos = tiny_run.batch(2, 0, 4)["photo"]
     kept = {}
     found = types.SimpleNamespace(
-        painted=np.full_like(photos, 7),
+        generated=np.full_like(photos, 7),
         real=photos,
         other=photos[:3],
         discriminator=None,
@@ -92,13 +92,13 @@ def test_evaluation_measures_every_sign_that_its_material_allows():
         ),
     ]
     assert measurements.measure(found, rows) == {
-        "signs/spread": 0.0,
-        "signs/noise_difference": 3.0,
-        "signs/segmenter_class_accuracy": 0.25,
-        "signs/high_frequencies_db": -3.0,
+        "diagnostics/spread": 0.0,
+        "diagnostics/noise_difference": 3.0,
+        "diagnostics/segmenter_class_accuracy": 0.25,
+        "diagnostics/high_frequencies_db": -3.0,
     }
-    found.discriminator, found.painted = discriminator(), photos
+    found.discriminator, found.generated = discriminator(), photos
     measured = measurements.measure(found, [])
-    assert measured["signs/spread"] == pytest.approx(1.0)
-    assert {"signs/right_validation", "signs/score_training"} <= set(measured)
-    assert measured["signs/score_painted"] == measured["signs/score_validation"]
+    assert measured["diagnostics/spread"] == pytest.approx(1.0)
+    assert {"diagnostics/right_validation", "diagnostics/score_training"} <= set(measured)
+    assert measured["diagnostics/score_generated"] == measured["diagnostics/score_validation"]

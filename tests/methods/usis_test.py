@@ -42,7 +42,7 @@ class Written:
     def each(self, key):
         return jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(tiny_step.BATCH))
 
-    def paint(self, params, collections, player):
+    def generate(self, params, collections, player):
         z = jax.vmap(lambda key: jax.random.normal(key, (4,)))(self.each(self.keys[player]))
         return self.networks.generator.apply(
             {"params": params, **collections},
@@ -69,7 +69,7 @@ class Written:
         return self.networks.discriminator.apply({"params": params}, photo)
 
     def generator(self, params, others, collections, purpose):
-        photo, _ = self.paint(params, collections, 0)
+        photo, _ = self.generate(params, collections, 0)
         score = self.score(others["discriminator"], self.seen(photo, purpose))[0]
         adversarial = jnp.log1p(jnp.exp(-score)).mean()
         return self.segmentation(others["segmenter"], photo) + adversarial
@@ -99,14 +99,14 @@ def test_gradients_are_those_of_the_written_losses(rule):
         collections = written.state.collections["generator"]
         purpose = 1 if rule == "joint" else 2
         generator = jax.grad(written.generator)(params["generator"], params, collections, purpose)
-        fake, collections = written.paint(params["generator"], collections, 0)
-        read = judged = fake
+        fake, collections = written.generate(params["generator"], collections, 0)
+        read = measured = fake
         if rule == "alternating":  # fresh samples of the generator that has just moved
-            read, collections = written.paint(moved, collections, 1)
-            judged, _ = written.paint(moved, collections, 2)
+            read, collections = written.generate(moved, collections, 1)
+            measured, _ = written.generate(moved, collections, 2)
         segmenter = jax.grad(written.segmentation)(params["segmenter"], read)
         own = {name: params[name] for name in PLAYERS["discriminator"]}
-        return generator, segmenter, jax.grad(written.discriminator)(own, judged)
+        return generator, segmenter, jax.grad(written.discriminator)(own, measured)
 
     generator, segmenter, discriminator = gradients(before, moved)
     taken = tiny_step.gradients(after)

@@ -35,7 +35,7 @@ def compiled(name):
     return jax.jit(TINY[name].apply, static_argnames=("train", "mutable"))
 
 
-def paint(name, *inputs, **options):
+def generate(name, *inputs, **options):
     return compiled(name)(variables(name), *inputs, **options)
 
 
@@ -56,7 +56,7 @@ def test_full_size_has_the_published_number_of_parameters(generator, count):
 
 @both
 def test_photos_are_in_range_and_of_the_map_size(name):
-    photo = np.asarray(paint(name, LABEL, Z))
+    photo = np.asarray(generate(name, LABEL, Z))
     assert photo.shape == (2, 8, 16, 3) and photo.dtype == np.float32
     assert (np.abs(photo) <= 1).all() and photo.std() > 0
 
@@ -64,24 +64,28 @@ def test_photos_are_in_range_and_of_the_map_size(name):
 @both
 def test_noise_constant_over_pixels_equals_one_noise_an_image(name):
     everywhere = np.broadcast_to(Z[:, None, None], (2, 8, 16, 3))
-    np.testing.assert_allclose(paint(name, LABEL, everywhere), paint(name, LABEL, Z), atol=1e-5)
+    np.testing.assert_allclose(
+        generate(name, LABEL, everywhere), generate(name, LABEL, Z), atol=1e-5
+    )
 
 
 @both
 def test_noise_and_map_change_the_photo(name):
-    photo = np.asarray(paint(name, LABEL, Z))
-    assert np.abs(paint(name, LABEL, -Z) - photo).max() > 1e-3
-    assert np.abs(paint(name, LABEL[:, ::-1], Z) - photo).max() > 1e-3
+    photo = np.asarray(generate(name, LABEL, Z))
+    assert np.abs(generate(name, LABEL, -Z) - photo).max() > 1e-3
+    assert np.abs(generate(name, LABEL[:, ::-1], Z) - photo).max() > 1e-3
 
 
 @both
-def test_evaluation_paints_each_sample_alone(name):
-    np.testing.assert_allclose(paint(name, LABEL[:1], Z[:1]), paint(name, LABEL, Z)[:1], atol=1e-5)
+def test_evaluation_generates_each_sample_alone(name):
+    np.testing.assert_allclose(
+        generate(name, LABEL[:1], Z[:1]), generate(name, LABEL, Z)[:1], atol=1e-5
+    )
 
 
 @both
 def test_training_updates_statistics_and_spectral_vectors(name):
-    _, updates = paint(name, LABEL, Z, train=True, mutable=("batch_stats", "spectral"))
+    _, updates = generate(name, LABEL, Z, train=True, mutable=("batch_stats", "spectral"))
     for collection in ("batch_stats", "spectral"):
         before = variables(name)[collection]
         assert jax.tree.structure(updates[collection]) == jax.tree.structure(before)
@@ -90,11 +94,11 @@ def test_training_updates_statistics_and_spectral_vectors(name):
 
 
 @both
-def test_bfloat16_paints_nearly_the_same_as_float32(name):
+def test_bfloat16_generates_nearly_the_same_as_float32(name):
     half = TINY[name].clone(dtype=jnp.bfloat16)
     photo = jax.jit(half.apply)(variables(name), LABEL, Z)
     assert photo.dtype == jnp.float32
-    assert np.abs(photo - paint(name, LABEL, Z)).mean() < 0.03
+    assert np.abs(photo - generate(name, LABEL, Z)).mean() < 0.03
 
 
 @both

@@ -19,18 +19,18 @@ JUDGES = (
 
 
 @functools.cache
-def painter(generator, run):
-    """The compiled painter of a generator; it does not depend on the other networks."""
-    return sampling.painter(generator, run.generator)
+def sampler(generator, run):
+    """The compiled sampler of a generator; it does not depend on the other networks."""
+    return sampling.sampler(generator, run.generator)
 
 
-@pytest.mark.parametrize(("judge", "decoder"), JUDGES)
+@pytest.mark.parametrize(("evaluator", "decoder"), JUDGES)
 @pytest.mark.parametrize("generator", ["spade", "wavelet"])
-def test_every_combination_trains_a_step_and_paints(generator, judge, decoder):
+def test_every_combination_trains_a_step_and_generates(generator, evaluator, decoder):
     """The alternating rule with the wavelet generator where there is no decoder, else joint."""
     update = "alternating" if (generator, decoder) == ("wavelet", "none") else "joint"
     run = tiny_step.combination(
-        generator, judge, decoder, update, r1_interval=2 if generator == "spade" else 0
+        generator, evaluator, decoder, update, r1_interval=2 if generator == "spade" else 0
     )
     before = tiny_step.created(run)
     after, (metrics,) = tiny_step.run(run, 1, 1)
@@ -41,8 +41,8 @@ def test_every_combination_trains_a_step_and_paints(generator, judge, decoder):
         changed = jax.tree.map(lambda a, b: (a != b).any(), params, after.params[name])
         assert np.mean(jax.tree.leaves(changed)) > 0.5, name
     network = registry.build(run, tiny_step.CLASSES, axis_name=None).generator
-    paint = painter(network, tiny_step.combination(generator, "whole", "none"))
-    photo = paint(
+    generate = sampler(network, tiny_step.combination(generator, "whole", "none"))
+    photo = generate(
         {"params": after.ema_params, **after.ema_collections}, tiny_step.batch(0)["label"][:1], 0, 0
     )
     assert photo.shape == (1, 8, 8, 3) and photo.dtype == np.uint8

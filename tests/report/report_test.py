@@ -33,7 +33,7 @@ def rows(step):
     }
     spectra = {
         "frequencies": [0.1, 0.2, 0.4],
-        "painted": [9.0, 3.0, 0.5],
+        "generated": [9.0, 3.0, 0.5],
         "validation": [10.0, 4.0, 1.0],
     }
     return [
@@ -71,9 +71,9 @@ def workdir(tmp_path):
     for step in (5, 10):
         grid = np.full((40, 60, 3), 10 * step, np.uint8)
         atomic.write_png(folder / f"samples/step_{step:06d}.png", grid)
-        signs = {"signs/overfitting": 0.9, "signs/score_training": 1.0}
+        diagnostics = {"diagnostics/overfitting": 0.9, "diagnostics/score_training": 1.0}
         eval_records.keep(
-            folder, eval_records.record("train", step, tiny_run.SPEC, 3, rows(step), signs)
+            folder, eval_records.record("train", step, tiny_run.SPEC, 3, rows(step), diagnostics)
         )
     provenance.note_start(folder, 0)
     (folder / "checkpoints/10/meta").mkdir(parents=True)
@@ -94,9 +94,9 @@ def test_page_holds_the_whole_run_and_asks_for_nothing(workdir, capsys):
     assert main.main(["report", str(workdir), f"--json={workdir / 'r.json'}"]) == 0
     result = json.loads((workdir / "r.json").read_text())
     assert (result["step"], result["pictures"], result["notes"]) == (10, 2, [])
-    assert {s["name"]: s["verdict"] for s in result["signs"]}["D overfits"] == "bad"
+    assert {s["name"]: s["status"] for s in result["diagnostics"]}["D overfits"] == "bad"
     shown = capsys.readouterr().out
-    assert "bad           D overfits: 0.90" in shown and "Classes not painted: car" in shown
+    assert "bad           D overfits: 0.90" in shown and "Classes not generated: car" in shown
     found, text = data(workdir / "report.html"), (workdir / "report.html").read_text()
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     assert text.count("</script>") == 2
@@ -151,7 +151,7 @@ def test_failing_report_is_said_once_and_raises_nothing(tmp_path):
     assert len(said) == 1 and "no report.html could be written" in said[0]
 
 
-def test_sign_that_turns_bad_is_said_once_while_training(workdir):
+def test_diagnostic_that_turns_bad_is_said_once_while_training(workdir):
     said, report = [], reporting.Background(workdir)
     report.begin(said.append)
     report.end(said.append)
@@ -165,12 +165,17 @@ def test_evaluations_of_another_kind_stand_beside_each_other(tmp_path):
         eval_records.keep(
             tmp_path,
             eval_records.record(
-                command, step, tiny_run.SPEC, 3, rows(0)[:measure], {"signs/spread": float("nan")}
+                command,
+                step,
+                tiny_run.SPEC,
+                3,
+                rows(0)[:measure],
+                {"diagnostics/spread": float("nan")},
             ),
         )
     found, faults = eval_records.read(tmp_path)
     assert [(one["command"], one["step"]) for one in found].count(("evaluate", 3)) == 2
-    assert len(found) == 4 and not faults and found[0]["signs"] == {}
+    assert len(found) == 4 and not faults and found[0]["diagnostics"] == {}
     eval_records.drop_after(tmp_path, 3)
     assert max(one["step"] for one in eval_records.read(tmp_path)[0]) == 3
 

@@ -1,6 +1,6 @@
 """The demo's page in a real browser: Chromium driven by Playwright, where both are installed.
 
-With USIS_BROWSER_WORKDIR=DIR the run in DIR paints instead of a tiny untrained generator, and with
+With USIS_BROWSER_WORKDIR=DIR the run in DIR generates instead of a tiny untrained generator, and with
 USIS_BROWSER_SHOTS=DIR pictures of the page are left in DIR.
 """
 
@@ -40,10 +40,10 @@ def running():
         generator = make("mixed", (32, 128), 1)
         to_rgb = generator.variables["params"]["to_rgb"]
         generator.variables["params"]["to_rgb"] = {**to_rgb, "kernel": 100 * to_rgb["kernel"]}
-    painter = interactive.Painter(generator)
-    for program in painter.programs()[:2]:
-        painter.prepare(program)
-    with server.Server(painter, examples.label_maps(generator), rate=1000, burst=1000) as found:
+    sampler = interactive.Sampler(generator)
+    for program in sampler.programs()[:2]:
+        sampler.prepare(program)
+    with server.Server(sampler, examples.label_maps(generator), rate=1000, burst=1000) as found:
         threading.Thread(target=found.serve_forever).start()
         yield found
         found.shutdown()
@@ -78,7 +78,7 @@ class Page:
         self.page.on("request", self._ask)
         self.own = (running.url, f"blob:{running.url}", "data:")
         self.page.goto(running.url)
-        self.painted(0)
+        self.generated(0)
 
     def _note(self, message):
         if message.type == "error" and "400 (Bad Request)" not in message.text:
@@ -92,7 +92,7 @@ class Page:
         """Number of photos that were shown."""
         return int(self.page.get_attribute("#photo", "data-count") or 0)
 
-    def painted(self, before):
+    def generated(self, before):
         """Waits until more than `before` photos were shown and no other one comes."""
         end, last = time.monotonic() + 60, None
         while time.monotonic() < end:
@@ -104,11 +104,11 @@ class Page:
         raise AssertionError("no photo within a minute")
 
     @contextlib.contextmanager
-    def painting(self):
+    def generating(self):
         """Waits at the end for the photo of what was done."""
         before = self.count()
         yield
-        self.painted(before)
+        self.generated(before)
 
     def saved(self, button):
         """Array of a file of the download menu."""
@@ -160,13 +160,13 @@ def page(browser, running):
 
 
 def _classes(running):
-    """Names of three classes: one to fill everything with, and two to paint on it."""
+    """Names of three classes: one to fill everything with, and two to generate on it."""
     names, street = running.answers.spec.classes, ("building", "road", "sky")
     return street if set(street) <= set(names) else tuple(names[1:4])
 
 
 def test_first_view_is_a_photo_and_its_map(page, running):
-    height, width = next(iter(running.answers.painter.sizes.values()))
+    height, width = next(iter(running.answers.sampler.sizes.values()))
     assert page.photo().shape == (height, width, 3)
     assert page.page.locator("#palette label").count() == len(running.answers.spec.classes)
     facts = page.page.inner_text("#facts")
@@ -174,17 +174,17 @@ def test_first_view_is_a_photo_and_its_map(page, running):
     page.shot("first")
 
 
-def test_painting_changes_map_and_photo_where_it_was_painted(page, running):
+def test_generating_changes_map_and_photo_where_it_was_generated(page, running):
     spec = running.answers.spec
     background, *classes = _classes(running)
     page.tool(background)
-    with page.painting():
+    with page.generating():
         page.page.click("#clear")
     before, ids_before = page.photo(), page.saved("#save-ids")
     assert len(np.unique(ids_before)) == 1
     for name, row in zip(classes, (0.85, 0.15), strict=True):
         page.tool(name)
-        with page.painting():
+        with page.generating():
             page.drag([(0.05, row), (0.3, row)])
         spot = int(row * ids_before.shape[0]), int(0.15 * ids_before.shape[1])
         ids, photo = page.saved("#save-ids"), page.photo()
@@ -192,26 +192,26 @@ def test_painting_changes_map_and_photo_where_it_was_painted(page, running):
         assert spec.classes[train[spot]] == name
         near = np.s_[spot[0] - 2 : spot[0] + 3, spot[1] - 4 : spot[1] + 5]
         assert np.abs(photo - before)[near].mean() > 1
-    painted = ids != ids_before
+    generated = ids != ids_before
     changed = np.abs(photo - before).max(-1)
-    print(f"painted {painted.mean():.1%} of the map; mean change {changed[painted].mean():.1f} "
-          f"there, {changed[~painted].mean():.2f} elsewhere")  # fmt: skip
-    assert not painted[:, int(0.6 * ids.shape[1]) :].any()
-    page.shot("painted")
-    with page.painting():
+    print(f"generated {generated.mean():.1%} of the map; mean change {changed[generated].mean():.1f} "
+          f"there, {changed[~generated].mean():.2f} elsewhere")  # fmt: skip
+    assert not generated[:, int(0.6 * ids.shape[1]) :].any()
+    page.shot("generated")
+    with page.generating():
         page.page.keyboard.press("Control+z")
-    with page.painting():
+    with page.generating():
         page.page.keyboard.press("Control+z")
     np.testing.assert_array_equal(page.saved("#save-ids"), ids_before)
     np.testing.assert_array_equal(page.photo(), before)
-    with page.painting():
+    with page.generating():
         page.page.keyboard.press("Control+Shift+Z")
     assert (page.saved("#save-ids") != ids_before).any()
 
 
 def test_new_noise_for_a_part_changes_no_pixel_beyond_its_reach(page, running):
     # Noise counts at every pixel at full size, and at every 16th or 2nd where the photo starts.
-    settings = running.answers.painter.generator.settings.generator
+    settings = running.answers.sampler.generator.settings.generator
     assert settings.spade_kernel == 1
     stride = settings.stride
     finer = sum(2 * stride // 2**n for n in range(1, stride.bit_length()))
@@ -220,7 +220,7 @@ def test_new_noise_for_a_part_changes_no_pixel_beyond_its_reach(page, running):
     height, width = ids.shape
     page.tool("Noise brush")
     edge = 0.04
-    with page.painting():
+    with page.generating():
         page.drag([(edge, 0.2), (edge, 0.8)])
     page.shot("noise")
     after = page.photo()
@@ -234,7 +234,7 @@ def test_new_noise_for_a_part_changes_no_pixel_beyond_its_reach(page, running):
     if not WORKDIR:
         assert last + reach < width - 1
     np.testing.assert_array_equal(page.saved("#save-ids"), ids)
-    with page.painting():
+    with page.generating():
         page.page.click("#same-noise")
     np.testing.assert_array_equal(page.photo(), before)
 
@@ -242,16 +242,16 @@ def test_new_noise_for_a_part_changes_no_pixel_beyond_its_reach(page, running):
 def test_class_and_area_get_noise_of_their_own(page, running):
     before = page.photo()
     page.tool("Noise area")
-    with page.painting():
+    with page.generating():
         page.drag([(0.5, 0.5)])
     area = page.photo()
     assert (area != before).any()
     page.page.locator("#palette label:not(.absent)").first.click()
-    with page.painting():
+    with page.generating():
         page.page.keyboard.press("c")
     assert (page.photo() != area).any()
     assert re.match("[12] parts? ha", page.page.inner_text("#parts"))
-    with page.painting():
+    with page.generating():
         page.page.click("#same-noise")
     np.testing.assert_array_equal(page.photo(), before)
 
@@ -260,10 +260,10 @@ def test_label_map_is_loaded_or_refused_with_the_reason(page, running):
     ids = page.saved("#save-ids")
     colours = page.saved("#save-colours")
     other = ids[:, ::-1]
-    with page.painting():
+    with page.generating():
         page.load("mirrored.png", other)
     np.testing.assert_array_equal(page.saved("#save-ids"), other)
-    with page.painting():
+    with page.generating():
         page.load("colours.png", colours)
     np.testing.assert_array_equal(page.saved("#save-ids"), ids)
     page.load("wrong.png", np.full_like(ids, 77))
@@ -278,36 +278,36 @@ def test_seeds_samples_and_interpolation(page):
     page.page.click("#others")
     page.page.wait_for_selector("#samples:not(.stale) button:nth-child(4) img[src]")
     page.shot("samples")
-    with page.painting():
+    with page.generating():
         page.page.locator("#samples button").nth(2).click()
     chosen = page.photo()
     assert (chosen != before).any()
-    with page.painting():
+    with page.generating():
         page.page.locator("#mix").fill("1")
     far = page.photo()
     assert (far != chosen).any()
-    with page.painting():
+    with page.generating():
         page.page.locator("#seed").fill("1")
         page.page.locator("#seed").press("Enter")
         page.page.locator("#mix").fill("0")
     np.testing.assert_array_equal(page.photo(), far)
 
 
-def test_other_size_paints_the_same_map_at_that_size(page, running):
-    height, width = list(running.answers.painter.sizes.values())[1]
-    with page.painting():
+def test_other_size_generates_the_same_map_at_that_size(page, running):
+    height, width = list(running.answers.sampler.sizes.values())[1]
+    with page.generating():
         page.page.select_option("#size", f"{height}x{width}")
     assert page.photo().shape == (height, width, 3)
     assert page.saved("#save-ids").shape == (height, width)
-    with page.painting():
+    with page.generating():
         page.page.click("#undo")
     assert page.page.input_value("#size") != f"{height}x{width}"
 
 
-def test_keys_paint_too(page, running):
+def test_keys_generate_too(page, running):
     ids = page.saved("#save-ids")
     page.page.focus("#map")
-    with page.painting():
+    with page.generating():
         for key in ("2", "ArrowLeft", "ArrowUp", " "):
             page.page.keyboard.press(key)
     changed = running.answers.spec.to_train_ids(page.saved("#save-ids"), "download")[
@@ -348,7 +348,7 @@ def test_page_fits_the_screen(browser, running, size):
     if width >= 1280:
         assert box["y"] + box["height"] <= height
     if options:
-        with page.painting():
+        with page.generating():
             box = page.page.locator("#map").bounding_box()
             page.page.touchscreen.tap(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
         assert not page.page.locator("#undo").is_disabled()
@@ -356,13 +356,13 @@ def test_page_fits_the_screen(browser, running, size):
     page.context.close()
 
 
-def test_several_people_paint_at_once(browser, running):
+def test_several_people_generate_at_once(browser, running):
     pages = [Page(browser, running) for _ in range(3)]
     for number, page in enumerate(pages):
         page.page.locator("#seed").fill(str(number))
         page.page.locator("#seed").press("Enter")
     for page in pages:
-        page.painted(0)
+        page.generated(0)
     photos = [page.photo() for page in pages]
     assert (photos[0] != photos[1]).any() and (photos[1] != photos[2]).any()
     assert all(not page.faults for page in pages)

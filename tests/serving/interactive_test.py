@@ -1,4 +1,4 @@
-"""What the demo paints: photos of the generator, with noise chosen by region."""
+"""What the demo generates: photos of the generator, with noise chosen by region."""
 
 import functools
 
@@ -39,9 +39,9 @@ def drawn(spade_kernel):
 
 
 @pytest.fixture(scope="module", params=NOISES)
-def painter(request):
-    """A Painter for each kind of noise."""
-    return interactive.Painter(make(request.param))
+def sampler(request):
+    """A Sampler for each kind of noise."""
+    return interactive.Sampler(make(request.param))
 
 
 @pytest.fixture
@@ -50,60 +50,60 @@ def label():
     return tiny_run.batch(0, 0, 1)["label"][0]
 
 
-def test_photo_is_the_generators_own(painter, label):
-    want = painter.generator(label, seed=5, num_samples=2)[:, 0]
+def test_photo_is_the_generators_own(sampler, label):
+    want = sampler.generator(label, seed=5, num_samples=2)[:, 0]
     for sample in range(2):
-        photo, seconds = painter(label, interactive.Noise(seed=5), sample)
+        photo, seconds = sampler(label, interactive.Noise(seed=5), sample)
         np.testing.assert_array_equal(photo, want[sample])
         assert seconds > 0
     assert (want[0] != want[1]).any()
 
 
-def test_region_over_everything_is_the_other_seeds_photo(painter, label):
+def test_region_over_everything_is_the_other_seeds_photo(sampler, label):
     everything = np.ones((16, 16), np.uint8)
-    photo, _ = painter(label, interactive.Noise(1, 1, 0.0, everything, (8,)))
-    want, _ = painter(label, interactive.Noise(seed=8))
+    photo, _ = sampler(label, interactive.Noise(1, 1, 0.0, everything, (8,)))
+    want, _ = sampler(label, interactive.Noise(seed=8))
     # One noise an image is summed up in another order when it is spread over the pixels.
     assert np.abs(photo.astype(int) - want).max() <= 1
-    nowhere, _ = painter(label, interactive.Noise(1, 1, 0.0, 0 * everything, (8,)))
-    want, _ = painter(label, interactive.Noise(seed=1))
+    nowhere, _ = sampler(label, interactive.Noise(1, 1, 0.0, 0 * everything, (8,)))
+    want, _ = sampler(label, interactive.Noise(seed=1))
     assert np.abs(nowhere.astype(int) - want).max() <= 1
 
 
 def test_region_changes_pixels_near_it_only():
     # Start and two blocks of two convolutions at half size, two at full size, one at the end.
     size, near = (16, 64), 2 * 3 + 1 + 2 + 1
-    painter = interactive.Painter(make("mixed", size, spade_kernel=1))
+    sampler = interactive.Sampler(make("mixed", size, spade_kernel=1))
     label = np.random.default_rng(0).integers(0, 4, size).astype(np.int32)
     regions = np.zeros(size, np.uint8)
     regions[:, 30:34] = 1
-    plain, _ = painter(label, interactive.Noise(2, 2, 0.0, np.zeros_like(regions), (9,)))
-    photo, _ = painter(label, interactive.Noise(2, 2, 0.0, regions, (9,)))
+    plain, _ = sampler(label, interactive.Noise(2, 2, 0.0, np.zeros_like(regions), (9,)))
+    photo, _ = sampler(label, interactive.Noise(2, 2, 0.0, regions, (9,)))
     columns = np.flatnonzero((photo != plain).any(axis=(0, 2)))
     assert columns.min() >= 30 - near and columns.max() < 34 + near
     assert set(range(30, 34)) <= set(columns)
 
 
 def test_each_region_has_the_noise_of_its_seed():
-    painter = interactive.Painter(make("pixel"))
+    sampler = interactive.Sampler(make("pixel"))
     drawn = {}
 
     def keep(variables, label, z, train):
         drawn["z"] = z
         return np.zeros((*label.shape, 3), np.float32)
 
-    painter.generator.network = type("Keeps", (), {"apply": staticmethod(keep)})
+    sampler.generator.network = type("Keeps", (), {"apply": staticmethod(keep)})
     regions = np.zeros((16, 16), np.uint8)
     regions[2:5], regions[9:11] = 1, 2
     arguments = interactive._arguments(
         np.zeros((16, 16)), interactive.Noise(3, 4, 0.5, regions, (5, 6)), 0
     )
-    painter._paint(None, *map(jnp.asarray, arguments), spread=True)
+    sampler._generate(None, *map(jnp.asarray, arguments), spread=True)
 
     def noise(seed):
         key = jax.random.fold_in(jax.random.key(seed), 0)
         return np.asarray(
-            sampling.map_noise(painter.generator.settings.generator, key, (1, 16, 16))
+            sampling.map_noise(sampler.generator.settings.generator, key, (1, 16, 16))
         )[0]
 
     want = np.sqrt(0.5) * noise(3) + np.sqrt(0.5) * noise(4)
@@ -111,10 +111,10 @@ def test_each_region_has_the_noise_of_its_seed():
     np.testing.assert_allclose(drawn["z"][0], want, atol=1e-6)
 
 
-def test_interpolation_begins_and_ends_at_the_two_seeds(painter, label):
+def test_interpolation_begins_and_ends_at_the_two_seeds(sampler, label):
     for mix, seed in ((0.0, 3), (1.0, 4)):
-        photo, _ = painter(label, interactive.Noise(3, 4, mix))
-        want, _ = painter(label, interactive.Noise(seed))
+        photo, _ = sampler(label, interactive.Noise(3, 4, mix))
+        want, _ = sampler(label, interactive.Noise(seed))
         np.testing.assert_array_equal(photo, want)
 
 
@@ -136,9 +136,9 @@ def test_sizes_are_multiples_of_the_stride_and_begin_with_that_of_training():
     assert all(height * width <= 2**21 for height, width in large.values())
 
 
-def test_other_sizes_are_refused(painter):
+def test_other_sizes_are_refused(sampler):
     with pytest.raises(ValueError, match="it must be one of"):
-        painter(np.zeros((16, 20), np.int32), interactive.Noise())
+        sampler(np.zeros((16, 20), np.int32), interactive.Noise())
 
 
 def test_maps_to_begin_with_fit_the_generator(monkeypatch):

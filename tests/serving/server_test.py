@@ -21,23 +21,23 @@ SPEC = tiny_run.SPEC
 
 
 @pytest.fixture(scope="module")
-def painter():
-    """A Painter of a tiny generator."""
-    return interactive.Painter(make())
+def sampler():
+    """A Sampler of a tiny generator."""
+    return interactive.Sampler(make())
 
 
-def start(painter, **options):
+def start(sampler, **options):
     """A server that answers in a thread."""
     label = tiny_run.batch(0, 0, 1)["label"][0]
-    found = server.Server(painter, [("first", label)], **{"rate": 1e4, "burst": 1e4} | options)
+    found = server.Server(sampler, [("first", label)], **{"rate": 1e4, "burst": 1e4} | options)
     threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01}).start()
     return found
 
 
 @pytest.fixture(scope="module")
-def running(painter):
+def running(sampler):
     """A server with room for many requests."""
-    found = start(painter, most_waiting=1000)
+    found = start(sampler, most_waiting=1000)
     yield found
     found.shutdown()
     found.server_close()
@@ -54,7 +54,7 @@ def ask(running, method, path, body=None, headers=(), timeout=60):
         address.close()
 
 
-def post(running, body, query="", path="/api/paint", kind="image/png", **headers):
+def post(running, body, query="", path="/api/generate", kind="image/png", **headers):
     """The answer to a POST."""
     return ask(running, "POST", path + query, body, {"Content-Type": kind, **headers})
 
@@ -89,8 +89,8 @@ def train_ids():
     return tiny_run.batch(0, 0, 1)["label"][0].astype(np.uint8)
 
 
-def test_label_map_becomes_the_generators_photo(running, painter, train_ids):
-    want = painter.generator(train_ids.astype(int), seed=3, num_samples=3)[:, 0]
+def test_label_map_becomes_the_generators_photo(running, sampler, train_ids):
+    want = sampler.generator(train_ids.astype(int), seed=3, num_samples=3)[:, 0]
     bodies = {
         "?seed=3": png(FILE_IDS[train_ids]),
         "?seed=3&ids=train&size=16x16": png(train_ids),
@@ -105,7 +105,7 @@ def test_label_map_becomes_the_generators_photo(running, painter, train_ids):
     np.testing.assert_array_equal(picture(photo), np.concatenate(want, axis=1))
 
 
-def test_json_request_has_all_fields_and_a_json_answer(running, painter, train_ids):
+def test_json_request_has_all_fields_and_a_json_answer(running, sampler, train_ids):
     regions = np.zeros((16, 16), np.uint8)
     regions[:, 8:] = 1
     body = {
@@ -119,18 +119,18 @@ def test_json_request_has_all_fields_and_a_json_answer(running, painter, train_i
     assert len(answer["photos"]) == len(answer["seconds"]) == 2
     noise = interactive.Noise(1, 2, 0.25, regions, (7,))
     for sample, photo in enumerate(answer["photos"]):
-        want, _ = painter(train_ids.astype(np.int32), noise, sample)
+        want, _ = sampler(train_ids.astype(np.int32), noise, sample)
         np.testing.assert_array_equal(picture(base64.b64decode(photo)), want)
 
 
-def test_painting_changes_the_photo_near_the_painted_pixels(train_ids):
-    run = start(interactive.Painter(make(size=(16, 64), spade_kernel=1)))
+def test_generating_changes_the_photo_near_the_generated_pixels(train_ids):
+    run = start(interactive.Sampler(make(size=(16, 64), spade_kernel=1)))
     try:
         label = np.tile(train_ids, 4)
-        painted = label.copy()
-        painted[:, :6] = (painted[:, :6] + 1) % 4
+        generated = label.copy()
+        generated[:, :6] = (generated[:, :6] + 1) % 4
         before, after = (
-            picture(post(run, png(each), "?ids=train")[2]) for each in (label, painted)
+            picture(post(run, png(each), "?ids=train")[2]) for each in (label, generated)
         )
         changed = np.flatnonzero((before != after).any(axis=(0, 2)))
         assert set(range(6)) <= set(changed) and changed.max() < 6 + 10
@@ -159,7 +159,7 @@ def test_label_map_of_another_size_is_stretched(running, train_ids):
     ],
 )
 def test_label_map_that_does_not_fit_is_refused_with_the_reason(running, body, query, words):
-    for path in ("/api/paint", "/api/label"):
+    for path in ("/api/generate", "/api/label"):
         answer = post(running, body, query, path)
         assert code(answer) == (400, "bad_label")
         assert words in json.loads(answer[2])["error"]["message"]
@@ -293,7 +293,7 @@ def test_schema_names_every_path_field_and_error(running):
     for path, methods in schema["paths"].items():
         for method in methods:
             assert ask(running, method.upper(), path, b"")[0] in (200, 415)
-    post = schema["paths"]["/api/paint"]["post"]
+    post = schema["paths"]["/api/generate"]["post"]
     fields = post["requestBody"]["content"]["application/json"]["schema"]["properties"]
     in_query = {each["name"] for each in post["parameters"]}
     assert in_query == set(fields) - {"label", "regions", "region_seeds"}
@@ -304,7 +304,7 @@ def test_schema_names_every_path_field_and_error(running):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "GET"])
 def test_wrong_method_names_the_right_one(running, method):
-    answer = ask(running, method, "/api/paint")
+    answer = ask(running, method, "/api/generate")
     assert code(answer) == (405, "wrong_method") and answer[1]["Allow"] == "POST"
 
 
@@ -322,7 +322,7 @@ def test_method_that_no_path_has_is_named_before_its_body_is_looked_at(running, 
     chunked = ask(running, method, "/", b"0\r\n\r\n", {"Transfer-Encoding": "chunked"})
     assert code(chunked) == (405, "wrong_method")
     assert code(ask(running, method, "/nowhere")) == (404, "not_found")
-    assert ask(running, "HEAD", "/api/paint")[::2] == (405, b"")
+    assert ask(running, "HEAD", "/api/generate")[::2] == (405, b"")
 
 
 def test_fields_may_come_in_the_query_of_json_too(running, train_ids):
@@ -333,10 +333,10 @@ def test_fields_may_come_in_the_query_of_json_too(running, train_ids):
     assert (alone[0], both[0]) == (200, 200) and alone[2] == both[2]
 
 
-def test_status_says_what_is_compiling_while_other_sizes_are_painted(train_ids, monkeypatch):
-    painter, begun, go_on = interactive.Painter(make()), threading.Event(), threading.Event()
-    other = next(size for size in painter.sizes.values() if size != (16, 16))
-    compile_program = painter._compile
+def test_status_says_what_is_compiling_while_other_sizes_are_generated(train_ids, monkeypatch):
+    sampler, begun, go_on = interactive.Sampler(make()), threading.Event(), threading.Event()
+    other = next(size for size in sampler.sizes.values() if size != (16, 16))
+    compile_program = sampler._compile
 
     def slow(*program):
         if program[:2] == other:
@@ -344,8 +344,8 @@ def test_status_says_what_is_compiling_while_other_sizes_are_painted(train_ids, 
             assert go_on.wait(60)
         return compile_program(*program)
 
-    monkeypatch.setattr(painter, "_compile", slow)
-    run = start(painter)
+    monkeypatch.setattr(sampler, "_compile", slow)
+    run = start(sampler)
 
     def state(size):
         found = json.loads(ask(run, "GET", "/api/status")[2])["programs"]
@@ -371,13 +371,13 @@ def test_status_says_what_is_compiling_while_other_sizes_are_painted(train_ids, 
         run.server_close()
 
 
-def test_host_of_the_sixth_version_may_have_brackets(painter):
+def test_host_of_the_sixth_version_may_have_brackets(sampler):
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    with server.Server(painter, [], host="[::1]") as found:
+    with server.Server(sampler, [], host="[::1]") as found:
         assert found.url.startswith("http://[::1]:")
         with pytest.raises(ValueError, match=r"choose another --port, or --port=0"):
-            server.Server(painter, [], host="::1", port=found.server_address[1])
+            server.Server(sampler, [], host="::1", port=found.server_address[1])
 
 
 def test_only_png_and_json_are_taken(running, train_ids):
@@ -395,8 +395,8 @@ def test_only_png_and_json_are_taken(running, train_ids):
         ("localhost:port", False), ("localhost/x", False), ("[", False),
     ],
 )  # fmt: skip
-def test_host_header_must_name_this_server(painter, host, right):
-    with server.Server(painter, [], allowed_hosts=("Demo.example",)) as found:
+def test_host_header_must_name_this_server(sampler, host, right):
+    with server.Server(sampler, [], allowed_hosts=("Demo.example",)) as found:
         assert found.knows(host) is right
 
 
@@ -410,8 +410,8 @@ def test_other_hosts_and_other_sites_are_refused(running, train_ids):
     assert code(post(running, body, **{"Sec-Fetch-Site": "cross-site"})) == (403, "cross_site")
 
 
-def test_client_that_asks_too_often_waits(painter, train_ids):
-    run = start(painter, rate=0.5, burst=4)
+def test_client_that_asks_too_often_waits(sampler, train_ids):
+    run = start(sampler, rate=0.5, burst=4)
     try:
         body = png(FILE_IDS[train_ids])
         assert post(run, body, "?samples=4")[0] == 200
@@ -464,17 +464,17 @@ def test_turns_are_in_order_and_few_may_wait():
         pass
 
 
-def test_fifty_at_once_are_painted_or_told_to_wait(painter, train_ids):
-    run = start(painter, most_waiting=8)
+def test_fifty_at_once_are_generated_or_told_to_wait(sampler, train_ids):
+    run = start(sampler, most_waiting=8)
     try:
         body, want = png(FILE_IDS[train_ids]), None
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             answers = list(pool.map(lambda n: post(run, body, f"?seed={n}"), range(50)))
-        painted = [n for n, answer in enumerate(answers) if answer[0] == 200]
-        assert len(painted) >= 9
+        generated = [n for n, answer in enumerate(answers) if answer[0] == 200]
+        assert len(generated) >= 9
         for n, answer in enumerate(answers):
-            if n in painted:
-                want, _ = painter(train_ids.astype(np.int32), interactive.Noise(n))
+            if n in generated:
+                want, _ = sampler(train_ids.astype(np.int32), interactive.Noise(n))
                 np.testing.assert_array_equal(picture(answer[2]), want)
             else:
                 assert code(answer) == (503, "busy") and answer[1]["Retry-After"]
@@ -497,7 +497,7 @@ def _raw(running, content):
 
 def _malformed(random, good):
     """One request that is broken somewhere: its head, its fields, its body."""
-    head = [b"POST /api/paint?seed=1 HTTP/1.1", b"Host: localhost", b"Content-Type: image/png"]
+    head = [b"POST /api/generate?seed=1 HTTP/1.1", b"Host: localhost", b"Content-Type: image/png"]
     kind, body = random.integers(10), bytearray(good)
     if kind == 0:
         return bytes(random.integers(0, 256, random.integers(1, 400), dtype=np.uint8)) + b"\r\n\r\n"
@@ -508,7 +508,7 @@ def _malformed(random, good):
         body = body[: random.integers(0, len(body))]
     if kind == 3:
         path = bytes(random.integers(33, 127, random.integers(1, 60), dtype=np.uint8))
-        head[0] = b"POST /api/paint?" + path + b" HTTP/1.1"
+        head[0] = b"POST /api/generate?" + path + b" HTTP/1.1"
     if kind == 4:
         line = random.integers(3)
         text = bytearray(head[line])
@@ -534,8 +534,8 @@ def _malformed(random, good):
         head += [b"X%d: %s" % (n, b"v" * random.integers(1, 900)) for n in range(150)]
     if kind == 9:
         head[0] = [
-            b"GET " + b"/x" * 40000 + b" HTTP/1.1", b"BREW /api/paint HTTP/1.1",
-            b"POST /api/paint HTTP/7.9", b"POST /api/paint", b"POST http://[ HTTP/1.1", b"",
+            b"GET " + b"/x" * 40000 + b" HTTP/1.1", b"BREW /api/generate HTTP/1.1",
+            b"POST /api/generate HTTP/7.9", b"POST /api/generate", b"POST http://[ HTTP/1.1", b"",
         ][random.integers(6)]  # fmt: skip
     return b"\r\n".join([*head, length, b"Connection: close", b"", b""]) + bytes(body)
 
@@ -587,7 +587,7 @@ def test_fault_of_the_program_is_a_documented_error_too(running, monkeypatch, tr
     def broken(*_):
         raise ZeroDivisionError("here")
 
-    monkeypatch.setattr(running.answers, "painter", broken)
+    monkeypatch.setattr(running.answers, "sampler", broken)
     monkeypatch.setattr(broken, "sizes", {"one": (16, 16)}, raising=False)
     monkeypatch.setattr(broken, "wait_for", lambda *_: 0.0, raising=False)
     assert code(post(running, png(FILE_IDS[train_ids]))) == (500, "internal")
@@ -600,14 +600,14 @@ def test_connection_is_used_again_and_closed_after_an_error(running, train_ids):
         connection.request("GET", "/api/spec")
         answer = connection.getresponse()
         assert (answer.status, answer.will_close) == (200, False) and answer.read()
-    connection.request("POST", "/api/paint", b"x", {"Content-Type": "image/png"})
+    connection.request("POST", "/api/generate", b"x", {"Content-Type": "image/png"})
     answer = connection.getresponse()
     assert (answer.status, answer.will_close) == (400, True)
     connection.close()
 
 
-def test_too_many_connections_are_told_so(painter):
-    run = start(painter)
+def test_too_many_connections_are_told_so(sampler):
+    run = start(sampler)
     try:
         address = run.server_address[:2]
         held = [socket.create_connection(address) for _ in range(server._MOST_CONNECTIONS)]
@@ -625,23 +625,23 @@ def test_too_many_connections_are_told_so(painter):
         run.server_close()
 
 
-def test_port_in_use_is_said(running, painter):
+def test_port_in_use_is_said(running, sampler):
     port = running.server_address[1]
     with pytest.raises(ValueError, match=f"--port {port} .*choose another"):
-        server.Server(painter, [], port=port)
+        server.Server(sampler, [], port=port)
     with pytest.raises(ValueError, match="cannot listen at --host 203"):
-        server.Server(painter, [], host="203.0.113.9")
+        server.Server(sampler, [], host="203.0.113.9")
 
 
 def test_slow_body_is_given_up(running, monkeypatch):
     monkeypatch.setattr(server.Handler, "timeout", 0.2)
-    head = b"POST /api/paint HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+    head = b"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
     with socket.create_connection(running.server_address[:2], timeout=20) as connection:
         connection.sendall(head)
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
-def test_command_serves_until_it_is_stopped(painter, monkeypatch, tmp_path):
+def test_command_serves_until_it_is_stopped(sampler, monkeypatch, tmp_path):
     import signal
     import urllib.request
 
@@ -653,10 +653,10 @@ def test_command_serves_until_it_is_stopped(painter, monkeypatch, tmp_path):
 
     def load(workdir, step, best):
         asked.append((workdir, step, best))
-        return painter.generator
+        return sampler.generator
 
     monkeypatch.setattr(sampling.Generator, "load", load)
-    monkeypatch.setattr(serve.painting, "Painter", lambda generator: painter)
+    monkeypatch.setattr(serve.generating, "Sampler", lambda generator: sampler)
     monkeypatch.setattr(serve.examples, "label_maps", lambda generator: [])
 
     def visit(url):

@@ -119,7 +119,7 @@ def test_every_path_expands_the_home_folder(here, command, action):
 @pytest.mark.parametrize("field", settings.PATHS)
 @pytest.mark.parametrize("value", ["gs://b/x", "gs:/b/x", "a/\0b", "~no_such_user_here/x"])
 def test_every_field_that_is_a_path_refuses_what_is_none(here, capsys, field, value):
-    others = {"evaluation.judge": "swd,judge", "evaluation.inception": "swd,fid"}
+    others = {"evaluation.evaluator": "swd,evaluator", "evaluation.inception": "swd,fid"}
     more = [f"--config.evaluation.measures={others[field]}"] if field in others else []
     said = says(capsys, "prepare", "--config=configs/small.py", f"--config.{field}={value}", *more)
     assert said.startswith(f"--config.{field} is")
@@ -130,12 +130,12 @@ def test_every_field_whose_name_says_so_is_a_path():
     texts = [name for name, value in settings.flatten(settings.Settings()).items()
              if isinstance(value, str)]  # fmt: skip
     # Sources of data are NAME:SPLIT, the others words of a list.
-    assert set(settings.PATHS) == {"data.prepared_dir", "data.label_spec", "evaluation.judge",
+    assert set(settings.PATHS) == {"data.prepared_dir", "data.label_spec", "evaluation.evaluator",
                                    "evaluation.inception"}  # fmt: skip
     assert {
         name
         for name in texts
-        if name.split(".")[-1].endswith(("dir", "judge", "inception", "spec"))
+        if name.split(".")[-1].endswith(("dir", "evaluator", "inception", "spec"))
     } == set(settings.PATHS)
 
 
@@ -267,7 +267,7 @@ def test_functions_of_the_package_refuse_what_options_refuse(here, value):
     for call in (
         lambda: usis_jax.Generator.load(value),
         lambda: run.train(settings.Settings(), value),
-        lambda: segmentation_evaluator.Judge.load(value),
+        lambda: segmentation_evaluator.Evaluator.load(value),
         lambda: segmentation_evaluator.check_free(value),
         lambda: reporting.write(value),
         lambda: eval_inputs.collect(value),
@@ -330,7 +330,7 @@ def test_functions_of_the_package_expand_the_home_folder(here):
 
     for call in (
         lambda: usis_jax.Generator.load("~/x"),
-        lambda: segmentation_evaluator.Judge.load("~/x"),
+        lambda: segmentation_evaluator.Evaluator.load("~/x"),
         lambda: reporting.write("~/x"),
         lambda: eval_inputs.collect("~/x"),
         lambda: label_folders.list_labels("~/x"),

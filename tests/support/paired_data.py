@@ -1,4 +1,4 @@
-"""Prepared pairs for tests of judges: photos whose colours say their classes."""
+"""Prepared pairs for tests of evaluators: photos whose colours say their classes."""
 
 import numpy as np
 from PIL import Image

@@ -54,8 +54,8 @@ def measured(given, devices=None):
     return own.measure(initial(), initial().collections["generator"]).rows
 
 
-def make_judge(folder, size=(16, 16), spec=tiny_run.SPEC, pairs="scenes:test"):
-    """Writes a judge of drawn weights."""
+def make_evaluator(folder, size=(16, 16), spec=tiny_run.SPEC, pairs="scenes:test"):
+    """Writes an evaluator of drawn weights."""
     info = {
         "height": size[0],
         "width": size[1],
@@ -63,9 +63,9 @@ def make_judge(folder, size=(16, 16), spec=tiny_run.SPEC, pairs="scenes:test"):
         "pairs": pairs,
         "scores": {"miou": 0.5, "accuracy": 0.6},
     }
-    network = segmentation_evaluator.JudgeNetwork(spec.num_classes, (4, 6), spec.void)
+    network = segmentation_evaluator.EvaluatorNetwork(spec.num_classes, (4, 6), spec.void)
     variables = network.init(jax.random.key(0), np.zeros((1, *size, 3), np.float32))
-    segmentation_evaluator.Judge(variables, spec, info).save(folder)
+    segmentation_evaluator.Evaluator(variables, spec, info).save(folder)
     return str(folder)
 
 
@@ -122,7 +122,9 @@ def test_values_and_bounds_are_those_of_usis_evaluate(tmp_path):
 def test_only_what_is_asked_for_is_measured_in_the_stated_direction(tmp_path, monkeypatch):
     monkeypatch.setattr(inception_features, "inception", stand_in)
     given = settings(
-        "fid,judge,swd", "kd_judge", evaluation={"judge": make_judge(tmp_path / "judge")}
+        "fid,evaluator,swd",
+        "kd_evaluator",
+        evaluation={"evaluator": make_evaluator(tmp_path / "evaluator")},
     )
     begun, own = [], watch(given)
     rows = own.measure(initial(), initial().collections["generator"], begin=begun.append).rows
@@ -130,16 +132,16 @@ def test_only_what_is_asked_for_is_measured_in_the_stated_direction(tmp_path, mo
         "fid",
         "miou",
         "pixel_accuracy",
-        "fd_judge",
-        "kd_judge",
+        "fd_evaluator",
+        "kd_evaluator",
         "swd",
     }
     assert begun == [
         "inception",
-        "judge distances",
-        "judge scores",
+        "evaluator distances",
+        "evaluator scores",
         "sliced wasserstein",
-        "signs of health",
+        "training diagnostics",
     ]
     rows += measured(settings("spectrum,consistency,ms_ssim,kid"))
     found = {row.id: row.better for row in rows}
@@ -150,14 +152,16 @@ def test_real_photos_are_described_once(tmp_path, monkeypatch):
     described = []
     monkeypatch.setattr(inception_features, "inception", stand_in)
     monkeypatch.setattr(
-        segmentation_evaluator.Judge,
+        segmentation_evaluator.Evaluator,
         "features",
         lambda self, photos: (
             described.append(len(photos))
             or photos.reshape(len(photos), -1)[:, :5].astype(np.float32)
         ),
     )
-    own = watch(settings("judge,fid", evaluation={"judge": make_judge(tmp_path / "judge")}))
+    own = watch(
+        settings("evaluator,fid", evaluation={"evaluator": make_evaluator(tmp_path / "evaluator")})
+    )
     first, second = (own.measure(initial(), initial().collections["generator"]) for _ in range(2))
     assert first == second and len(described) == 4
 
@@ -186,17 +190,19 @@ def test_what_cannot_be_measured_is_found_before_anything_is_made(tmp_path):
     refused(settings("fid"), "has no weights of inception; run usis get-weights")
     refused(settings("swd,kid", evaluation={"inception": str(tmp_path)}), "no weights of inception")
     refused(
-        settings("judge", evaluation={"judge": "nowhere"}),
-        "that usis train-judge wrote",
+        settings("evaluator", evaluation={"evaluator": "nowhere"}),
+        "that usis train-evaluator wrote",
         FileNotFoundError,
     )
-    other = make_judge(tmp_path / "large", (32, 16))
+    other = make_evaluator(tmp_path / "large", (32, 16))
     refused(
-        settings("judge", evaluation={"judge": other}),
-        "evaluation.judge reads photos of 32x16 and this run paints 16x16",
+        settings("evaluator", evaluation={"evaluator": other}),
+        "evaluation.evaluator reads photos of 32x16 and this run generates 16x16",
     )
-    seen = make_judge(tmp_path / "seen", pairs="scenes:validation")
-    refused(settings("judge", evaluation={"judge": seen}), "was trained on scenes:validation")
+    seen = make_evaluator(tmp_path / "seen", pairs="scenes:validation")
+    refused(
+        settings("evaluator", evaluation={"evaluator": seen}), "was trained on scenes:validation"
+    )
     small = {"data": {"height": 8, "width": 16}, "generator": {"multipliers": (2, 1)}}
     refused(settings(**small), "spectrum needs photos of at least 16 pixels a side, these are 8x16")
 
@@ -215,8 +221,8 @@ def test_what_cannot_be_measured_is_found_before_anything_is_made(tmp_path):
             "with evaluation.measures=swd,spectrum,consistency it must be one of swd, ",
         ),
         ({"photos": 1}, "must be 0 .all. or at least 2"),
-        ({"judge": "judges/mine"}, "belong together"),
-        ({"measures": "swd,judge"}, "belong together"),
+        ({"evaluator": "evaluators/mine"}, "belong together"),
+        ({"measures": "swd,evaluator"}, "belong together"),
         ({"inception": "a.pth"}, "it is for fid and kid"),
         ({"preset": "fid"}, "must be one of fid-published, fid-clean"),
     ],

@@ -103,7 +103,7 @@ def test_number_of_checkpoints_that_need_room_at_once(changes, step, number):
     assert periodic.checkpoints_to_come(tiny_run.settings(**changes), step) == number
 
 
-def test_judge_is_not_trained_for_pairs_that_say_nothing(monkeypatch):
+def test_evaluator_is_not_trained_for_pairs_that_say_nothing(monkeypatch):
     from usis_jax.evaluation.evaluators import train_evaluator
 
     batches = [{"label": np.zeros((2, 8, 8), np.int32)}, {"label": np.zeros((1, 8, 8), np.int32)}]

@@ -67,13 +67,13 @@ def test_run_leaves_grids_metrics_plot_and_kept_checkpoints(straight):
     assert [row["step"] for row in losses] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in losses if "r1" in row] == [1, 5]
     assert [row["step"] for row in rows if "evaluation/swd" in row] == [3, 6]
-    assert [row["step"] for row in rows if "signs/right_validation" in row] == [3, 6]
+    assert [row["step"] for row in rows if "diagnostics/right_validation" in row] == [3, 6]
     measured, faults = eval_records.read(workdir)
     assert [one["step"] for one in measured] == [3, 6] and not faults
-    assert measured[1]["signs"]["signs/spread"] == rows[-1]["signs/spread"]
+    assert measured[1]["diagnostics"]["diagnostics/spread"] == rows[-1]["diagnostics/spread"]
     assert provenance.read(workdir)[0]["step"] == 0
     report = (workdir / "report.html").read_text()
-    assert "D tells real from painted" in report and "data:image/webp" in report
+    assert "D tells real from generated" in report and "data:image/webp" in report
     assert rows[-1]["evaluation/swd"] == summary["swd"] == summary["evaluation"]["swd"]
     kept = {int(p.name) for p in (workdir / "checkpoints").iterdir()}
     assert kept == {3, 4, 6}

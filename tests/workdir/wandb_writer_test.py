@@ -18,12 +18,12 @@ from usis_jax.workdir import metric_writers, wandb_writer
     [
         ("loss_real", "losses/real"),
         ("r1", "losses/r1"),
-        ("score_fake", "signs/score_fake"),
-        ("right_real", "signs/right_real"),
-        ("class_accuracy", "signs/class_accuracy"),
+        ("score_fake", "diagnostics/score_fake"),
+        ("right_real", "diagnostics/right_real"),
+        ("class_accuracy", "diagnostics/class_accuracy"),
         ("speed/images_per_second", "speed/images_per_second"),
         ("evaluation/swd", "evaluation/swd"),
-        ("signs/overfitting", "signs/overfitting"),
+        ("diagnostics/overfitting", "diagnostics/overfitting"),
     ],
 )
 def test_every_number_has_a_group(name, shown):
@@ -80,13 +80,13 @@ def test_numbers_and_pictures_reach_the_run_that_a_resumed_run_goes_on_with(tmp_
     assert (first["project"], first["config"]["batch_size"]) == ("streets", 4)
     assert ("*", "step") in wandb.run.metrics and wandb.run.ended
     assert wandb.run.logged[:2] == [
-        {"losses/real": 0.5, "signs/score_fake": -1.0, "step": 3},
+        {"losses/real": 0.5, "diagnostics/score_fake": -1.0, "step": 3},
         {"samples": ("picture", (4, 6, 3)), "step": 3},
     ]
     assert '"loss_real": 0.5' in (tmp_path / "metrics.jsonl").read_text()
     events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
-    assert b"signs/meanings" in events
-    assert all(sign.meaning.encode() in events for sign in rules.judge({}))
+    assert b"diagnostics/meanings" in events
+    assert all(diagnostic.meaning.encode() in events for diagnostic in rules.apply({}))
 
 
 def test_training_goes_on_when_nothing_can_be_written_there(tmp_path, wandb, caplog):

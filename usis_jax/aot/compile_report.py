@@ -1,4 +1,4 @@
-"""Compiles training and painting without running them, for devices that need not be there."""
+"""Compiles training and generating without running them, for devices that need not be there."""
 
 import dataclasses
 import functools
@@ -109,7 +109,7 @@ def trace(program: str, settings, spec, targets: list, train_step=None, kernels=
     """A program of a run, traced for devices.
 
     Args:
-      program: "step" or "sample" (each device paints as many label maps as it trains on).
+      program: "step" or "sample" (each device generates as many label maps as it trains on).
       settings: Settings of the run.
       spec: LabelSpec of its label maps.
       targets: devices.
@@ -139,10 +139,12 @@ def trace(program: str, settings, spec, targets: list, train_step=None, kernels=
     label = jax.ShapeDtypeStruct(shape, jnp.int32)
     if program == "sample":
         variables = {"params": state.ema_params, **state.ema_collections}
-        paint = functools.partial(_paint, network=networks.generator, options=settings.generator)
+        generate = functools.partial(
+            _generate, network=networks.generator, options=settings.generator
+        )
         mapped = jax.jit(
             jax.shard_map(
-                paint,
+                generate,
                 mesh=mesh,
                 in_specs=(P(), P(mesh_lib.AXIS), P()),
                 out_specs=P(mesh_lib.AXIS),
@@ -170,7 +172,7 @@ def lower(program: str, settings, spec, targets: list):
     return traced.lower(lowering_platforms=(targets[0].platform,))
 
 
-def _paint(variables, label, key, *, network, options: Generator):
+def _generate(variables, label, key, *, network, options: Generator):
     """Images uint8 [b, H, W, 3] of this device's label maps."""
     keys = keys_lib.sample_keys(jax.random.wrap_key_data(key), label.shape[0])
     z = generation.draw_noise(options, keys, *label.shape[1:])

@@ -29,7 +29,7 @@ from usis_jax.cli.commands import (
     report,
     sample,
     train,
-    train_judge,
+    train_evaluator,
 )
 from usis_jax.config import suggestions
 from usis_jax.display import output, terminal
@@ -45,7 +45,7 @@ OTHERS = (
     doctor,
     inspect,
     compile,
-    train_judge,
+    train_evaluator,
     get_weights,
     import_torch,
     export_torch,
@@ -61,7 +61,7 @@ _USE_JAX = (
     "inspect",
     "train",
     "evaluate",
-    "train-judge",
+    "train-evaluator",
     "report",
     "get-weights",
 )
@@ -230,8 +230,10 @@ class _TopParser(_Parser):
             ("The path from data to photos", list(about)[:path]),
             ("Beside it", list(about)[path:]),
         ):
-            lines.append(terminal.paint(title, "bold"))
-            lines += [f"  {terminal.paint(f'{name:<13}', 'cyan')} {about[name]}" for name in names]
+            lines.append(terminal.generate(title, "bold"))
+            lines += [
+                f"  {terminal.generate(f'{name:<13}', 'cyan')} {about[name]}" for name in names
+            ]
             lines.append("")
         lines.append("usis COMMAND --help tells more; usis --version says which one this is.")
         return "\n".join(lines) + "\n"
@@ -268,7 +270,7 @@ def _end(code, text):
 
 
 def _complain(text):
-    print(f"{terminal.paint('usis:', 'bold', 'red', stream=sys.stderr)} {text}", file=sys.stderr)
+    print(f"{terminal.generate('usis:', 'bold', 'red', stream=sys.stderr)} {text}", file=sys.stderr)
 
 
 def _write_json(file, result):

@@ -25,7 +25,12 @@ MEASURES = {
     "ms_ssim": {"ms_ssim": _LOWER},
     "fid": {"fid": _LOWER},
     "kid": {"kid": _LOWER},
-    "judge": {"miou": _HIGHER, "pixel_accuracy": _HIGHER, "fd_judge": _LOWER, "kd_judge": _LOWER},
+    "evaluator": {
+        "miou": _HIGHER,
+        "pixel_accuracy": _HIGHER,
+        "fd_evaluator": _LOWER,
+        "kd_evaluator": _LOWER,
+    },
 }
 """Measures of an evaluation during training -> the values of each -> which of them are better."""
 BETTER = {name: better for values in MEASURES.values() for name, better in values.items()}
@@ -234,7 +239,7 @@ class Evaluation(Section):
     best: str = "swd"
     photos: int = limited(200, at_least=0)
     samples: int = limited(4, at_least=2)
-    judge: str = limited("", path="folder")
+    evaluator: str = limited("", path="folder")
     inception: str = limited("", path="path")
     preset: str = limited("fid-published", choices=("fid-published", "fid-clean"))
 
@@ -254,10 +259,10 @@ class Evaluation(Section):
             )
         if self.photos == 1:
             raise UserError("evaluation.photos is 1; it must be 0 (all) or at least 2")
-        if bool(self.judge) != ("judge" in self.names):
+        if bool(self.evaluator) != ("evaluator" in self.names):
             raise UserError(
-                f"evaluation.judge is {self.judge!r} and evaluation.measures is {self.measures}; "
-                "the folder that usis train-judge wrote and the measure judge belong together"
+                f"evaluation.evaluator is {self.evaluator!r} and evaluation.measures is {self.measures}; "
+                "the folder that usis train-evaluator wrote and the measure evaluator belong together"
             )
         if self.inception and not {"fid", "kid"} & set(self.names):
             raise UserError(

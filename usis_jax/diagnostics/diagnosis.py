@@ -6,13 +6,13 @@ FINE, LOOK, BAD, UNKNOWN = "fine", "look at it", "bad", "not known yet"
 
 
 @dataclasses.dataclass(frozen=True)
-class Sign:
-    """One sign of health.
+class Diagnostic:
+    """One training diagnostic.
 
     Args:
         name: what it is called.
         value: the latest value in words.
-        verdict: FINE, LOOK, BAD or UNKNOWN.
+        status: FINE, LOOK, BAD or UNKNOWN.
         meaning: one sentence on what it tells.
         rule: the thresholds.
         advice: what to try when it is not fine.
@@ -21,7 +21,7 @@ class Sign:
 
     name: str
     value: str
-    verdict: str
+    status: str
     meaning: str
     rule: str
     advice: str

@@ -8,7 +8,7 @@ what guessing gives, whichever is more.
 import math
 from typing import NamedTuple
 
-from usis_jax.diagnostics.diagnosis import BAD, FINE, LOOK, UNKNOWN, Sign
+from usis_jax.diagnostics.diagnosis import BAD, FINE, LOOK, UNKNOWN, Diagnostic
 
 PREFIX = "highest/"
 LOSS = "loss_"
@@ -101,22 +101,22 @@ def largest(series, num_classes):
     return max(jumps, key=lambda jump: jump.times, default=None)
 
 
-def sign(series, classes):
+def diagnostic(series, classes):
     """The training diagnostic: whether a loss has jumped in any step of the run.
 
     Args:
         series: as of `largest`.
         classes: classes of the label maps; only their number counts.
     Returns:
-        Sign.
+        Diagnostic.
     """
     jump = largest(series, len(classes) or 10)
-    verdict, text = UNKNOWN, "the largest losses are not logged"
+    status, text = UNKNOWN, "the largest losses are not logged"
     if jump is not None:
-        verdict = BAD if jump.times > BAD_ABOVE else LOOK if jump.times > LOOK_ABOVE else FINE
-        text = "no" if verdict == FINE else f"{jump} (line of step {jump.step:,})"
-    return Sign(
-        "Losses jump", text, verdict,
+        status = BAD if jump.times > BAD_ABOVE else LOOK if jump.times > LOOK_ABOVE else FINE
+        text = "no" if status == FINE else f"{jump} (line of step {jump.step:,})"
+    return Diagnostic(
+        "Losses jump", text, status,
         "The largest loss of a single step against the loss before it, or against guessing: a step "
         "far too large throws away what was learned, even where the mean of a line hides it.",
         f"fine up to {LOOK_ABOVE:.0f} times the mean of the line before (or guessing, if that is "

@@ -5,8 +5,8 @@ from usis_jax.workdir.wandb_writer import grouped
 
 
 def markdown() -> str:
-    """A sentence on what each sign of health means, under the names that boards show."""
-    lines = [f"- **{sign.name}** ({', '.join(f'`{grouped(name)}`' for name in sign.series)}): "
-             f"{sign.meaning}" for sign in rules.judge({})]  # fmt: skip
-    return "\n".join([*lines, "", "Verdicts and thresholds are in `report.html` and in "
+    """A sentence on what each training diagnostic means, under the names that dashboards show."""
+    lines = [f"- **{diagnostic.name}** ({', '.join(f'`{grouped(name)}`' for name in diagnostic.series)}): "
+             f"{diagnostic.meaning}" for diagnostic in rules.apply({})]  # fmt: skip
+    return "\n".join([*lines, "", "Statuses and thresholds are in `report.html` and in "
                        "docs/training_curves.md."])  # fmt: skip

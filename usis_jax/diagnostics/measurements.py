@@ -1,5 +1,5 @@
-"""Signs of health that need more than a training step: what D says of photos it never saw, whether
-painted photos differ from each other, which classes S does not find, how strong fine detail is.
+"""Training diagnostics that need more than a training step: what D says of photos it never saw, whether
+generated images differ from each other, which classes S does not find, how strong fine detail is.
 
 `usis_jax.diagnostics.rules` says in words what they mean.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from usis_jax.distributed import sharded_map
 from usis_jax.ops import pixel_range
 
-PREFIX = "signs/"
+PREFIX = "diagnostics/"
 # Photos of each kind that D scores, at most.
 _MOST = 200
 _AT_ONCE = 8
@@ -21,13 +21,13 @@ _LEAST_GAP = 0.05
 
 
 def measure(material, rows):
-    """Measures the signs that the material allows.
+    """Measures the diagnostics that the material allows.
 
     Args:
         material: material.Material.
         rows: list of protocol.Row of the same material: consistency and spectrum are read there.
     Returns:
-        dict of floats by name, such as "signs/overfitting"; the same names on every host.
+        dict of floats by name, such as "diagnostics/overfitting"; the same names on every host.
     """
     found = _discriminator(material) | _spread(material) | _noise(material)
     found = dict(zip(found, sharded_map.agreed(list(found.values())), strict=True))
@@ -41,18 +41,18 @@ def measure(material, rows):
 
 
 def overfitting(scores):
-    """How far D takes unseen real photos for painted ones: 0 not at all, 1 completely.
+    """How far D takes unseen real photos for generated ones: 0 not at all, 1 completely.
 
     Args:
-        scores: dict with "score_training", "score_validation" and "score_painted", mean scores.
+        scores: dict with "score_training", "score_validation" and "score_generated", mean scores.
     Returns:
-        {"overfitting": float}, or {} where D does not tell training photos from painted ones.
+        {"overfitting": float}, or {} where D does not tell training photos from generated ones.
     Source: r_v of Karras et al., "Training Generative Adversarial Networks with Limited Data",
         NeurIPS 2020, eq. 1.
     """
     if "score_validation" not in scores or "score_training" not in scores:
         return {}
-    gap = scores["score_training"] - scores["score_painted"]
+    gap = scores["score_training"] - scores["score_generated"]
     if gap < _LEAST_GAP:
         return {}
     return {"overfitting": (scores["score_training"] - scores["score_validation"]) / gap}
@@ -94,27 +94,31 @@ def _scorer(network, group):
 
 
 def _discriminator(material):
-    """Mean scores and shares judged right of painted, validation and training photos."""
+    """Mean scores and shares measured right of generated, validation and training photos."""
     if material.discriminator is None:
         return {}
-    kinds = {"painted": material.painted, "validation": material.real, "training": material.other}
+    kinds = {
+        "generated": material.generated,
+        "validation": material.real,
+        "training": material.other,
+    }
     found = {}
     for name, photos in kinds.items():
         if photos is None or not len(photos):
             continue
         each = scores(*material.discriminator, photos)
-        right = each < 0 if name == "painted" else each > 0
+        right = each < 0 if name == "generated" else each > 0
         found[f"score_{name}"] = float(each.mean(dtype=np.float64))
         found[f"right_{name}"] = float(right.mean())
     return found
 
 
 def _spread(material):
-    """How far painted photos differ from each other, as a share of how far real ones do."""
-    if len(material.painted) < 2 or len(material.real) < 2:
+    """How far generated images differ from each other, as a share of how far real ones do."""
+    if len(material.generated) < 2 or len(material.real) < 2:
         return {}
     real = material.once("spread", lambda: _deviation(material.real))
-    return {"spread": _deviation(material.painted) / max(real, 1e-6)}
+    return {"spread": _deviation(material.generated) / max(real, 1e-6)}
 
 
 def _deviation(photos):

@@ -1,21 +1,21 @@
-"""What the signs of health say, in words: each with a sentence, a verdict and its rule of thumb.
+"""What the training diagnostics say, in words: each with a sentence, a status and its rule of thumb.
 
 Thresholds are rules of thumb: they show where to look, they prove nothing.
 """
 
 from usis_jax.diagnostics import loss_jumps
-from usis_jax.diagnostics.diagnosis import BAD, FINE, LOOK, UNKNOWN, Sign
+from usis_jax.diagnostics.diagnosis import BAD, FINE, LOOK, UNKNOWN, Diagnostic
 
-# Classes whose IoU is below it count as not painted.
-NOT_PAINTED = 0.02
+# Classes whose IoU is below it count as not generated.
+NOT_GENERATED = 0.02
 _RECENT = 0.1
-# Logged values below which there is no verdict on them.
+# Logged values below which there is no status on them.
 _ENOUGH = 5
 _FEW_MAPS = 0.0001
 
 
-def judge(series, evaluation=None, best="swd", better="lower"):
-    """Judges all signs.
+def apply(series, evaluation=None, best="swd", better="lower"):
+    """Evaluators all diagnostics.
 
     Args:
         series: dict of name -> (steps, values), of plots.read_metrics.
@@ -23,33 +23,33 @@ def judge(series, evaluation=None, best="swd", better="lower"):
         best: value that decides the best checkpoint, such as "swd".
         better: "lower" or "higher".
     Returns:
-        list of Sign, always the same ones in the same order.
+        list of Diagnostic, always the same ones in the same order.
     """
     rows = {row["id"]: row for row in (evaluation or {}).get("rows", ())}
-    signs = (evaluation or {}).get("signs", {})
+    diagnostics = (evaluation or {}).get("diagnostics", {})
     classes = (evaluation or {}).get("classes", ())
     return [
         _discriminator(series),
-        _overfitting(signs),
+        _overfitting(diagnostics),
         _segmenter(series, classes),
         _ignored(rows, classes),
-        _frequencies(signs, rows),
-        _variety(signs),
-        _noise(signs),
+        _frequencies(diagnostics, rows),
+        _variety(diagnostics),
+        _noise(diagnostics),
         _getting_better(series, best, better),
-        loss_jumps.sign(series, classes),
+        loss_jumps.diagnostic(series, classes),
         _finite(series),
     ]
 
 
 def ignored_classes(row, classes):
-    """Classes of the label maps that a segmenter hardly finds in painted photos.
+    """Classes of the label maps that a segmenter hardly finds in generated images.
 
     Args:
         row: dict of protocol.Row with "iou" and "shares" of the classes in its details.
         classes: list of {"name"} in the order of their ids.
     Returns:
-        (names of those with an IoU below NOT_PAINTED though they have 0.01% of the pixels or more,
+        (names of those with an IoU below NOT_GENERATED though they have 0.01% of the pixels or more,
         and a segmenter finds them in real photos where that is known; number of classes there).
     """
     details = row.get("details", {})
@@ -68,7 +68,7 @@ def ignored_classes(row, classes):
             continue
         present += 1
         bound = real[index] if index < len(real) else None
-        if iou < NOT_PAINTED and not (isinstance(bound, float) and bound < 2 * NOT_PAINTED):
+        if iou < NOT_GENERATED and not (isinstance(bound, float) and bound < 2 * NOT_GENERATED):
             found.append(name)
     return found, present
 
@@ -77,22 +77,22 @@ def _discriminator(series):
     shares = [_recent(series, f"right_{kind}") for kind in ("real", "fake")]
     scores = [_recent(series, f"score_{kind}") for kind in ("real", "fake")]
     gap = None if None in scores else scores[0] - scores[1]
-    rule, verdict, value = (
+    rule, status, value = (
         "fine while D is right on 55 to 95% of the photos, bad above 99%",
         (UNKNOWN),
         "too little is logged",
     )
     if None not in shares:
         share = sum(shares) / 2
-        verdict = _level(share, LOOK if share < 0.55 else FINE, (0.95, LOOK), (0.99, BAD))
-        value = f"right on {shares[0]:.0%} of real and {shares[1]:.0%} of painted photos"
+        status = _level(share, LOOK if share < 0.55 else FINE, (0.95, LOOK), (0.99, BAD))
+        value = f"right on {shares[0]:.0%} of real and {shares[1]:.0%} of generated images"
         value += "" if gap is None else f"; scores {gap:.2f} apart"
     elif gap is not None:
-        verdict = _level(gap, LOOK if gap < 0.1 else FINE, (6, LOOK), (12, BAD))
+        status = _level(gap, LOOK if gap < 0.1 else FINE, (6, LOOK), (12, BAD))
         value = f"scores {gap:.2f} apart"
         rule = "fine while mean scores are 0.1 to 6 apart, bad above 12"
-    return Sign(
-        "D tells real from painted", value, verdict,
+    return Diagnostic(
+        "D tells real from generated", value, status,
         "How well the discriminator separates the photos it trains on: near guessing it teaches "
         "the generator nothing, and when it is always right its gradient vanishes.",
         rule, "D wins: raise r1_gamma, lower optimizer.discriminator_rate or add "
@@ -101,35 +101,35 @@ def _discriminator(series):
     )  # fmt: skip
 
 
-def _overfitting(signs):
-    value, verdict = signs.get("signs/overfitting"), UNKNOWN
+def _overfitting(diagnostics):
+    value, status = diagnostics.get("diagnostics/overfitting"), UNKNOWN
     text = (
         "not measured"
-        if "signs/score_training" not in signs
-        else ("D does not tell training photos from painted ones, so there is no scale")
+        if "diagnostics/score_training" not in diagnostics
+        else ("D does not tell training photos from generated ones, so there is no scale")
     )
     if value is not None:
-        verdict = _level(value, FINE, (0.4, LOOK), (0.8, BAD))
+        status = _level(value, FINE, (0.4, LOOK), (0.8, BAD))
         text = (
-            f"{value:.2f}; held-out real photos judged real: "
-            f"{signs.get('signs/right_validation', 0):.0%}, training photos: "
-            f"{signs.get('signs/right_training', 0):.0%}"
+            f"{value:.2f}; held-out real photos measured real: "
+            f"{diagnostics.get('diagnostics/right_validation', 0):.0%}, training photos: "
+            f"{diagnostics.get('diagnostics/right_training', 0):.0%}"
         )
-    return Sign(
-        "D overfits", text, verdict,
+    return Diagnostic(
+        "D overfits", text, status,
         "Where the score of real photos that D never saw lies between that of its training photos "
-        "(0) and that of painted ones (1): towards 1 it knows its photos by heart.",
+        "(0) and that of generated ones (1): towards 1 it knows its photos by heart.",
         "fine below 0.4, bad above 0.8 (r_v of Karras et al. 2020)",
         "Use discriminator.augment, more photos, a larger r1_gamma, or stop earlier. It also "
         "rises where the held-out photos are of other places than the training photos.",
-        ("signs/overfitting", "signs/score_training", "signs/score_validation",
-         "signs/score_painted"),
+        ("diagnostics/overfitting", "diagnostics/score_training", "diagnostics/score_validation",
+         "diagnostics/score_generated"),
     )  # fmt: skip
 
 
 def _segmenter(series, classes):
     number = sum(not one.get("void") for one in classes) or 10
-    value, verdict, text = _recent(series, "class_accuracy"), UNKNOWN, "too little is logged"
+    value, status, text = _recent(series, "class_accuracy"), UNKNOWN, "too little is logged"
     name = "class_accuracy"
     if value is None and _recent(series, "pixel_accuracy") is not None:
         name, value = "pixel_accuracy", _recent(series, "pixel_accuracy")
@@ -138,13 +138,13 @@ def _segmenter(series, classes):
         kind = "the pixels of a class, mean over classes" if name == "class_accuracy" else "pixels"
         text = f"reads {value:.0%} of {kind}"
         chance = 1 / number
-        verdict = _enough(value, 3 * chance, 1.5 * chance)
+        status = _enough(value, 3 * chance, 1.5 * chance)
         if value < 0.7 * most:
-            verdict, text = max(verdict, LOOK, key=_RANKS.index), f"{text}, {most:.0%} before"
-    return Sign(
-        "S reads painted photos", text, verdict,
+            status, text = max(status, LOOK, key=_RANKS.index), f"{text}, {most:.0%} before"
+    return Diagnostic(
+        "S reads generated images", text, status,
         "How much of the label map the segmenter finds again in what the generator has just "
-        "painted: if it stays near chance, the generator has lost the map.",
+        "generated: if it stays near chance, the generator has lost the map.",
         f"fine above 3 times chance (here {3 / number:.0%}), bad below 1.5 times, look where it "
         "fell below 70% of its best",
         "In the first hundreds of steps low is normal. Later: optimizer.discriminator_warmup, a "
@@ -154,85 +154,89 @@ def _segmenter(series, classes):
 
 
 def _ignored(rows, classes):
-    texts, verdict = [], UNKNOWN
-    for measure, who in (("consistency_miou", "S"), ("miou", "the judge")):
+    texts, status = [], UNKNOWN
+    for measure, who in (("consistency_miou", "S"), ("miou", "the evaluator")):
         names, present = ignored_classes(rows.get(measure, {}), classes)
         if not present:
             continue
         level = FINE if not names else BAD if len(names) > present / 4 else LOOK
-        verdict = level if verdict == UNKNOWN else max(verdict, level, key=_RANKS.index)
+        status = level if status == UNKNOWN else max(status, level, key=_RANKS.index)
         listed = ", ".join(names) if names else "none"
         texts.append(f"{listed} of {present} classes, as {who} reads")
-    return Sign(
-        "Classes not painted", "; ".join(texts) or "not measured", verdict,
-        "Classes in the label maps that a segmenter does not find in the painted photos: the "
-        "generator paints something else there.",
-        f"IoU below {NOT_PAINTED:.0%}: look where there is one, bad where it is more than a "
+    return Diagnostic(
+        "Classes not generated", "; ".join(texts) or "not measured", status,
+        "Classes in the label maps that a segmenter does not find in the generated images: the "
+        "generator generates something else there.",
+        f"IoU below {NOT_GENERATED:.0%}: look where there is one, bad where it is more than a "
         "quarter of the classes",
         "Rare classes come last: train longer, or set data.class_balance; tiny ones may need "
         "larger photos.",
-        ("evaluation/consistency_miou", "signs/segmenter_class_accuracy"),
+        ("evaluation/consistency_miou", "diagnostics/segmenter_class_accuracy"),
     )  # fmt: skip
 
 
-def _frequencies(signs, rows):
-    value, verdict, text = signs.get("signs/high_frequencies_db"), UNKNOWN, "not measured"
+def _frequencies(diagnostics, rows):
+    value, status, text = (
+        diagnostics.get("diagnostics/high_frequencies_db"),
+        UNKNOWN,
+        "not measured",
+    )
     if value is not None:
-        verdict = _level(abs(value), FINE, (3, LOOK), (6, BAD))
+        status = _level(abs(value), FINE, (3, LOOK), (6, BAD))
         text = f"{10 ** (value / 10):.0%} of the power of real photos ({value:+.1f} dB)"
         floor = rows.get("spectral_distance", {}).get("details", {}).get("high_of_training")
         if isinstance(floor, float):
             text += f"; real training photos: {10 ** (floor / 10):.0%}"
-    return Sign(
-        "High frequencies", text, verdict,
-        "Fine detail (from a quarter cycle a pixel on) in painted photos against real ones: less "
+    return Diagnostic(
+        "High frequencies", text, status,
+        "Fine detail (from a quarter cycle a pixel on) in generated images against real ones: less "
         "is blur, more is noise or a grid.",
         "fine within 3 dB (50 to 200%), bad beyond 6 dB (25 to 400%)",
         "Blur often goes with longer training; a grid that stays speaks for another "
         "discriminator.name or decoder.weight.",
-        ("signs/high_frequencies_db",),
+        ("diagnostics/high_frequencies_db",),
     )  # fmt: skip
 
 
-def _variety(signs):
-    value = signs.get("signs/spread")
+def _variety(diagnostics):
+    value = diagnostics.get("diagnostics/spread")
     text = "not measured" if value is None else f"{value:.0%} of what real photos differ by"
-    return Sign(
+    return Diagnostic(
         "Photos differ from each other", text, _enough(value, 0.6, 0.35),
-        "How far painted photos of different label maps differ in each pixel, against real ones: "
+        "How far generated images of different label maps differ in each pixel, against real ones: "
         "if they become alike, the generator has collapsed.",
         "fine from 60% on, bad below 35%",
         "Go back to an earlier checkpoint; raise r1_gamma or lower the rates.",
-        ("signs/spread",),
+        ("diagnostics/spread",),
     )  # fmt: skip
 
 
-def _noise(signs):
-    value, text = signs.get("signs/noise_difference"), "not measured"
+def _noise(diagnostics):
+    value, text = diagnostics.get("diagnostics/noise_difference"), "not measured"
     if value is not None:
         text = f"other noise changes a pixel by {value:.1f} of 255 grey levels"
-    return Sign(
+    return Diagnostic(
         "Noise changes the photo", text, _enough(value, 3, 0.5),
         "How far two photos of one label map differ: near 0 there is only one photo for each map.",
         "fine from 3 grey levels on, bad below 0.5",
         "generator.noise=mixed or pixel gives the noise more to do.",
-        ("signs/noise_difference",),
+        ("diagnostics/noise_difference",),
     )  # fmt: skip
 
 
 def _getting_better(series, best, better):
     steps, values = series.get(f"evaluation/{best}", ([], []))
-    verdict, text = UNKNOWN, f"{len(values)} measurements of {best}"
+    status, text = UNKNOWN, f"{len(values)} measurements of {best}"
     if len(values) >= 3:
-        sign = 1 if better == "lower" else -1
-        place = min(range(len(values)), key=lambda i: sign * values[i])
+        diagnostic = 1 if better == "lower" else -1
+        place = min(range(len(values)), key=lambda i: diagnostic * values[i])
         ratio = values[-1] / values[place] if values[place] else 1.0
         worse = ratio if better == "lower" else 1 / ratio if ratio else float("inf")
         late = steps[place] >= 0.7 * steps[-1]
-        verdict = BAD if worse > 1.5 else FINE if late or worse < 1.1 else LOOK
+        status = BAD if worse > 1.5 else FINE if late or worse < 1.1 else LOOK
         text = f"best {best} {values[place]:.4g} at step {steps[place]:,}, now {values[-1]:.4g}"
-    return Sign(
-        "Still getting better", text, verdict,
+    return Diagnostic(
+        "Still getting better", text, status,
         "Whether the measure that chooses the best checkpoint still falls or rises as it should; "
         "it is only as good as that measure (docs/evaluation.md).",
         "fine if the best is among the last 30% of the steps or now within 10% of it, bad if now "
@@ -245,7 +249,7 @@ def _getting_better(series, best, better):
 def _finite(series):
     times = len(series.get("data_order", ([], []))[1])
     known = any(name.startswith("loss_") for name in series)
-    return Sign(
+    return Diagnostic(
         "Losses are finite",
         f"went back {times} times" if times else "yes" if known else "nothing logged",
         UNKNOWN if not known else FINE if not times else LOOK if times < 3 else BAD,
@@ -259,15 +263,15 @@ def _finite(series):
 _RANKS = (UNKNOWN, FINE, LOOK, BAD)
 
 
-def _level(value, verdict, *limits):
-    """The verdict, or that of the last limit which the value is above."""
+def _level(value, status, *limits):
+    """The status, or that of the last limit which the value is above."""
     for limit, above in limits:
-        verdict = above if value > limit else verdict
-    return verdict
+        status = above if value > limit else status
+    return status
 
 
 def _enough(value, fine, bad):
-    """The verdict on a value of which more is better: fine from one limit on, bad below another."""
+    """The status on a value of which more is better: fine from one limit on, bad below another."""
     if value is None:
         return UNKNOWN
     return BAD if value < bad else LOOK if value < fine else FINE

@@ -53,7 +53,7 @@ def logged_row(line: str) -> dict:
 def plot_losses(workdir):
     """Draws the logged series into `losses.png`, one panel for each prefix of the names.
 
-    Rates and signs of health of evaluations are in the report only.
+    Rates and training diagnostics of evaluations are in the report only.
 
     Args:
         workdir: directory of the run.
@@ -61,7 +61,7 @@ def plot_losses(workdir):
         Path of the picture, or None if there is nothing to draw yet.
     """
     series = {k: v for k, v in read_metrics(workdir)[0].items()
-              if not k.startswith(("speed/", "signs/"))}  # fmt: skip
+              if not k.startswith(("speed/", "diagnostics/"))}  # fmt: skip
     if not series:
         return None
     panels = {}

@@ -69,7 +69,7 @@ class Progress:
 
     @contextlib.contextmanager
     def aside(self):
-        """Stops the clock of the rate, while grids are painted and states saved."""
+        """Stops the clock of the rate, while grids are generated and states saved."""
         begun = time.perf_counter()
         yield
         step, last = self._last
@@ -101,7 +101,7 @@ class Progress:
         return (self._end - step) * (time.perf_counter() - began) / (step - first)
 
     def show(self, step, values):
-        """Prints one line: losses, signs, rate, time left and memory.
+        """Prints one line: losses, diagnostics, rate, time left and memory.
 
         Args:
             step: int.

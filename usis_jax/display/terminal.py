@@ -34,7 +34,7 @@ def show_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def paint(text: str, *styles: str, stream=None) -> str:
+def generate(text: str, *styles: str, stream=None) -> str:
     """Text in styles where the stream shows colours, else as it is.
 
     Args:

@@ -1,4 +1,4 @@
-"""Work on rows, such as painting or reading photos, spread over all devices of all hosts.
+"""Work on rows, such as generating or reading photos, spread over all devices of all hosts.
 
 Every host holds all rows and gets all results; a host works on an equal share of them. What fills
 the last batch is thrown away, so no row counts twice, and a row's result does not depend on how

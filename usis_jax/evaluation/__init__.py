@@ -1,4 +1,4 @@
-"""Measures of how close painted photos are to real ones."""
+"""Measures of how close generated images are to real ones."""
 
 import importlib
 

@@ -1,6 +1,6 @@
-"""Controls: what a person puts in order at a glance, through the same measures as painted photos.
+"""Controls: what a person puts in order at a glance, through the same measures as generated images.
 
-An untrained generator paints worse than a trained one, that worse than a camera; a photo loses by
+An untrained generator generates worse than a trained one, that worse than a camera; a photo loses by
 blurring, and a label map in flat colours has no texture at all. A measure that sees it otherwise
 on these data is not to be believed there, and the table says so.
 
@@ -47,7 +47,7 @@ def add(
       rows: what `protocol.rows_of` found in the material.
       material: material.Material.
       advance: called with a number of photos each time so many were measured, or None.
-      tools: judge, inception and perceptual, as of `protocol.rows_of`.
+      tools: evaluator, inception and perceptual, as of `protocol.rows_of`.
 
     Returns:
       The rows, each with `controls`: name -> value, None where it has none.
@@ -64,9 +64,11 @@ def add(
             else:
                 values[row.id][name] = row.value
         if advance:
-            advance(len(subject.painted))
+            advance(len(subject.generated))
         del subject
-    return [_judged(dataclasses.replace(by_name[name], controls=values[name])) for name in by_name]
+    return [
+        _measured(dataclasses.replace(by_name[name], controls=values[name])) for name in by_name
+    ]
 
 
 def disorder(row: suite.Row) -> list[str]:
@@ -76,14 +78,14 @@ def disorder(row: suite.Row) -> list[str]:
       row: with `controls`.
 
     Returns:
-      Such as "flat before painted" where a measure prefers the first and a person the second;
+      Such as "flat before generated" where a measure prefers the first and a person the second;
       none for measures of diversity, which do not say what is good.
     """
     if row.id.startswith(_DIVERSITY):
         return []
-    values = {**row.controls, "painted": row.value, "real": row.real}
-    pairs = ((UNTRAINED, "painted"), ("painted", "real"), (STRONG, FAINT), (FAINT, "real"),
-             (FLAT, "painted"), (FLAT, "real"))  # fmt: skip
+    values = {**row.controls, "generated": row.value, "real": row.real}
+    pairs = ((UNTRAINED, "generated"), ("generated", "real"), (STRONG, FAINT), (FAINT, "real"),
+             (FLAT, "generated"), (FLAT, "real"))  # fmt: skip
     sign = 1 if row.better == suite.HIGHER else -1
     return [
         f"{worse} before {better}"
@@ -181,13 +183,13 @@ def flat_colours(material: materials.Material) -> np.ndarray:
 
 
 def _subjects(material) -> Iterator[tuple[str, Any, Sequence[Callable]]]:
-    """(name of the control, Material with its photos as the painted ones, what to measure)."""
+    """(name of the control, Material with its photos as the generated ones, what to measure)."""
     everything = (*suite.DISTANCES, *suite.SCORES, *suite.DIVERSITY)
-    painted, samples = materials.paint_all(
+    generated, samples = materials.generate_all(
         untrained(material.generator), material.labels, material.sizes
     )
-    yield UNTRAINED, dataclasses.replace(material, painted=painted, samples=samples), everything
-    del painted, samples
+    yield UNTRAINED, dataclasses.replace(material, generated=generated, samples=samples), everything
+    del generated, samples
     chosen = materials.spread_out(len(material.real), material.sizes.samples)
     if len(chosen) > 1:
         different = dataclasses.replace(material, samples=material.real[chosen][:, None])
@@ -204,7 +206,7 @@ def _subjects(material) -> Iterator[tuple[str, Any, Sequence[Callable]]]:
 
 
 def _showing(material, photos):
-    return dataclasses.replace(material, painted=photos)
+    return dataclasses.replace(material, generated=photos)
 
 
 def _with_real(row, found):
@@ -217,7 +219,7 @@ def _with_real(row, found):
     return dataclasses.replace(row, real=found.value, protocol=f"{row.protocol}; real: {what}")
 
 
-def _judged(row):
+def _measured(row):
     wrong = disorder(row)
     if not wrong:
         return row

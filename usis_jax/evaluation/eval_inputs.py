@@ -1,4 +1,4 @@
-"""What an evaluation looks at: photos that a run paints, and real ones beside them."""
+"""What an evaluation looks at: photos that a run generates, and real ones beside them."""
 
 import dataclasses
 import hashlib
@@ -18,17 +18,17 @@ from usis_jax.inference import label_folders, sampling
 from usis_jax.storage import paths
 from usis_jax.workdir import layout
 
-# Painters of generators, and their weights on the devices.
+# Samplers of generators, and their weights on the devices.
 _placed = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much is painted and measured.
+    """How much is generated and measured.
 
     Args:
-        photos: most label maps painted, and most real photos; 0 for all.
-        samples: photos painted from each of a few maps for diversity, at least 2.
+        photos: most label maps generated, and most real photos; 0 for all.
+        samples: photos generated from each of a few maps for diversity, at least 2.
         diversity_maps: how many maps those are.
         seed: of the noise, and of every random choice of a measure.
     """
@@ -52,12 +52,12 @@ class Material:
     Args:
         name: of the run.
         step: steps of its checkpoint.
-        generator: sampling.Generator that painted.
+        generator: sampling.Generator that generated.
         labels: int32 [N, H, W], train ids.
-        painted: one photo of each label map.
+        generated: one photo of each label map.
         real: real photos of validation, [M, H, W, 3].
         paired: whether real[i] shows what labels[i] says.
-        other: real photos of training, as many as painted ones or fewer: the floor of distances;
+        other: real photos of training, as many as generated ones or fewer: the floor of distances;
             None where photos and label maps came from folders.
         samples: [S, R, H, W, 3], S photos of each of the first R label maps.
         segmenter: (network, variables) of what its method calls the segmenter, or None.
@@ -74,7 +74,7 @@ class Material:
     step: int
     generator: sampling.Generator
     labels: np.ndarray
-    painted: np.ndarray
+    generated: np.ndarray
     real: np.ndarray
     paired: bool
     other: np.ndarray | None
@@ -95,7 +95,7 @@ class Material:
 
 
 def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, step=None, best=False):
-    """Paints and loads everything that measures need.
+    """Generates and loads everything that measures need.
 
     Args:
         workdir: directory of a run.
@@ -103,7 +103,7 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
         photos: folder of real photos, or None for the run's validation data.
         sizes: Sizes.
         progress: called as progress(number, total) each time `number` more of `total` photos are
-            painted, or None.
+            generated, or None.
         step, best: which checkpoint, as of `Generator.load`.
     Returns:
         Material.
@@ -116,7 +116,7 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
     real, maps, paired = _validation(generator, labels, photos, sizes.photos)
     both = labels is not None and photos is not None
     other = None if both else input_pipeline.first_photos(generator.settings, len(maps))
-    painted, samples = paint_all(generator, maps, sizes, progress)
+    generated, samples = generate_all(generator, maps, sizes, progress)
     names = {}
     if labels is not None:
         names["maps_name"] = f"label maps of a folder ({digest(maps)[:8]})"
@@ -127,7 +127,7 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
         step=int(generator.step),
         generator=generator,
         labels=maps,
-        painted=painted,
+        generated=generated,
         real=real,
         paired=paired,
         other=other,
@@ -140,8 +140,8 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
     )
 
 
-def paint_all(generator, maps, sizes, progress=None):
-    """Paints what a Material holds of a generator.
+def generate_all(generator, maps, sizes, progress=None):
+    """Generates what a Material holds of a generator.
 
     Args:
         generator: sampling.Generator.
@@ -149,7 +149,7 @@ def paint_all(generator, maps, sizes, progress=None):
         sizes: Sizes.
         progress: as of `collect`.
     Returns:
-        (painted uint8 [N, H, W, 3], samples uint8 [S, R, H, W, 3]).
+        (generated uint8 [N, H, W, 3], samples uint8 [S, R, H, W, 3]).
     """
     # Maps next to each other are often of the same place.
     chosen = spread_out(len(maps), sizes.diversity_maps)
@@ -159,9 +159,9 @@ def paint_all(generator, maps, sizes, progress=None):
         if progress:
             progress(number, total)
 
-    (painted,) = paint(generator, maps, sizes.seed, (0,), advance)
-    samples = paint(generator, maps[chosen], sizes.seed, range(1, sizes.samples + 1), advance)
-    return painted, samples
+    (generated,) = generate(generator, maps, sizes.seed, (0,), advance)
+    samples = generate(generator, maps[chosen], sizes.seed, range(1, sizes.samples + 1), advance)
+    return generated, samples
 
 
 def spread_out(number, wanted):
@@ -169,8 +169,8 @@ def spread_out(number, wanted):
     return np.linspace(0, number - 1, min(wanted, number)).astype(int)
 
 
-def paint(generator, labels, seed=0, samples=(0,), advance=None):
-    """Paints photos of label maps, one for each sample, on all devices of all hosts.
+def generate(generator, labels, seed=0, samples=(0,), advance=None):
+    """Generates images of label maps, one for each sample, on all devices of all hosts.
 
     What fills the last batch is thrown away, so no map counts twice.
 
@@ -179,15 +179,15 @@ def paint(generator, labels, seed=0, samples=(0,), advance=None):
         labels: int [N, H, W], train ids.
         seed: int, of the noise.
         samples: numbers of the samples, as in `Generator.__call__`.
-        advance: called with the number of photos each time some are painted, or None.
+        advance: called with the number of photos each time some are generated, or None.
     Returns:
         uint8 [len(samples), N, H, W, 3]; independent of the number of devices and hosts.
     """
     if generator not in _placed:
-        painter = sampling.Painter(generator.network, generator.settings.generator)
-        _placed[generator] = painter, painter.place(generator.variables)
-    painter, variables = _placed[generator]
-    return painter(variables, labels, seed, samples, advance)
+        sampler = sampling.Sampler(generator.network, generator.settings.generator)
+        _placed[generator] = sampler, sampler.place(generator.variables)
+    sampler, variables = _placed[generator]
+    return sampler(variables, labels, seed, samples, advance)
 
 
 def _networks(workdir, step, best):

@@ -14,7 +14,7 @@ class Row:
             evaluation. It never changes.
         measure: its name for people; one name always means one protocol but for sizes and numbers
             of images.
-        value: of the painted photos.
+        value: of the generated images.
         real: the same of real photos: the bound, or the floor of a distance; None if there is none.
         better: "lower" or "higher".
         protocol: what was compared with what, at which size, with which network.

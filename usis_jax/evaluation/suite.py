@@ -1,7 +1,7 @@
 """The measures of an evaluation, each with the protocol that its number belongs to.
 
-Every result is a row: the value of painted photos, the same measure of real photos beside it, and
-in words what was compared with what. Measures that need something that is not there (a judge,
+Every result is a row: the value of generated images, the same measure of real photos beside it, and
+in words what was compared with what. Measures that need something that is not there (an evaluator,
 Inception's weights, pairs) are left out and say why.
 """
 
@@ -14,7 +14,7 @@ from usis_jax import methods
 from usis_jax.config import schema
 from usis_jax.distributed import sharded_map
 from usis_jax.evaluation.evaluators import published_segmenters
-from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
+from usis_jax.evaluation.evaluators import segmentation_evaluator as evaluators
 from usis_jax.evaluation.metrics import (
     diversity,
     fid,
@@ -27,15 +27,15 @@ from usis_jax.evaluation.rows import HIGHER, LOWER, Row
 from usis_jax.ops import pixel_range
 
 _BATCH = 8
-_NO_JUDGE = "no judge; usis train-judge trains one, --judge=DIR names it"
+_NO_EVALUATOR = "no evaluator; usis train-evaluator trains one, --evaluator=DIR names it"
 
 
-def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, begin=None):
+def rows_of(material, evaluator=None, inception=None, perceptual=(), measures=None, begin=None):
     """Measures everything that can be measured.
 
     Args:
         material: material.Material.
-        judge: judge.Judge of the same classes and size, published_judges.PublishedJudge, or None.
+        evaluator: evaluator.Evaluator of the same classes and size, published_segmenters.PublishedSegmenter, or None.
         inception: features.Extractor, or None: Fréchet and kernel distances of the FID.
         perceptual: perceptual.Perceptual of each learned distance to measure diversity with.
         measures: names of `sections.MEASURES`, for these only; None for all.
@@ -46,30 +46,32 @@ def rows_of(material, judge=None, inception=None, perceptual=(), measures=None, 
     chosen = dict.fromkeys(
         function for name in measures or _FUNCTIONS for function in _FUNCTIONS[name]
     )
-    rows, left_out = take(material, chosen, judge, inception, perceptual, begin)
+    rows, left_out = take(material, chosen, evaluator, inception, perceptual, begin)
     if measures is not None:
         wanted = {value for name in measures for value in schema.MEASURES[name]}
         rows = [row for row in rows if row.id in wanted]
     return rows, left_out
 
 
-def take(material, functions, judge=None, inception=None, perceptual=(), begin=None):
+def take(material, functions, evaluator=None, inception=None, perceptual=(), begin=None):
     """Takes some measures, such as those of DISTANCES; arguments and result as of `rows_of`."""
     rows, left_out = [], {}
     for measure in functions:
         if begin:
             begin(measure.__name__.strip("_").replace("_", " "))
-        found, why = measure(material, judge=judge, inception=inception, perceptual=perceptual)
+        found, why = measure(
+            material, evaluator=evaluator, inception=inception, perceptual=perceptual
+        )
         rows += found
         left_out |= why
     return rows, left_out
 
 
 def _sliced_wasserstein(material, **_):
-    number = min(len(material.painted), len(material.real))
-    found = sliced_wasserstein.distance(material.painted[:number], material.real[:number])
+    number = min(len(material.generated), len(material.real))
+    found = sliced_wasserstein.distance(material.generated[:number], material.real[:number])
     floor = material.once("SWD", lambda: _sliced_wasserstein_floor(material, number))
-    protocol = f"patches of {number} painted and {number} {material.real_name}{_of(material)}"
+    protocol = f"patches of {number} generated and {number} {material.real_name}{_of(material)}"
     return [Row("swd", "SWD", found["swd"], floor, LOWER, protocol, None, found)], {}
 
 
@@ -81,7 +83,7 @@ def _sliced_wasserstein_floor(material, number):
 
 
 def _inception(material, inception, **_):
-    why = fid.too_few(material.painted, material.real)
+    why = fid.too_few(material.generated, material.real)
     if inception is None:
         why = "no weights of the FID's Inception; usis get-weights inception fetches them"
     if why:
@@ -89,9 +91,9 @@ def _inception(material, inception, **_):
     real, other = material.once(
         "FID", lambda: _of_real_photos(material, lambda photos: inception(photos, keep=True))
     )
-    painted = inception(material.painted)
+    generated = inception(material.generated)
     titles = ("fid", "FID"), ("kid", "KID")
-    return _distances(*titles, inception.name, material, painted, real, other), {}
+    return _distances(*titles, inception.name, material, generated, real, other), {}
 
 
 def _of_real_photos(material, describe):
@@ -100,58 +102,60 @@ def _of_real_photos(material, describe):
     return describe(material.real), other
 
 
-def _judge_distances(material, judge, **_):
-    why = _NO_JUDGE if judge is None else fid.too_few(material.painted, material.real)
-    if isinstance(judge, published_segmenters.PublishedJudge):
-        why = f"{judge.key} gives no features; a judge of usis train-judge does"
+def _evaluator_distances(material, evaluator, **_):
+    why = _NO_EVALUATOR if evaluator is None else fid.too_few(material.generated, material.real)
+    if isinstance(evaluator, published_segmenters.PublishedSegmenter):
+        why = f"{evaluator.key} gives no features; an evaluator of usis train-evaluator does"
     if why:
-        return [], {"fd_judge": why, "kd_judge": why}
-    _check(judge, material)
-    real, other = material.once("FD-judge", lambda: _of_real_photos(material, judge.features))
-    painted = judge.features(material.painted)
-    titles = ("fd_judge", "FD-judge"), ("kd_judge", "KD-judge")
-    return _distances(*titles, judge.name, material, painted, real, other), {}
+        return [], {"fd_evaluator": why, "kd_evaluator": why}
+    _check(evaluator, material)
+    real, other = material.once(
+        "FD-evaluator", lambda: _of_real_photos(material, evaluator.features)
+    )
+    generated = evaluator.features(material.generated)
+    titles = ("fd_evaluator", "FD-evaluator"), ("kd_evaluator", "KD-evaluator")
+    return _distances(*titles, evaluator.name, material, generated, real, other), {}
 
 
-def _judge_scores(material, judge, **_):
-    if judge is None:
-        return [], {"miou": _NO_JUDGE}
-    if isinstance(judge, published_segmenters.PublishedJudge):
-        labels = judge.labels(material.labels, material.generator.spec)
-        if segmentation.is_void_only(labels, judge.spec.void):
-            return [], {f"{judge.key} mIoU": segmentation.VOID_ONLY}
-        return _published_judge(material, judge, labels), {}
+def _evaluator_scores(material, evaluator, **_):
+    if evaluator is None:
+        return [], {"miou": _NO_EVALUATOR}
+    if isinstance(evaluator, published_segmenters.PublishedSegmenter):
+        labels = evaluator.labels(material.labels, material.generator.spec)
+        if segmentation.is_void_only(labels, evaluator.spec.void):
+            return [], {f"{evaluator.key} mIoU": segmentation.VOID_ONLY}
+        return _published_segmenters(material, evaluator, labels), {}
     if segmentation.is_void_only(material.labels, material.generator.spec.void):
         return [], {"mIoU": segmentation.VOID_ONLY}
-    scores = _scores(judge.predict(material.painted), material)
-    bound = judge.scores
+    scores = _scores(evaluator.predict(material.generated), material)
+    bound = evaluator.scores
     if material.paired:
         bound = material.once(
-            "mIoU", lambda: dataclasses.asdict(_scores(judge.predict(material.real), material))
+            "mIoU", lambda: dataclasses.asdict(_scores(evaluator.predict(material.real), material))
         )
     where = "on the validation photos" if material.paired else "as measured when it was trained"
-    protocol = f"{judge.name} on {_painted(material)}; real: the judge {where}"
+    protocol = f"{evaluator.name} on {_generated(material)}; real: the evaluator {where}"
     return _segmentation_rows("", "", scores, bound, protocol), {}
 
 
-def _check(judge, material):
-    generator, size = material.generator, material.painted.shape[1:3]
+def _check(evaluator, material):
+    generator, size = material.generator, material.generated.shape[1:3]
     validation = None if material.folders else generator.settings.data.validation
-    judges.check_fits(judge, size, generator.spec, validation)
+    evaluators.check_fits(evaluator, size, generator.spec, validation)
 
 
-def _published_judge(material, judge, labels):
-    scores = _scores(judge.predict(material.painted), material, labels, judge.spec)
+def _published_segmenters(material, evaluator, labels):
+    scores = _scores(evaluator.predict(material.generated), material, labels, evaluator.spec)
     bound, where = None, "none, no label maps of the real photos"
     if material.paired:
-        bound = _scores(judge.predict(material.real), material, labels, judge.spec)
-        bound, where = dataclasses.asdict(bound), "the same judge on the validation photos"
+        bound = _scores(evaluator.predict(material.real), material, labels, evaluator.spec)
+        bound, where = dataclasses.asdict(bound), "the same evaluator on the validation photos"
     protocol = (
-        f"{judge.name}, {judge.spec.num_classes - 1} classes of {judge.spec.name}, void "
-        f"left out; {_painted(material)}; real: {where}"
+        f"{evaluator.name}, {evaluator.spec.num_classes - 1} classes of {evaluator.spec.name}, void "
+        f"left out; {_generated(material)}; real: {where}"
     )
     return _segmentation_rows(
-        f"{judge.key.replace('-', '_')}_", f"{judge.key} ", scores, bound, protocol
+        f"{evaluator.key.replace('-', '_')}_", f"{evaluator.key} ", scores, bound, protocol
     )
 
 
@@ -163,8 +167,8 @@ def _segmenter(material, **_):
     network, variables = material.segmenter
     method = methods.get(material.generator.settings.method.name)
     read = _reader(method.read_labels, network)
-    scores = _scores(read(variables, material.painted), material)
-    protocol = f"the run's own segmenter S on {_painted(material)}; it never saw a real photo"
+    scores = _scores(read(variables, material.generated), material)
+    protocol = f"the run's own segmenter S on {_generated(material)}; it never saw a real photo"
     return _segmentation_rows("consistency_", "consistency ", scores, None, protocol), {}
 
 
@@ -208,11 +212,11 @@ def _perceptual(material, perceptual, **_):
 
 def _spectrum(material, **_):
     found = spectra(material)
-    painted, real = found["painted"], found["validation"]
-    d = spectrum.compare(painted, real)
+    generated, real = found["generated"], found["validation"]
+    d = spectrum.compare(generated, real)
     floor = spectrum.compare(found["training"], real) if "training" in found else None
     protocol = (
-        f"root mean square ratio in decibels, {painted.number} painted against "
+        f"root mean square ratio in decibels, {generated.number} generated against "
         f"{real.number} {material.real_name}{_of(material)}"
     )
     details = dataclasses.asdict(d) | {"spectra": spectrum.curves(found)}
@@ -240,28 +244,26 @@ def _spectrum(material, **_):
 
 
 def spectra(material):
-    """Spectra of painted, validation and (where there are) training photos.
+    """Spectra of generated, validation and (where there are) training photos.
 
     Args:
         material: material.Material.
     Returns:
-        dict of "painted", "validation" and "training" -> spectrum.Spectrum.
+        dict of "generated", "validation" and "training" -> spectrum.Spectrum.
     """
-    painted = spectrum.measure([material.painted])
+    generated = spectrum.measure([material.generated])
     real, other = material.once(
         "spectra", lambda: _of_real_photos(material, lambda photos: spectrum.measure([photos]))
     )
-    found = {"painted": painted, "validation": real, "training": other}
+    found = {"generated": generated, "validation": real, "training": other}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _distances(named, kernel_named, network, material, painted, real, other):
-    """Fréchet and kernel distance of painted and of training photos to validation photos."""
+def _distances(named, kernel_named, network, material, generated, real, other):
+    """Fréchet and kernel distance of generated and of training photos to validation photos."""
     seed = material.sizes.seed
-    protocol = (
-        f"{network}; {len(painted)} painted against {len(real)} {material.real_name}{_of(material)}"
-    )
-    d, k = fid.compare(painted, real), kid.compare(painted, real, seed=seed)
+    protocol = f"{network}; {len(generated)} generated against {len(real)} {material.real_name}{_of(material)}"
+    d, k = fid.compare(generated, real), kid.compare(generated, real, seed=seed)
     floors = (None, None)
     if other is not None and len(other) > 1:
         floors = material.once(
@@ -324,13 +326,13 @@ def _reader(read_labels, network):
     )
 
 
-def _painted(material):
-    return f"{len(material.painted)} painted photos{_of(material)}"
+def _generated(material):
+    return f"{len(material.generated)} generated images{_of(material)}"
 
 
 def _of(material):
     """Size and seed, which every protocol names, and label maps that are not the run's own."""
-    height, width = material.painted.shape[1:3]
+    height, width = material.generated.shape[1:3]
     maps = "" if material.maps_name == "label maps" else f", {material.maps_name}"
     return f" of {height}x{width}, EMA, seed {material.sizes.seed}{maps}"
 
@@ -339,15 +341,15 @@ _FUNCTIONS = {
     "swd": (_sliced_wasserstein,),
     "fid": (_inception,),
     "kid": (_inception,),
-    "judge": (_judge_distances, _judge_scores),
+    "evaluator": (_evaluator_distances, _evaluator_scores),
     "consistency": (_segmenter,),
     "ms_ssim": (_diversity,),
     "perceptual": (_perceptual,),
     "spectrum": (_spectrum,),
 }
-DISTANCES = (_sliced_wasserstein, _inception, _judge_distances, _spectrum)
+DISTANCES = (_sliced_wasserstein, _inception, _evaluator_distances, _spectrum)
 """Measures of a set of photos against the validation photos."""
-SCORES = (_judge_scores, _segmenter)
+SCORES = (_evaluator_scores, _segmenter)
 """Measures of photos against their label maps."""
 DIVERSITY = (_diversity, _perceptual)
 """Measures of samples of the same label map."""

@@ -11,7 +11,7 @@ def number(value: float | None) -> str:
 
 
 def terminal(rows: Sequence[dict]) -> list[str]:
-    """Lines of one run's results: painted, real, controls, and what each was measured with.
+    """Lines of one run's results: generated, real, controls, and what each was measured with.
 
     Args:
       rows: dicts with the fields of protocol.Row.
@@ -84,17 +84,17 @@ def markdown(rows: Sequence[dict]) -> str:
 
 
 def _cells(rows):
-    """The table's cells, a header first: controls stand around painted and real photos."""
+    """The table's cells, a header first: controls stand around generated and real photos."""
     if not any(row.get("controls") for row in rows):
         return [
-            ("measure", "painted", "real", ""),
+            ("measure", "generated", "real", ""),
             *(
                 (row["measure"], number(row["value"]), number(row["real"]), _ARROWS[row["better"]])
                 for row in rows
             ),
         ]
     first, *others = next(row["controls"] for row in rows if row.get("controls"))
-    cells = [("measure", first, "painted", "real", *others, "better")]
+    cells = [("measure", first, "generated", "real", *others, "better")]
     for row in rows:
         values = row["controls"]
         cells.append(

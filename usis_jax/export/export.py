@@ -52,7 +52,7 @@ def export(
     Raises:
       FileNotFoundError: there is no such checkpoint or folder.
       UserError: an option does not fit the format or the generator, a package is missing, or what
-        was written paints something else.
+        was written generates something else.
 
     Source: ours.
     """
@@ -77,8 +77,8 @@ def export(
     elif form == "saved_model":
         difference = _write_folder(out, generator, size, given, values)
     else:
-        content, painted = _content(form, generator, size, given, values, about)
-        difference = _difference(painted, generator, size, given, form)
+        content, generated = _content(form, generator, size, given, values, about)
+        difference = _difference(generated, generator, size, given, form)
         atomic.write_with(out, lambda file: file.write(content))
     beside = {name: out.with_name(f"{out.name}.{name}") for name in ("json", "md")}
     atomic.write_text(beside["json"], model_card.json_text(about))
@@ -132,7 +132,7 @@ def _check(form, out, sized, given, dtype):
             "noise that JAX draws; leave it out"
         )
     if sized and form == "safetensors":
-        raise UserError("--height and --width are not of weights, which paint every size")
+        raise UserError("--height and --width are not of weights, which generate every size")
 
 
 def _size(generator, height, width):
@@ -147,7 +147,7 @@ def _size(generator, height, width):
 
 
 def _content(form, generator, size, given, values, about):
-    """(bytes of the file, function that paints with them)."""
+    """(bytes of the file, function that generates with them)."""
     if form == "onnx":
         metadata = {"usis_jax": json.dumps(about)}
         content = onnx_model.model(generator, *size, metadata).SerializeToString()
@@ -156,16 +156,16 @@ def _content(form, generator, size, given, values, about):
     return content, lambda arguments: stablehlo.run(content, arguments)
 
 
-def _difference(painted, generator, size, given, form):
-    """Largest difference of what an export paints from ours; None where it cannot be tried."""
+def _difference(generated, generator, size, given, form):
+    """Largest difference of what an export generates from ours; None where it cannot be tried."""
     arguments, ours = programs.trial(generator, *size, given)
-    photo = painted(arguments)
+    photo = generated(arguments)
     if photo is None:
         return None
     largest = float(np.abs(photo - ours).max())
     if not largest <= TOLERANCE:
         raise UserError(
-            f"--format={form}: the exported generator paints something else, "
+            f"--format={form}: the exported generator generates something else, "
             f"{largest:.1e} away where {TOLERANCE:.0e} is allowed; nothing was "
             "written; please report it"
         )

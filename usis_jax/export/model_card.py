@@ -84,7 +84,7 @@ def text(meta: dict, form: str, file, values, checked: float | None) -> str:
     parts = [
         f"# {file.name}: photos from label maps of {spec.name}\n",
         f"A generator of usis_jax {__version__} (unsupervised semantic image synthesis, arXiv "
-        f"2109.14715), exported as {form}. It paints {run.data.height}x{run.data.width} photos, "
+        f"2109.14715), exported as {form}. It generates {run.data.height}x{run.data.width} photos, "
         f"the size of its training, from label maps with {spec.num_classes} classes and noise. "
         f"To load it takes {_RUNTIMES[form]}; `{file.name}.json` describes it to programs.\n",
         _interface(run, values, checked),
@@ -103,7 +103,9 @@ def _interface(run, values, checked) -> str:
         lines += [f"| {value.name} | {value.dtype} | {_shape(value.shape)} |" for value in values]
         lines.append(f"\n`photo`, float32 in [-1, 1]. Noise is {_NOISE[run.generator.noise]}.")
         if checked is not None:
-            lines.append(f"Tried after writing: at most {checked:.1e} from what usis_jax paints.")
+            lines.append(
+                f"Tried after writing: at most {checked:.1e} from what usis_jax generates."
+            )
     else:
         lines.append(
             "Weights under their names in usis_jax; `usis sample`, `usis demo` and "

@@ -34,7 +34,7 @@ def network(generator, kernels: Kernels | None = PUBLISHED):
       kernels: others; None = those of JAX's default platform.
 
     Returns:
-      Flax module; with the generator's variables it paints the same.
+      Flax module; with the generator's variables it generates the same.
     """
     plain = dataclasses.replace(generator.settings, remat="none", compute_dtype="float32")
     return (
@@ -76,7 +76,7 @@ def function(generator, given: str):
       given: "noise" or "seed".
 
     Returns:
-      paint(variables, label, noise), or paint(variables, label, seed, sample), which draws the
+      generate(variables, label, noise), or generate(variables, label, seed, sample), which draws the
       noise of `Generator.__call__` for maps numbered from 0: float32 [B, H, W, 3] in [-1, 1].
     """
     module = network(generator)
@@ -93,7 +93,7 @@ def function(generator, given: str):
 
 
 def trial(generator, height: int, width: int, given: str, maps: int = 2):
-    """Arguments to try an export with, and the photos that the generator paints of them.
+    """Arguments to try an export with, and the photos that the generator generates of them.
 
     Args:
       generator: Generator.
@@ -110,8 +110,8 @@ def trial(generator, height: int, width: int, given: str, maps: int = 2):
     key = jax.random.fold_in(jax.random.key(3), 1)
     noise = np.asarray(sampling.map_noise(generator.settings.generator, key, label.shape))
     ours = network(generator, kernels=None)
-    paint = jax.jit(lambda *arguments: generation.generate(ours, *arguments))
-    photo = np.asarray(paint(generator.variables, jnp.asarray(label), noise))
+    generate = jax.jit(lambda *arguments: generation.generate(ours, *arguments))
+    photo = np.asarray(generate(generator.variables, jnp.asarray(label), noise))
     more = (noise,) if given == "noise" else (np.int32(3), np.int32(1))
     return (label, *more), photo
 

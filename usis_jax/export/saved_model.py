@@ -60,7 +60,7 @@ def write(folder, generator, height: int, width: int, given: str) -> None:
 
 
 def run(folder, values, arguments) -> np.ndarray:
-    """Photos that a SavedModel paints here: float32 [B, H, W, 3].
+    """Photos that a SavedModel generates here: float32 [B, H, W, 3].
 
     Raises:
       UserError: TensorFlow is too old for programs of this JAX.
@@ -71,7 +71,7 @@ def run(folder, values, arguments) -> np.ndarray:
         value.name: tf.constant(argument) for value, argument in zip(values, arguments, strict=True)
     }
     try:
-        painted = tf.saved_model.load(str(folder)).signatures["serving_default"](**named)
+        generated = tf.saved_model.load(str(folder)).signatures["serving_default"](**named)
     except tf.errors.InvalidArgumentError as error:
         if "Cannot deserialize computation" not in str(error):
             raise
@@ -80,4 +80,4 @@ def run(folder, values, arguments) -> np.ndarray:
             f"{jax.__version__}; nothing was written. Install a newer TensorFlow or an older JAX "
             "(2.21 reads those of 0.10), or take --format=stablehlo"
         ) from error
-    return painted["photo"].numpy()
+    return generated["photo"].numpy()

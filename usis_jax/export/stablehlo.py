@@ -34,15 +34,15 @@ def serialised(generator, height: int, width: int, given: str) -> bytes:
         )
         for value in programs.inputs(generator, height, width, given)
     ]
-    paint = programs.function(generator, given)
+    generate = programs.function(generator, given)
 
     @jax.jit
     def photo(*arguments):
-        return paint(generator.variables, *arguments)
+        return generate(generator.variables, *arguments)
 
     return bytes(jax.export.export(photo, platforms=PLATFORMS)(*shapes).serialize())
 
 
 def run(content: bytes, arguments) -> np.ndarray:
-    """Photos that an exported generator paints here: float32 [B, H, W, 3]."""
+    """Photos that an exported generator generates here: float32 [B, H, W, 3]."""
     return np.asarray(jax.export.deserialize(bytearray(content)).call(*arguments))

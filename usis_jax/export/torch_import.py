@@ -1,4 +1,4 @@
-"""From a published checkpoint to a work directory that paints."""
+"""From a published checkpoint to a work directory that generates."""
 
 import contextlib
 import hashlib
@@ -139,7 +139,7 @@ def _noise(spec, dataset, segmentation, path) -> int:
     if z_dim == 0:
         raise UserError(
             f"{what}: the network was trained without noise (no_3dnoise), which this "
-            "version does not paint with"
+            "version does not generate with"
         )
     if z_dim < 0:
         raise UserError(f"{what}, fewer than {spec.num_classes} classes of {spec.name!r}")

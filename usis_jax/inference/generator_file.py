@@ -1,4 +1,4 @@
-"""A generator in one .safetensors file: its weights, and beside them all that painting needs."""
+"""A generator in one .safetensors file: its weights, and beside them all that generating needs."""
 
 import dataclasses
 import json
@@ -114,9 +114,9 @@ def described(meta: dict) -> dict:
     data = dataclasses.replace(
         run.data, prepared_dir="", label_spec="" if named else run.data.label_spec
     )
-    judging = dataclasses.replace(run.evaluation, inception="")
-    judging = schema.Evaluation() if judging.judge else judging
-    run = dataclasses.replace(run, data=data, evaluation=judging)
+    measuring = dataclasses.replace(run.evaluation, inception="")
+    measuring = schema.Evaluation() if measuring.evaluator else measuring
+    run = dataclasses.replace(run, data=data, evaluation=measuring)
     kept = {name: value for name, value in meta.items() if name not in _LEFT}
     return kept | {"settings": settings_lib.to_json(run)}
 

@@ -1,4 +1,4 @@
-"""Painting folders of label maps."""
+"""Generating folders of label maps."""
 
 import itertools
 import os
@@ -22,11 +22,11 @@ _SHEET_ROWS = 24
 
 
 def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_size=8):
-    """Paints every label map of a folder: NAME_0.png, NAME_1.png, ... and contact_sheet.png.
+    """Generates every label map of a folder: NAME_0.png, NAME_1.png, ... and contact_sheet.png.
 
     Maps in folders of the folder, such as train/ and val/, give photos in folders of these names.
 
-    Files appear in `out_dir` all at once, after everything was painted.
+    Files appear in `out_dir` all at once, after everything was generated.
 
     Args:
         generator: Generator.
@@ -34,7 +34,7 @@ def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_s
         out_dir: folder for the photos; made if missing.
         num_samples: photos from each map.
         seed: int, at least 0.
-        batch_size: maps painted at once.
+        batch_size: maps generated at once.
     Returns:
         dict of labels, photos, height, width, step, out_dir, contact_sheet and files.
     Raises:
@@ -55,7 +55,7 @@ def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_s
     _check_names(out, [*itertools.chain(*targets), "contact_sheet.png"])
     temporary = _temporary_beside(out)
     try:
-        shown = _paint_all(generator, labels, targets, temporary, seed, batch_size)
+        shown = _generate_all(generator, labels, targets, temporary, seed, batch_size)
         titled = image_grid.sample_columns(generator.spec, labels[: shown.shape[1]], shown)
         atomic.write_png(temporary / "contact_sheet.png", image_grid.grid(titled))
         names = sorted([*itertools.chain(*targets), "contact_sheet.png"])
@@ -104,8 +104,8 @@ def _targets(named, num_samples, labels_dir, out):
     return targets
 
 
-def _paint_all(generator, labels, targets, folder, seed, batch_size):
-    """Paints and saves all maps; returns the first ones' photos uint8 [N, rows, H, W, 3]."""
+def _generate_all(generator, labels, targets, folder, seed, batch_size):
+    """Generates and saves all maps; returns the first ones' photos uint8 [N, rows, H, W, 3]."""
     batch_size, num_samples = min(batch_size, len(targets)), len(targets[0])
     shown = []
     for start, batch, count in padding.batches(labels, batch_size):
@@ -119,7 +119,7 @@ def _paint_all(generator, labels, targets, folder, seed, batch_size):
 
 
 def _check_names(out, names):
-    """Raises UserError where a folder has the name of a photo to come: found before painting."""
+    """Raises UserError where a folder has the name of a photo to come: found before generating."""
     for name in names:
         if (out / name).is_dir():
             raise errors.UserError(
@@ -136,6 +136,6 @@ def _temporary_beside(out):
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; it must be a folder")
     try:
-        return Path(tempfile.mkdtemp(dir=parent, prefix=".painting-"))
+        return Path(tempfile.mkdtemp(dir=parent, prefix=".generating-"))
     except PermissionError:
         raise PermissionError(f"cannot write to --out {out}: no permission in {parent}") from None

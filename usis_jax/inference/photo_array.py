@@ -1,4 +1,4 @@
-"""Painted photos as an array that notebooks show as a picture."""
+"""Generated images as an array that notebooks show as a picture."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Painting photos from label maps with a trained generator: one class, one command's work."""
+"""Generating images from label maps with a trained generator: one class, one command's work."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from usis_jax.workdir import layout
 
 
 class Generator:
-    """A generator with its weights, ready to paint.
+    """A generator with its weights, ready to generate.
 
     Args:
         network: Flax module, apply(variables, label, z, train=False).
@@ -31,13 +31,13 @@ class Generator:
         spec: LabelSpec of the label maps it understands.
         step: steps it was trained for.
 
-    `painter` is its compiled function, see `painter` of this module; call it with `folded`.
+    `sampler` is its compiled function, see `sampler` of this module; call it with `folded`.
     """
 
     def __init__(self, network, variables, settings, spec, step=0):
         self.network, self.settings, self.spec, self.step = network, settings, spec, step
         self.variables = jax.tree.map(jnp.asarray, variables)
-        self.painter = painter(network, settings.generator)
+        self.sampler = sampler(network, settings.generator)
         self._folded, self._folded_from = None, []
 
     @classmethod
@@ -77,14 +77,14 @@ class Generator:
         return cls(network, variables, settings, spec, meta["step"])
 
     def __call__(self, label, seed=0, num_samples=1, first=0):
-        """Paints photos.
+        """Generates images.
 
         The noise of sample n of map b depends on (seed, n, first + b) only.
 
         Args:
             label: int [B, H, W] or [H, W], train ids in [0, K); H and W multiples of the stride.
             seed: int, 0 to randomness.MOST_SEED.
-            num_samples: photos painted from each map.
+            num_samples: photos generated from each map.
             first: number of the first map, when maps come in several batches.
         Returns:
             Photos, uint8 [N, B, H, W, 3]: an array that notebooks show as a picture.
@@ -95,12 +95,12 @@ class Generator:
         if num_samples < 1:
             raise UserError(f"num_samples is {num_samples}; it must be at least 1")
         samples = range(num_samples)
-        painted = [self.painter(self.folded, label, seed, n, first) for n in samples]
-        return np.stack(painted).view(photos_lib.Photos)
+        generated = [self.sampler(self.folded, label, seed, n, first) for n in samples]
+        return np.stack(generated).view(photos_lib.Photos)
 
     @property
     def folded(self):
-        """`variables` with the spectral norms in the kernels (`spectral.fold`), for painting only.
+        """`variables` with the spectral norms in the kernels (`spectral.fold`), for generating only.
 
         Made at the first use, and anew once `variables` has another array.
         """
@@ -178,14 +178,14 @@ def read(workdir, best=False, step=None):
         return checkpoints.restore_generator(step, best)
 
 
-def painter(network, options: schema.Generator):
-    """Makes the compiled function that paints a batch.
+def sampler(network, options: schema.Generator):
+    """Makes the compiled function that generates a batch.
 
     Args:
         network: generator module.
         options: the run's generator section, which says what noise it takes.
     Returns:
-        paint(variables, label int32 [B, H, W], seed, sample, first=0) -> uint8 [B, H, W, 3];
+        generate(variables, label int32 [B, H, W], seed, sample, first=0) -> uint8 [B, H, W, 3];
         compiled once for each shape, on CPUs once for each size of photos.
     """
 
@@ -194,7 +194,7 @@ def painter(network, options: schema.Generator):
         z = map_noise(options, key, label.shape, first)
         return pixel_range.to_uint8(generation.generate(network, variables, label, z))
 
-    def paint(variables, label, seed, sample, first=0):
+    def generate(variables, label, seed, sample, first=0):
         key = jax.random.fold_in(jax.random.key(seed), sample)
         # On CPUs each of several photos at once costs more than one alone, and memory besides.
         each = 1 if jax.default_backend() == "cpu" else len(label)
@@ -202,11 +202,11 @@ def painter(network, options: schema.Generator):
                  for i in range(0, len(label), each)]  # fmt: skip
         return np.concatenate(parts)
 
-    return paint
+    return generate
 
 
-class Painter:
-    """Paints any number of label maps, spread over all devices of all hosts.
+class Sampler:
+    """Generates any number of label maps, spread over all devices of all hosts.
 
     Args:
         network: generator module.
@@ -216,28 +216,28 @@ class Painter:
     """
 
     def __init__(self, network, options: schema.Generator, size=8, devices=None):
-        def paint(given, label, sample, number):
+        def generate(given, label, sample, number):
             keys = keys_lib.of_numbers(jax.random.wrap_key_data(given["key"]), sample)
             keys = jax.vmap(jax.random.fold_in)(keys, number)
             z = generation.draw_noise(options, keys, *label.shape[1:])
             image = generation.generate(network, given["variables"], label, z)
             return pixel_range.to_uint8(image)
 
-        self._spread = sharded_map.Spread(paint, size, devices)
+        self._spread = sharded_map.Spread(generate, size, devices)
 
     def place(self, variables):
         """Copies a generator's variables to the devices, so that several calls do it once."""
         return self._spread.place(variables)
 
     def __call__(self, variables, labels, seed=0, samples=(0,), advance=None):
-        """Paints photos of label maps, one for each sample.
+        """Generates images of label maps, one for each sample.
 
         Args:
             variables: the generator's.
             labels: int [N, H, W], train ids, the same on all hosts.
             seed: int, at least 0.
             samples: numbers of the samples; noise is as in `Generator.__call__`.
-            advance: called with the number of photos each time some are painted, or None.
+            advance: called with the number of photos each time some are generated, or None.
         Returns:
             uint8 [len(samples), N, H, W, 3], the same on all hosts whatever the number of devices.
         """
@@ -248,8 +248,8 @@ class Painter:
             np.repeat(np.asarray(samples, np.int32), number),
             np.tile(np.arange(number, dtype=np.int32), times),
         )
-        painted = self._spread(given, *rows, advance=advance)
-        return painted.reshape(times, *labels.shape, 3)
+        generated = self._spread(given, *rows, advance=advance)
+        return generated.reshape(times, *labels.shape, 3)
 
 
 def map_noise(options: schema.Generator, key, shape, first=0):

@@ -1,4 +1,4 @@
-"""Signs of health that a training step gets from what it computes anyway, without another pass."""
+"""Training diagnostics that a training step gets from what it computes anyway, without another pass."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from jax import Array
 
 
 def share_right(score: Array, real: bool) -> Array:
-    """Share of the scores with which D judges right: above 0 for real photos, below 0 for others.
+    """Share of the scores with which D evaluators right: above 0 for real photos, below 0 for others.
 
     Args:
       score: float [N, 1].

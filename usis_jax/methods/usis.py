@@ -262,7 +262,7 @@ METHOD = Method(
         Metric(
             "right_fake",
             "Share of generated images that D takes for generated",
-            "{:.0%} of painted",
+            "{:.0%} of generated",
         ),
         Metric("score_real", "D's mean score of real images"),
         Metric("score_fake", "D's mean score of generated images"),
@@ -277,7 +277,7 @@ METHOD = Method(
         Chart(
             "Discriminator (guessing is 0.69)",
             "loss",
-            (("loss_real", "real photos"), ("loss_fake", "painted photos")),
+            (("loss_real", "real photos"), ("loss_fake", "generated images")),
         ),
         Chart(
             "Reconstruction by the decoder", "loss", (("loss_reconstruction", "L1 of real photos"),)

@@ -147,7 +147,7 @@ def wavelet_up(y: Array) -> Array:
     Source: paper §5.2, fig. 4 (WaveletUpsample); ICASSP version, generator.
     """
     image = haar.inverse(y)
-    # Sums and differences of the two pixels that each row or column becomes, without painting them.
+    # Sums and differences of the two pixels that each row or column becomes, without generating them.
     low, high = sum_and_difference(image, axis=1)
     (ll, hl), (lh, hh) = (sum_and_difference(half, axis=2) for half in (low, high))
     return 0.5 * jnp.concatenate([ll, lh, hl, hh], axis=-1)

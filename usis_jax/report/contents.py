@@ -51,7 +51,7 @@ def collect(workdir):
     ]
     steps = [series[name][0][-1] for name in series] + [one["step"] for one in saved]
     best, better = settings.evaluation.best, schema.BETTER[settings.evaluation.best]
-    newest = _with_signs(found)
+    newest = _with_diagnostics(found)
     return {
         "name": workdir.absolute().name,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -59,8 +59,10 @@ def collect(workdir):
         "step": max(steps, default=0),
         "steps": settings.steps,
         "best": _best(series, best, better),
-        "signs": [vars(sign) for sign in rules.judge(series, newest, best, better)],
-        "signs_step": newest["step"] if newest else None,
+        "diagnostics": [
+            vars(diagnostic) for diagnostic in rules.apply(series, newest, best, better)
+        ],
+        "diagnostics_step": newest["step"] if newest else None,
         "charts": _charts(settings.method.name),
         "series": {
             wandb_writer.grouped(name): _thinned(*pair, _joined(name))
@@ -106,9 +108,11 @@ def _thinned(steps, values, joined):
             [float(f"{value:.5g}") for value in points]]  # fmt: skip
 
 
-def _with_signs(found):
-    """The newest evaluation; where it lacks signs or S's scores, older ones do not fill in."""
-    return next((one for one in reversed(found) if one["signs"]), found[-1] if found else None)
+def _with_diagnostics(found):
+    """The newest evaluation; where it lacks diagnostics or S's scores, older ones do not fill in."""
+    return next(
+        (one for one in reversed(found) if one["diagnostics"]), found[-1] if found else None
+    )
 
 
 def _short(one):
@@ -119,7 +123,7 @@ def _short(one):
     rows = [{**{name: row.get(name) for name in shown},
              "details": {k: v for k, v in row["details"].items() if k in kept}}
             for row in one["rows"]]  # fmt: skip
-    names = ("command", "step", "time", "label_maps", "signs", "left_out", "classes")
+    names = ("command", "step", "time", "label_maps", "diagnostics", "left_out", "classes")
     return {name: one.get(name) for name in names} | {"rows": rows}
 
 

@@ -21,7 +21,7 @@ def write(workdir, out=None):
         workdir: directory of a run.
         out: HTML file to write; None: `report.html` in the work directory.
     Returns:
-        dict of JSON values: file, bytes, step, pictures, signs, notes.
+        dict of JSON values: file, bytes, step, pictures, diagnostics, notes.
     Raises:
         FileNotFoundError: no run was started there.
         ValueError: its config cannot be used.
@@ -43,7 +43,7 @@ def write(workdir, out=None):
         "bytes": len(text.encode()),
         "step": found["step"],
         "pictures": len(found["frames"]),
-        "signs": found["signs"],
+        "diagnostics": found["diagnostics"],
         "notes": found["notes"],
     }
 
@@ -51,7 +51,7 @@ def write(workdir, out=None):
 class Background:
     """Writes the report of a run in a thread, so that training goes on meanwhile.
 
-    Signs of health that begin to be other than fine are said.
+    Training diagnostics that begin to be other than fine are said.
 
     Args:
         workdir: directory of the run.
@@ -59,7 +59,7 @@ class Background:
 
     def __init__(self, workdir):
         self._workdir, self._thread, self._said = Path(workdir), None, None
-        self._verdicts = {}
+        self._statuses = {}
 
     def begin(self, say):
         """Starts writing; does nothing while the one before is still being written.
@@ -79,15 +79,17 @@ class Background:
 
     def _write(self, say):
         try:
-            signs = write(self._workdir)["signs"]
-            for sign in signs:
-                changed = self._verdicts.get(sign["name"], rules.FINE) != sign["verdict"]
-                if changed and sign["verdict"] in (rules.LOOK, rules.BAD):
+            diagnostics = write(self._workdir)["diagnostics"]
+            for diagnostic in diagnostics:
+                changed = self._statuses.get(diagnostic["name"], rules.FINE) != diagnostic["status"]
+                if changed and diagnostic["status"] in (rules.LOOK, rules.BAD):
                     say(
-                        f"{sign['name']}: {sign['value']}: {sign['verdict']} (rule of thumb: "
-                        f"{sign['rule']}). {sign['meaning']}"
+                        f"{diagnostic['name']}: {diagnostic['value']}: {diagnostic['status']} (rule of thumb: "
+                        f"{diagnostic['rule']}). {diagnostic['meaning']}"
                     )
-            self._verdicts = {sign["name"]: sign["verdict"] for sign in signs}
+            self._statuses = {
+                diagnostic["name"]: diagnostic["status"] for diagnostic in diagnostics
+            }
         except Exception as error:  # whatever it is, it must not end a training run
             text = f"no {FILE} could be written ({type(error).__name__}: {error})"
             if text != self._said:

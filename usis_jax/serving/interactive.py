@@ -1,4 +1,4 @@
-"""Painting one photo at a time with noise that differs between regions."""
+"""Generating one photo at a time with noise that differs between regions."""
 
 import dataclasses
 import math
@@ -27,7 +27,7 @@ _PRESETS = (
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """Which noise a photo is painted from.
+    """Which noise a photo is generated from.
 
     A region has all channels of its noise: of one noise an image the same vector at each of its
     pixels, so that its colours and light change, and of a noise at each pixel its own ones.
@@ -48,8 +48,8 @@ class Noise:
     region_seeds: tuple[int, ...] = ()
 
 
-class Painter:
-    """Paints photos of a few sizes; each size is compiled once, ahead or when it is first asked.
+class Sampler:
+    """Generates images of a few sizes; each size is compiled once, ahead or when it is first asked.
 
     Args:
         generator: Generator.
@@ -62,7 +62,7 @@ class Painter:
         self.sizes = presets(generator.settings)
         # With one noise an image and no region, z is [1, Z], as `usis sample` has it, and faster.
         self.spread_always = generator.settings.generator.noise != "image"
-        self._run = jax.jit(self._paint, static_argnames="spread")
+        self._run = jax.jit(self._generate, static_argnames="spread")
         self._compiled, self._compiling = {}, set()
         self._locks = {key: threading.Lock() for key in self.programs()}
 
@@ -87,11 +87,11 @@ class Painter:
         return self._run.lower(self.generator.folded, *arguments, spread=spread).compile()
 
     def program_of(self, size, noise):
-        """Which of `programs` paints a photo of a size (height, width) from a noise."""
+        """Which of `programs` generates an image of a size (height, width) from a noise."""
         return (*size, self.spread_always or bool(noise.region_seeds))
 
     def wait_for(self, size, noise):
-        """Waits until what paints this is compiled; returns the seconds, 0.0 if it was before."""
+        """Waits until what generates this is compiled; returns the seconds, 0.0 if it was before."""
         program = self.program_of(size, noise)
         if program in self._compiled:
             return 0.0
@@ -115,9 +115,9 @@ class Painter:
         return found
 
     def __call__(self, label, noise, sample=0):
-        """Paints a photo.
+        """Generates an image.
 
-        With noise without regions it is the one that `Generator.__call__` paints as number `sample`
+        With noise without regions it is the one that `Generator.__call__` generates as number `sample`
         of `noise.seed`.
 
         Args:
@@ -136,7 +136,7 @@ class Painter:
         photo = np.asarray(program(self.generator.folded, *_arguments(label, noise, sample)))
         return photo, time.perf_counter() - start
 
-    def _paint(self, variables, label, seeds, count, regions, weights, sample, *, spread):
+    def _generate(self, variables, label, seeds, count, regions, weights, sample, *, spread):
         """The compiled part; see `_arguments`. Returns uint8 [H, W, 3]."""
         shape = (1, *label.shape)
 
@@ -194,7 +194,7 @@ def presets(settings):
 
 
 def _arguments(label, noise, sample):
-    """Arrays of fixed shapes for `Painter._paint`."""
+    """Arrays of fixed shapes for `Sampler._generate`."""
     seeds = np.zeros(2 + MOST_REGIONS, np.int32)
     seeds[: 2 + len(noise.region_seeds)] = (noise.seed, noise.seed_to, *noise.region_seeds)
     regions = np.zeros(label.shape, np.uint8) if noise.regions is None else noise.regions

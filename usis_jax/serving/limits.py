@@ -22,7 +22,7 @@ CODES = {
     "too_many": (429, "this client asks too often; Retry-After says when to come again"),
     "long_headers": (431, "the headers are too long or too many"),
     "internal": (500, "a fault of the program; the server's own output has its traceback"),
-    "busy": (503, "too many wait to be painted; Retry-After says when to come again"),
+    "busy": (503, "too many wait to be generated; Retry-After says when to come again"),
     "wrong_version": (505, "the version of HTTP is not known"),
 }
 
@@ -41,7 +41,7 @@ class Refusal(Exception):
 
 
 class Rate:
-    """Lets each client paint `rate` photos a second, and `burst` at once after a pause.
+    """Lets each client generate `rate` photos a second, and `burst` at once after a pause.
 
     Args:
         rate: photos a second.

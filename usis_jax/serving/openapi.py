@@ -39,15 +39,15 @@ _STATUS = {
 }
 
 
-def schema(painter):
+def schema(sampler):
     """OpenAPI document of the server.
 
     Args:
-        painter: Painter, for the sizes and defaults.
+        sampler: Sampler, for the sizes and defaults.
     Returns:
         dict that JSON can hold.
     """
-    sizes = [f"{height}x{width}" for height, width in painter.sizes.values()]
+    sizes = [f"{height}x{width}" for height, width in sampler.sizes.values()]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -57,7 +57,7 @@ def schema(painter):
             '{"error": {"code": ..., "message": ...}}.',
         },
         "paths": {
-            "/api/paint": {"post": _paint(sizes)},
+            "/api/generate": {"post": _generate(sizes)},
             "/api/label": {"post": _label(sizes)},
             "/api/spec": {"get": _get("classes, colours, sizes and limits")},
             "/api/examples": {"get": _get("label maps to begin with, train ids in base64")},
@@ -91,7 +91,7 @@ def schema(painter):
 
 
 def _fields(sizes):
-    """Schema of each field of a request to paint."""
+    """Schema of each field of a request to generate."""
     return {
         "size": {
             "enum": sizes,
@@ -122,7 +122,7 @@ def _fields(sizes):
     }  # fmt: skip
 
 
-def _paint(sizes):
+def _generate(sizes):
     every = _fields(sizes)
     body = {
         "type": "object",
@@ -141,17 +141,17 @@ def _paint(sizes):
         },
     }
     return {
-        "summary": "paints photos of a label map",
+        "summary": "generates images of a label map",
         "description": "Fields come in the query or, with JSON, in the body, which counts where "
         "both have one.",
-        "parameters": [_in_query(name, every[name]) for name in request.PAINT_FIELDS],
+        "parameters": [_in_query(name, every[name]) for name in request.GENERATE_FIELDS],
         "requestBody": {
             "required": True,
             "content": {"image/png": _PNG, "application/json": {"schema": body}},
         },
         "responses": {
             "200": {
-                "description": "the photos; X-Seconds: time of painting one",
+                "description": "the photos; X-Seconds: time of generating one",
                 "headers": {
                     "X-Seconds": {"schema": {"type": "number"}},
                     "X-Compiling": {

@@ -25,14 +25,14 @@ MOST_PIXELS = 2**23
 IDS = ("file", "train")
 FORMATS = ("png", "json")
 # In the order of the schema; the last three come in JSON only.
-PAINT_FIELDS = ("size", "seed", "seed_to", "mix", "samples", "ids", "format")
-JSON_FIELDS = (*PAINT_FIELDS, "label", "regions", "region_seeds")
+GENERATE_FIELDS = ("size", "seed", "seed_to", "mix", "samples", "ids", "format")
+JSON_FIELDS = (*GENERATE_FIELDS, "label", "regions", "region_seeds")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """A request to paint: train ids [H, W], noise, number of samples and format of the answer."""
+    """A request to generate: train ids [H, W], noise, number of samples and format of the answer."""
 
     label: np.ndarray
     noise: Noise
@@ -86,7 +86,7 @@ def json_fields(body):
 
 
 def asked(fields, body, sizes, spec):
-    """Checks what a request to paint asks.
+    """Checks what a request to generate asks.
 
     Args:
         fields: dict of JSON_FIELDS as JSON has them.

@@ -20,23 +20,23 @@ class Answers:
     """Called with a request, gives its answer.
 
     Args:
-        painter: Painter.
+        sampler: Sampler.
         examples: list of (name, label map).
         rate: Rate of each client.
-        turns: Turns at the painter.
+        turns: Turns at the sampler.
     """
 
-    def __init__(self, painter, examples, rate, turns):
-        self.painter, self.rate, self.turns = painter, rate, turns
+    def __init__(self, sampler, examples, rate, turns):
+        self.sampler, self.rate, self.turns = sampler, rate, turns
         # One file is decoded at a time, so that large ones together need no more memory than one.
         self._reading = threading.Lock()
-        self.spec = painter.generator.spec
+        self.spec = sampler.generator.spec
         self._paths = {
             "/api/spec": ("GET", self._fixed(self._spec())),
-            "/api/schema": ("GET", self._fixed(openapi.schema(painter))),
+            "/api/schema": ("GET", self._fixed(openapi.schema(sampler))),
             "/api/examples": ("GET", self._fixed(_examples(examples))),
             "/api/status": ("GET", self._status),
-            "/api/paint": ("POST", self._paint),
+            "/api/generate": ("POST", self._generate),
             "/api/label": ("POST", self._label),
         }
 
@@ -81,22 +81,22 @@ class Answers:
     def _status(self, query, *_):
         """Which programs are compiled, are compiling, or will be when they are asked for."""
         request.query_fields(query, ())
-        content = {"programs": self.painter.states(), "waiting": self.turns.waiting}
+        content = {"programs": self.sampler.states(), "waiting": self.turns.waiting}
         return _JSON, json.dumps(content).encode(), {}
 
-    def _paint(self, query, body, kind, client):
+    def _generate(self, query, body, kind, client):
         if kind != _JSON:
             _check_png_type(kind, f"{_PNG} or {_JSON}")
-        found = request.typed(request.query_fields(query, request.PAINT_FIELDS))
+        found = request.typed(request.query_fields(query, request.GENERATE_FIELDS))
         if kind == _JSON:
             found, body = found | request.json_fields(body), None
         asked = self._asked(found, body, client)
-        # Not in turn: while one size is compiled, others are painted.
-        compiling = self.painter.wait_for(asked.label.shape, asked.noise)
+        # Not in turn: while one size is compiled, others are generated.
+        compiling = self.sampler.wait_for(asked.label.shape, asked.noise)
         done = []
         for sample in range(asked.samples):
             with self.turns.turn():
-                done.append(self.painter(asked.label, asked.noise, sample))
+                done.append(self.sampler(asked.label, asked.noise, sample))
         photos, seconds = [photo for photo, _ in done], [round(took, 4) for _, took in done]
         headers = {"X-Seconds": f"{sum(seconds) / len(seconds):.4f}"}
         if compiling:
@@ -121,15 +121,15 @@ class Answers:
         """What the fields ask, if this client may ask for so many photos now."""
         self.rate.take(client, request.samples_of(found))
         with self._reading:
-            return request.asked(found, body, self.painter.sizes, self.spec)
+            return request.asked(found, body, self.sampler.sizes, self.spec)
 
     def _spec(self):
         """What the page must know of the generator."""
-        settings, spec = self.painter.generator.settings, self.spec
+        settings, spec = self.sampler.generator.settings, self.spec
         ids = [[a for a, b in spec.file_ids if b == k and a >= 0] for k in range(spec.num_classes)]
         return {
             "name": spec.name,
-            "step": int(self.painter.generator.step),
+            "step": int(self.sampler.generator.step),
             "classes": [
                 {"name": name, "colour": colour, "file_id": min(own, default=None)}
                 for name, colour, own in zip(spec.classes, spec.colours.tolist(), ids, strict=True)
@@ -137,7 +137,7 @@ class Answers:
             "void": spec.void,
             "sizes": [
                 {"name": name, "height": height, "width": width}
-                for name, (height, width) in self.painter.sizes.items()
+                for name, (height, width) in self.sampler.sizes.items()
             ],
             "stride": settings.generator.stride,
             "noise": settings.generator.noise,

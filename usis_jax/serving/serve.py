@@ -11,7 +11,7 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
     """Serves the page until Ctrl-C or SIGTERM.
 
     The size of training is compiled before the page is announced; the other sizes afterwards,
-    beside what is painted.
+    beside what is generated.
 
     Args:
         generator: Generator.
@@ -22,22 +22,22 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
     Raises:
         ValueError: the address cannot be listened at.
     """
-    painter = interactive.Painter(generator)
+    sampler = interactive.Sampler(generator)
     with server.Server(
-        painter, examples.label_maps(generator), host, port, allowed_hosts
+        sampler, examples.label_maps(generator), host, port, allowed_hosts
     ) as listening:
         stop = threading.Event()
-        first, *others = painter.programs()
+        first, *others = sampler.programs()
         print(f"checkpoint {generator.step}; compiling for {first[1]} x {first[0]} ...", flush=True)
-        painter.prepare(first)
-        compiling = threading.Thread(target=_prepare, args=(painter, others, stop), daemon=True)
+        sampler.prepare(first)
+        compiling = threading.Thread(target=_prepare, args=(sampler, others, stop), daemon=True)
         answering = threading.Thread(target=listening.serve_forever, daemon=True)
         with _stopping(stop):
             answering.start()
             compiling.start()
-            print(f"paint at {listening.url}  (Ctrl-C stops)", flush=True)
+            print(f"generate at {listening.url}  (Ctrl-C stops)", flush=True)
             if not host.startswith("127.") and host not in ("localhost", "::1"):
-                print(f"everybody who reaches {host} can paint: this is no login", flush=True)
+                print(f"everybody who reaches {host} can generate: this is no login", flush=True)
             if open_page:
                 webbrowser.open(listening.url)
             stop.wait()
@@ -48,11 +48,11 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
         return {"url": listening.url, "step": int(generator.step)}
 
 
-def _prepare(painter, programs, stop):
+def _prepare(sampler, programs, stop):
     for program in programs:
         if stop.is_set():
             return
-        painter.prepare(program)
+        sampler.prepare(program)
 
 
 class _stopping:

@@ -1,4 +1,4 @@
-"""The server: pages and painting over HTTP, for people on this machine and their scripts."""
+"""The server: pages and generating over HTTP, for people on this machine and their scripts."""
 
 import contextlib
 import http
@@ -64,13 +64,13 @@ class Server(http.server.ThreadingHTTPServer):
     """Listens as soon as it is made; `serve_forever` answers.
 
     Args:
-        painter: Painter.
+        sampler: Sampler.
         examples: list of (name, label map).
         host: address to listen at.
         port: 0 for any that is free; `url` tells which one it is.
         allowed_hosts: names under which a proxy hands requests on, beside localhost and numbers.
         rate, burst: photos a second and at once that a client may ask for.
-        most_waiting: requests that may wait while one is painted.
+        most_waiting: requests that may wait while one is generated.
     Raises:
         UserError: the address is in use or not of this machine.
     """
@@ -78,9 +78,9 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, painter, examples, host="127.0.0.1", port=0, allowed_hosts=(), rate=20.0,
+    def __init__(self, sampler, examples, host="127.0.0.1", port=0, allowed_hosts=(), rate=20.0,
                  burst=40, most_waiting=16):  # fmt: skip
-        self.answers = routes.Answers(painter, examples, Rate(rate, burst), Turns(most_waiting))
+        self.answers = routes.Answers(sampler, examples, Rate(rate, burst), Turns(most_waiting))
         self.page = _page()
         host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         self.names = {"localhost", host.lower(), *(name.lower() for name in allowed_hosts)}

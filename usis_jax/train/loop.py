@@ -164,8 +164,10 @@ class Loop:
         if jump.times <= self.jumps_said.get(jump.name, 0.0):
             return
         self.jumps_said[jump.name] = jump.times
-        sign = loss_jumps.sign({}, ())
-        self.progress.say(f"step {jump.step:,}: a loss jumps: {jump}. {sign.meaning} {sign.advice}")
+        diagnostic = loss_jumps.diagnostic({}, ())
+        self.progress.say(
+            f"step {jump.step:,}: a loss jumps: {jump}. {diagnostic.meaning} {diagnostic.advice}"
+        )
 
     def attend(self, state: TrainState, step: int, stopping: bool) -> None:
         """Does what is due at a step: first the checkpoint, then grid, evaluation and report."""
@@ -186,7 +188,7 @@ class Loop:
     def look(
         self, step: int, host: TrainState, collections: dict | None, sample: bool, measure: bool
     ) -> None:
-        """Paints a sample grid and takes the measures, where each is due."""
+        """Generates a sample grid and takes the measures, where each is due."""
         if sample:
             self.periodic.show(step, host, collections)
         if measure:

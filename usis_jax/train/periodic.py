@@ -105,11 +105,11 @@ class Periodic:
 
     def _measured(self, step, host, collections):
         """Measures by name, as they are logged and kept."""
-        with self.progress.inner(self.validation.painted, "evaluate") as bar:
+        with self.progress.inner(self.validation.generated, "evaluate") as bar:
             found = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
         if self.writer:
             eval_records.keep(self.workdir, self.validation.record(step, found))
-            self.writer.write_scalars(step, periodic_eval.scalars(found.rows) | found.signs)
+            self.writer.write_scalars(step, periodic_eval.scalars(found.rows) | found.diagnostics)
         self.progress.say(f"step {step:,}: {periodic_eval.text(found.rows)}")
         return periodic_eval.values(found.rows)
 
@@ -124,7 +124,7 @@ class Periodic:
         self.plot()
 
     def _write_grid(self, step, picture):
-        """Writes a sample grid to its file and to the boards."""
+        """Writes a sample grid to its file and to the dashboards."""
         atomic.write_png(self.grid_file(step), picture)
         self.writer.write_images(step, {"samples": picture[None]})
         self.writer.flush()

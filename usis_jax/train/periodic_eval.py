@@ -34,7 +34,7 @@ _GROUP = "evaluation"
 
 
 class _Origin(NamedTuple):
-    """What measures ask of the generator that painted."""
+    """What measures ask of the generator that generated."""
 
     settings: settings_lib.Settings
     spec: LabelSpec
@@ -45,12 +45,12 @@ class Measured(NamedTuple):
 
     Attributes:
         rows: list of suite.Row.
-        signs: dict of floats by name, from measurements.measure.
+        diagnostics: dict of floats by name, from measurements.measure.
         left_out: dict of measure -> why it was not taken.
     """
 
     rows: list[suite.Row]
-    signs: dict[str, float]
+    diagnostics: dict[str, float]
     left_out: dict[str, str] = {}  # noqa: RUF012 (never changed)
 
 
@@ -65,8 +65,8 @@ class Validation:
         spec: LabelSpec of its label maps.
         runner: mesh.Runner of the run.
     Raises:
-        FileNotFoundError: validation data or the judge is not there.
-        UserError: a measure cannot be taken: Inception's weights are missing, the judge is of
+        FileNotFoundError: validation data or the evaluator is not there.
+        UserError: a measure cannot be taken: Inception's weights are missing, the evaluator is of
             another run, photos are too small or too few.
     """
 
@@ -76,14 +76,14 @@ class Validation:
         self._settings, self._spec, self._runner = settings, spec, runner
         self._measured = settings.evaluation.names if settings.eval_interval else ()
         rehearsal.check_sizes(settings, self._measured)
-        self._judge, self._inception = rehearsal.networks(settings, spec, self._measured)
+        self._evaluator, self._inception = rehearsal.networks(settings, spec, self._measured)
         self._method = methods.get(settings.method.name)
         networks = self._method.networks(settings, spec.num_classes, axis_name=None)
         self._networks = networks
         examples = input_pipeline.validation(settings, settings.evaluation.photos)
-        if len(examples.photos) < 2 and {"fid", "kid", "judge"} & set(self._measured):
+        if len(examples.photos) < 2 and {"fid", "kid", "evaluator"} & set(self._measured):
             raise UserError(
-                f"evaluation.measures is {settings.evaluation.measures}; fid, kid and judge need "
+                f"evaluation.measures is {settings.evaluation.measures}; fid, kid and evaluator need "
                 f"at least 2 photos, data.validation={settings.data.validation} has 1"
             )
         self._photos, self._labels = examples.photos, examples.labels
@@ -91,7 +91,7 @@ class Validation:
         self._rows = min(GRID_ROWS, len(self._labels))
         # Neighbours by name are often the same place, so the grid shows maps from all over.
         self._shown = self._spread_out(self._rows)
-        self._paint = sampling.Painter(
+        self._generate = sampling.Sampler(
             networks.generator, settings.generator, -(-self._rows // jax.device_count())
         )
         self._statistics: list[dict[str, np.ndarray]] | None = None
@@ -115,18 +115,18 @@ class Validation:
         )  # fmt: skip
 
     def _rehearsed(
-        self, painted: np.ndarray, measure: str
+        self, generated: np.ndarray, measure: str
     ) -> tuple[list[suite.Row], dict[str, str]]:
-        """One measure of real photos in the place of painted ones: (rows, why some are not)."""
-        few = min(materials.Sizes().diversity_maps, len(painted))
+        """One measure of real photos in the place of generated ones: (rows, why some are not)."""
+        few = min(materials.Sizes().diversity_maps, len(generated))
         found = materials.Material(
             name="", step=0, generator=_Origin(self._settings, self._spec),
-            labels=self._labels[: len(painted)], painted=painted, real=self._photos,
+            labels=self._labels[: len(generated)], generated=generated, real=self._photos,
             paired=False, other=self._training_photos(),
-            samples=np.stack([painted[:few], 255 - painted[:few]]),
+            samples=np.stack([generated[:few], 255 - generated[:few]]),
             segmenter=None, sizes=materials.Sizes(), kept=dict(self._of_real_photos),
         )  # fmt: skip
-        rows, left_out = suite.rows_of(found, self._judge, self._inception, measures=[measure])
+        rows, left_out = suite.rows_of(found, self._evaluator, self._inception, measures=[measure])
         for name in rehearsal.OF_ALL_REAL_PHOTOS & found.kept.keys():
             self._of_real_photos[name] = found.kept[name]
         return rows, left_out
@@ -164,7 +164,7 @@ class Validation:
         return {**self._runner.fetch(collections), "batch_stats": mean}
 
     def grid(self, state: TrainState, ema_collections: dict[str, Any]) -> np.ndarray:
-        """Paints the sample grid.
+        """Generates the sample grid.
 
         Args:
             state: TrainState of NumPy arrays.
@@ -175,21 +175,21 @@ class Validation:
             photos and label maps do not belong together it is one of another place, and says so.
         """
         live = {"params": state.params["generator"], **state.collections["generator"]}
-        ema = self._paint.place({"params": state.ema_params, **ema_collections})
+        ema = self._generate.place({"params": state.ema_params, **ema_collections})
         labels = self._labels[self._shown]
         columns = [
             ("label map", self._spec.colour(labels)),
-            ("live", self._paint(live, labels)[0]),
+            ("live", self._generate(live, labels)[0]),
         ]
-        painted = self._paint(ema, labels, 0, range(EMA_SAMPLES))
-        columns += [(f"EMA, noise {n + 1}", photos) for n, photos in enumerate(painted)]
+        generated = self._generate(ema, labels, 0, range(EMA_SAMPLES))
+        columns += [(f"EMA, noise {n + 1}", photos) for n, photos in enumerate(generated)]
         title = "real, not a target" if self._paired else "real, another place"
         columns.append((title, self._photos[self._shown]))
         return image_grid.grid(columns)
 
     @property
-    def painted(self) -> int:
-        """Photos that `measure` paints."""
+    def generated(self) -> int:
+        """Photos that `measure` generates."""
         maps, samples = self._noise_maps()
         return len(self._labels) + len(maps) * len(samples)
 
@@ -200,47 +200,47 @@ class Validation:
         advance: Callable[[int], Any] | None = None,
         begin: Callable[[str], Any] | None = None,
     ) -> Measured:
-        """Takes the measures of `evaluation.measures` and the signs of health of EMA photos.
+        """Takes the measures of `evaluation.measures` and the training diagnostics of EMA photos.
 
         Args:
             state: TrainState of NumPy arrays.
             ema_collections: from `ema_collections`.
-            advance: called with the number of photos each time some are painted, or None.
+            advance: called with the number of photos each time some are generated, or None.
             begin: called with the name of each measure before it is taken, or None.
         Returns:
             Measured, the same on every host.
         """
-        ema = self._paint.place({"params": state.ema_params, **ema_collections})
+        ema = self._generate.place({"params": state.ema_params, **ema_collections})
         maps, samples = self._noise_maps()
-        (painted,) = self._paint(ema, self._labels, advance=advance)
+        (generated,) = self._generate(ema, self._labels, advance=advance)
         # Measures ask no more of a generator than its settings and its classes.
         origin = cast(sampling.Generator, _Origin(self._settings, self._spec))
         found = materials.Material(
             name="", step=int(state.step), generator=origin,
-            labels=self._labels, painted=painted, real=self._photos, paired=self._paired,
+            labels=self._labels, generated=generated, real=self._photos, paired=self._paired,
             other=self._training_photos(),
-            samples=self._paint(ema, self._labels[maps], 0, samples, advance),
+            samples=self._generate(ema, self._labels[maps], 0, samples, advance),
             segmenter=self._player(state, self._method.segmenter), sizes=materials.Sizes(),
             kept=self._of_real_photos, discriminator=self._player(state, self._method.discriminator),
         )  # fmt: skip
         rows, left_out = suite.rows_of(
-            found, self._judge, self._inception, measures=self._measured, begin=begin
+            found, self._evaluator, self._inception, measures=self._measured, begin=begin
         )
         if begin:
-            begin("signs of health")
-        signs = measurements.measure(found, rows)
+            begin("training diagnostics")
+        diagnostics = measurements.measure(found, rows)
         values = sharded_map.agreed([row.value for row in rows])
         rows = [
             dataclasses.replace(row, value=value) for row, value in zip(rows, values, strict=True)
         ]
-        return Measured(rows, signs, left_out)
+        return Measured(rows, diagnostics, left_out)
 
     def record(self, step: int, measured: Measured) -> dict[str, Any]:
         """What is kept of a Measured in the work directory: a dict of `evaluations.record`."""
         real = {"number": len(self._photos), "hash": materials.digest(self._photos)}
         return eval_records.record(
             eval_records.TRAINING, step, self._spec, len(self._labels), measured.rows,
-            measured.signs, measured.left_out, real_photos=real,
+            measured.diagnostics, measured.left_out, real_photos=real,
         )  # fmt: skip
 
     def _player(
@@ -253,7 +253,7 @@ class Validation:
         return getattr(self._networks, name), variables
 
     def _noise_maps(self) -> tuple[list[int], range]:
-        """Label maps, and numbers of samples, of which several photos are painted."""
+        """Label maps, and numbers of samples, of which several photos are generated."""
         number = self._settings.evaluation.samples if "ms_ssim" in self._measured else 2
         few = min(materials.Sizes().diversity_maps, len(self._labels))
         return self._spread_out(few).tolist(), range(1, number + 1)
@@ -285,7 +285,7 @@ def scalars(rows: list[suite.Row]) -> dict[str, float]:
 
 
 def values(rows: list[suite.Row]) -> dict[str, float]:
-    """Values of rows by their names in the settings and in checkpoints, such as "fd_judge"."""
+    """Values of rows by their names in the settings and in checkpoints, such as "fd_evaluator"."""
     return {row.id: row.value for row in rows}
 
 

@@ -10,17 +10,17 @@ from usis_jax.display import image_grid
 from usis_jax.errors import UserError
 from usis_jax.evaluation import suite
 from usis_jax.evaluation.evaluators import inception_features
-from usis_jax.evaluation.evaluators import segmentation_evaluator as judges
+from usis_jax.evaluation.evaluators import segmentation_evaluator as evaluators
 from usis_jax.evaluation.metrics import diversity, segmentation, sliced_wasserstein, spectrum
 from usis_jax.storage import cache_dir
 
 _LEAST_SIDES = {"swd": sliced_wasserstein.PATCH, "spectrum": spectrum.SMALLEST_SIDE,
                 "ms_ssim": diversity.WINDOW}  # fmt: skip
 FEW = 8
-"""Photos that stand in for painted ones."""
-OF_ALL_REAL_PHOTOS = {"FID", "FID floors", "FD-judge", "FD-judge floors", "spectra"}
-"""What measures keep of real photos, whatever the number of painted ones."""
-_READ_BY_CLASS = {"consistency", "judge"}
+"""Photos that stand in for generated ones."""
+OF_ALL_REAL_PHOTOS = {"FID", "FID floors", "FD-evaluator", "FD-evaluator floors", "spectra"}
+"""What measures keep of real photos, whatever the number of generated ones."""
+_READ_BY_CLASS = {"consistency", "evaluator"}
 _BY_PIXEL = ("miou", "pixel_accuracy")
 
 
@@ -81,7 +81,7 @@ def rehearse(settings, spec, photos, labels, measured, take):
 
 ONE_CLASS = (
     "the label spec has a single class: every label map says the same, so the segmenter learns "
-    "nothing, mIoU is always 1, and the generator paints from noise alone; add classes to the spec"
+    "nothing, mIoU is always 1, and the generator generates from noise alone; add classes to the spec"
 )
 
 
@@ -93,21 +93,23 @@ def networks(settings, spec, measured):
         spec: LabelSpec of its label maps.
         measured: names of `sections.MEASURES`.
     Returns:
-        (judge, Extractor of Inception), each None where no measure needs it.
+        (evaluator, Extractor of Inception), each None where no measure needs it.
     Raises:
         FileNotFoundError, ValueError: it is not there, or does not fit the run.
     """
-    own, judge, extractor = settings.evaluation, None, None
-    if "judge" in measured:
-        judge = judges.Judge.load(own.judge)
+    own, evaluator, extractor = settings.evaluation, None, None
+    if "evaluator" in measured:
+        evaluator = evaluators.Evaluator.load(own.evaluator)
         size = (settings.data.height, settings.data.width)
-        judges.check_fits(judge, size, spec, settings.data.validation, "evaluation.judge")
+        evaluators.check_fits(
+            evaluator, size, spec, settings.data.validation, "evaluation.evaluator"
+        )
     if {"fid", "kid"} & set(measured):
         network = inception_features.inception(own.inception or None)
         extractor = inception_features.Extractor(
             network, own.preset, cache=cache_dir.folder("features")
         )
-    return judge, extractor
+    return evaluator, extractor
 
 
 def check_sizes(settings, measured):

@@ -17,16 +17,16 @@ TRAINING = "train"
 _NAME = re.compile(r"step_(\d{1,15})_(\w+)\.json")
 
 
-def record(command, step, spec, label_maps, rows, signs, left_out=None, **more):
+def record(command, step, spec, label_maps, rows, diagnostics, left_out=None, **more):
     """What is kept of one evaluation.
 
     Args:
         command: "train" or "evaluate", which took the measures.
         step: int, of the checkpoint.
         spec: LabelSpec of the label maps.
-        label_maps: int, how many were painted.
+        label_maps: int, how many were generated.
         rows: list of evaluation.protocol.Row.
-        signs: dict of floats, from evaluation.health.measure.
+        diagnostics: dict of floats, from evaluation.health.measure.
         left_out: dict of id -> why it was not taken.
         more: other JSON values.
     Returns:
@@ -41,7 +41,7 @@ def record(command, step, spec, label_maps, rows, signs, left_out=None, **more):
         **more,
         "measures": {row.id: {"generated": row.value, "real": row.real} for row in rows},
         "rows": [dataclasses.asdict(row) for row in rows],
-        "signs": signs,
+        "diagnostics": diagnostics,
         "left_out": left_out or {},
         "classes": [
             {"name": name, "colour": [int(part) for part in colour], "void": index == spec.void}
@@ -124,11 +124,11 @@ def _checked(value):
             )
     classes = value.get("classes")
     classes = classes if isinstance(classes, list) else []
-    signs = {k: v for k, v in _dict(value, "signs").items() if _is_number(v)}
+    diagnostics = {k: v for k, v in _dict(value, "diagnostics").items() if _is_number(v)}
     return {
         **value,
         "command": str(value.get("command", "")), "time": str(value.get("time", "")),
-        "rows": good, "signs": signs, "left_out": _dict(value, "left_out"),
+        "rows": good, "diagnostics": diagnostics, "left_out": _dict(value, "left_out"),
         "classes": [one for one in classes if isinstance(one, dict) and "name" in one],
     }  # fmt: skip
 

@@ -78,7 +78,7 @@ def create_writer(workdir, start_step, settings=None, meanings="", again=False):
         return _All(writers)
     board = Dispensable(wandb_writer.Grouped(board), "TensorBoard's log")
     if start_step == 0 and meanings:
-        board.write_texts(0, {"signs/meanings": meanings})
+        board.write_texts(0, {"diagnostics/meanings": meanings})
     return _All([*writers, board])
 
 

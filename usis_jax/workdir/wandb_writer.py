@@ -13,21 +13,21 @@ from usis_jax.errors import UserError
 from usis_jax.storage import atomic, texts
 
 _ID_FILE = "wandb_id.txt"
-_SIGNS = ("score_", "right_", "pixel_accuracy", "class_accuracy", "data_order")
+_DIAGNOSTICS = ("score_", "right_", "pixel_accuracy", "class_accuracy", "data_order")
 
 
 def grouped(name):
-    """The name under which a number of `metrics.jsonl` is shown on boards.
+    """The name under which a number of `metrics.jsonl` is shown on dashboards.
 
     Args:
         name: such as "loss_real", "score_fake", "speed/images_per_second".
     Returns:
-        Such as "losses/real", "signs/score_fake"; names with a group keep it.
+        Such as "losses/real", "diagnostics/score_fake"; names with a group keep it.
     """
     if "/" in name:
         return name
-    if name.startswith(_SIGNS):
-        return f"signs/{name}"
+    if name.startswith(_DIAGNOSTICS):
+        return f"diagnostics/{name}"
     return f"losses/{name.removeprefix('loss_')}"
 
 

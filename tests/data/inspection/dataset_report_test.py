@@ -71,9 +71,9 @@ def test_report_counts_sources_and_shares(out):
 
 
 class ReadsTopAsRoof:
-    """A judge that reads roof in the upper half of every photo and grass below."""
+    """An evaluator that reads roof in the upper half of every photo and grass below."""
 
-    name, spec = "judge yard", SPEC
+    name, spec = "evaluator yard", SPEC
 
     def predict(self, photos):
         read = np.zeros(photos.shape[:3], np.int32)
@@ -81,16 +81,16 @@ class ReadsTopAsRoof:
         return read
 
 
-def test_what_a_judge_reads_in_photos_stands_beside_the_label_maps(out):
+def test_what_a_evaluator_reads_in_photos_stands_beside_the_label_maps(out):
     settings = tiny_data.settings(out, photos="yard:train,meadow:train")
-    described = dataset_report.describe(settings, progress=False, judge=ReadsTopAsRoof())
-    assert [entry["judged"] for entry in described["classes"]] == [0.5, 0, 0, 0.5, 0]
+    described = dataset_report.describe(settings, progress=False, evaluator=ReadsTopAsRoof())
+    assert [entry["measured"] for entry in described["classes"]] == [0.5, 0, 0, 0.5, 0]
     text = "\n".join(dataset_report.lines(described))
-    assert "in photos" in text and "as judge yard reads them" in text
+    assert "in photos" in text and "as evaluator yard reads them" in text
     other = ReadsTopAsRoof()
     other.spec = lookup.get("camvid")
-    with pytest.raises(ValueError, match="--judge knows the classes of 'camvid'"):
-        dataset_report.describe(settings, progress=False, judge=other)
+    with pytest.raises(ValueError, match="--evaluator knows the classes of 'camvid'"):
+        dataset_report.describe(settings, progress=False, evaluator=other)
 
 
 def test_sources_without_weights_share_by_their_counts(out):

@@ -108,7 +108,9 @@ def test_measuring_on_pairs_trained_on_is_an_error(out, measured):
     own, others = pairs.Pairs(settings, "yard:train[20%:]"), pairs.Pairs(settings, measured)
     if measured == "yard:validation+train[:1]":
         own = pairs.Pairs(settings, "yard:train[:20%]")
-    with pytest.raises(ValueError, match=r"share \d+ pairs; a judge must be measured on others"):
+    with pytest.raises(
+        ValueError, match=r"share \d+ pairs; an evaluator must be measured on others"
+    ):
         own.check_apart(others)
 
 

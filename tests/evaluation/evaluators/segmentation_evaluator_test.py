@@ -1,4 +1,4 @@
-"""Tests of usis_jax.evaluation.evaluators.segmentation_evaluator and judge_training, and of usis train-judge."""
+"""Tests of usis_jax.evaluation.evaluators.segmentation_evaluator and evaluator_training, and of usis train-evaluator."""
 
 import itertools
 import json
@@ -13,9 +13,9 @@ from tests.support import hosts, paired_data
 from usis_jax.checkpoint import flat_trees
 from usis_jax.cli import main
 from usis_jax.data.pipeline import pairs
-from usis_jax.evaluation.evaluators import segmentation_evaluator as judge_lib
+from usis_jax.evaluation.evaluators import segmentation_evaluator as evaluator_lib
 from usis_jax.evaluation.evaluators import train_evaluator
-from usis_jax.evaluation.evaluators.segmentation_evaluator import Judge
+from usis_jax.evaluation.evaluators.segmentation_evaluator import Evaluator
 from usis_jax.interop import files
 
 SHORT = train_evaluator.Training(steps=60, batch_size=8, widths=(8, 12, 16))
@@ -28,17 +28,17 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(out, tmp_path_factory):
-    """(folder, result) of a judge of sixty steps."""
-    folder = tmp_path_factory.mktemp("judges") / "new" / "yard"
-    result = train_evaluator.train_judge(
+    """(folder, result) of an evaluator of sixty steps."""
+    folder = tmp_path_factory.mktemp("evaluators") / "new" / "yard"
+    result = train_evaluator.train_evaluator(
         paired_data.settings(out), folder, training=SHORT, progress=False
     )
     return folder, result
 
 
 @pytest.fixture
-def judge(trained):
-    return Judge.load(trained[0])
+def evaluator(trained):
+    return Evaluator.load(trained[0])
 
 
 def _photos(count, start=300):
@@ -49,17 +49,17 @@ def _labels(count, start=300):
     return np.stack([paired_data.label(start + i) for i in range(count)])
 
 
-def test_trained_judge_reads_photos_it_has_never_seen(trained, judge):
-    read, label = judge.predict(_photos(20)), _labels(20)
+def test_trained_evaluator_reads_photos_it_has_never_seen(trained, evaluator):
+    read, label = evaluator.predict(_photos(20)), _labels(20)
     assert read.shape == (20, *paired_data.SIZE) and read.dtype == np.int32
     assert (read == label)[label != 3].mean() > 0.9
     assert trained[1]["accuracy"] > 0.9 and trained[1]["miou"] > 0.8
 
 
-def test_score_is_that_of_a_loop_over_the_measured_pairs(trained, judge, out):
+def test_score_is_that_of_a_loop_over_the_measured_pairs(trained, evaluator, out):
     right, counted, unions, both = 0, 0, np.zeros(3), np.zeros(3)
     for pair in pairs.Pairs(paired_data.settings(out), "yard:validation"):
-        (read,) = judge.predict(pair["photo"][None])
+        (read,) = evaluator.predict(pair["photo"][None])
         for (row, column), true in np.ndenumerate(pair["label"]):
             if true == 3:
                 continue
@@ -74,19 +74,19 @@ def test_score_is_that_of_a_loop_over_the_measured_pairs(trained, judge, out):
     assert result["iou"] == pytest.approx(
         dict(zip(("left", "right", "sky"), both / unions, strict=True))
     )
-    assert judge.scores == {key: result[key] for key in ("miou", "accuracy", "iou")}
+    assert evaluator.scores == {key: result[key] for key in ("miou", "accuracy", "iou")}
 
 
-def test_folder_holds_weights_label_spec_settings_scores_and_picture(trained, judge):
+def test_folder_holds_weights_label_spec_settings_scores_and_picture(trained, evaluator):
     folder, result = trained
     assert sorted(path.name for path in folder.iterdir()) == [
-        "judge.json",
-        "judge.png",
-        "judge.safetensors",
+        "evaluator.json",
+        "evaluator.png",
+        "evaluator.safetensors",
         "label_spec.json",
     ]
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    info = json.loads((folder / "judge.json").read_text())
+    info = json.loads((folder / "evaluator.json").read_text())
     assert info["training"] == {
         "steps": 60,
         "batch_size": 8,
@@ -97,62 +97,62 @@ def test_folder_holds_weights_label_spec_settings_scores_and_picture(trained, ju
     }
     assert (info["pairs"], info["num_pairs"]) == ("yard:train", 20)
     assert (info["measure"], info["num_measured"]) == ("yard:validation", 10)
-    assert judge.spec == paired_data.SPEC
-    assert judge.name == result["name"] == f"judge yard 16x32 {info['sha256'][:8]}"
-    with Image.open(folder / "judge.png") as picture:
+    assert evaluator.spec == paired_data.SPEC
+    assert evaluator.name == result["name"] == f"evaluator yard 16x32 {info['sha256'][:8]}"
+    with Image.open(folder / "evaluator.png") as picture:
         assert picture.width > 3 * 128
 
 
-def test_same_seed_gives_the_same_judge_and_another_seed_another(out):
+def test_same_seed_gives_the_same_evaluator_and_another_seed_another(out):
     own = pairs.Pairs(paired_data.settings(out), "yard:train")
     made = []
     for seed in (1, 1, 2):
         training = train_evaluator.Training(steps=3, batch_size=2, seed=seed, widths=(4, 4))
         variables, _ = train_evaluator.fit(own, paired_data.SIZE, True, training, progress=False)
         info = {"height": 16, "width": 32, "widths": [4, 4], "scores": {}}
-        made.append(Judge(variables, own.spec, info).sha256)
+        made.append(Evaluator(variables, own.spec, info).sha256)
     assert made[0] == made[1] != made[2]
 
 
-def test_reading_does_not_depend_on_what_else_is_in_the_batch(judge):
-    photos = _photos(judge_lib.BATCH + 3)
-    for method in (judge.predict, judge.features):
+def test_reading_does_not_depend_on_what_else_is_in_the_batch(evaluator):
+    photos = _photos(evaluator_lib.BATCH + 3)
+    for method in (evaluator.predict, evaluator.features):
         whole = method(photos)
         assert len(whole) == len(photos)
         np.testing.assert_allclose(whole[-2:], method(photos[-2:]), rtol=1e-5, atol=1e-6)
 
 
-def test_floats_are_read_as_the_bytes_they_stand_for(judge):
+def test_floats_are_read_as_the_bytes_they_stand_for(evaluator):
     photos = _photos(3)
     np.testing.assert_array_equal(
-        judge.predict(photos.astype(np.float32) / 127.5 - 1), judge.predict(photos)
+        evaluator.predict(photos.astype(np.float32) / 127.5 - 1), evaluator.predict(photos)
     )
 
 
-def test_features_are_the_mean_of_the_deepest_layer(judge):
+def test_features_are_the_mean_of_the_deepest_layer(evaluator):
     photos = _photos(2)
-    levels = judge.network.apply(
-        judge.variables, photos.astype(np.float32) / 127.5 - 1, method="levels"
+    levels = evaluator.network.apply(
+        evaluator.variables, photos.astype(np.float32) / 127.5 - 1, method="levels"
     )
     assert [level.shape for level in levels] == [(2, 8, 16, 8), (2, 4, 8, 12), (2, 2, 4, 16)]
-    features = judge.features(photos)
+    features = evaluator.features(photos)
     assert features.dtype == np.float32
     np.testing.assert_allclose(
         features, np.asarray(levels[-1], np.float64).mean((1, 2)), rtol=1e-5, atol=1e-6
     )
 
 
-def test_features_of_blurred_photos_lie_farther_than_those_of_other_real_ones(judge):
-    real, other = judge.features(_photos(16)), judge.features(_photos(16, 500))
+def test_features_of_blurred_photos_lie_farther_than_those_of_other_real_ones(evaluator):
+    real, other = evaluator.features(_photos(16)), evaluator.features(_photos(16, 500))
     flat = np.broadcast_to(_photos(16).mean((1, 2), keepdims=True), (16, 16, 32, 3))
-    far = judge.features(flat.astype(np.uint8))
+    far = evaluator.features(flat.astype(np.uint8))
     assert np.linalg.norm(real.mean(0) - far.mean(0)) > 3 * np.linalg.norm(
         real.mean(0) - other.mean(0)
     )
 
 
-def test_void_is_never_read_and_does_not_train(judge):
-    assert (judge.predict(np.zeros((2, 16, 32, 3), np.uint8)) != 3).all()
+def test_void_is_never_read_and_does_not_train(evaluator):
+    assert (evaluator.predict(np.zeros((2, 16, 32, 3), np.uint8)) != 3).all()
     random = np.random.default_rng(0)
     logits = random.standard_normal((2, 4, 4, 4)).astype(np.float32)
     label = random.integers(0, 4, (2, 4, 4))
@@ -182,55 +182,55 @@ def test_loss_is_that_of_a_loop(void):
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16, 3), (16, 32, 3), (1, 16, 32, 1), (0, 16, 32, 3)])
-def test_photos_of_another_shape_are_an_error(judge, shape):
+def test_photos_of_another_shape_are_an_error(evaluator, shape):
     with pytest.raises(ValueError, match=r"trained and measured at \[N, 16, 32, 3\]"):
-        judge.predict(np.zeros(shape, np.uint8))
+        evaluator.predict(np.zeros(shape, np.uint8))
 
 
-def test_what_fails_while_writing_leaves_nothing(judge, tmp_path, monkeypatch):
+def test_what_fails_while_writing_leaves_nothing(evaluator, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(judge_lib.atomic, "write_text", fail)
+    monkeypatch.setattr(evaluator_lib.atomic, "write_text", fail)
     with pytest.raises(OSError, match="No space left"):
-        judge.save(tmp_path / "judge")
+        evaluator.save(tmp_path / "evaluator")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_that_holds_something_is_left_alone(judge, out, tmp_path):
+def test_folder_that_holds_something_is_left_alone(evaluator, out, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(ValueError, match="is there already; choose another folder"):
-        judge.save(tmp_path)
+        evaluator.save(tmp_path)
     with pytest.raises(ValueError, match="is there already; choose another folder"):
-        train_evaluator.train_judge(paired_data.settings(out), tmp_path)
+        train_evaluator.train_evaluator(paired_data.settings(out), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_folder_that_cannot_be_written_is_found_before_training(out, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge_lib.os, "access", lambda *_: False)
+    monkeypatch.setattr(evaluator_lib.os, "access", lambda *_: False)
     monkeypatch.setattr(train_evaluator, "fit", lambda *_: pytest.fail("trained in vain"))
     with pytest.raises(PermissionError, match="no permission to write --out"):
-        train_evaluator.train_judge(paired_data.settings(out), tmp_path / "a" / "b")
+        train_evaluator.train_evaluator(paired_data.settings(out), tmp_path / "a" / "b")
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match="is a file, so nothing can lie in it"):
-        train_evaluator.train_judge(paired_data.settings(out), tmp_path / "file" / "b")
+        train_evaluator.train_evaluator(paired_data.settings(out), tmp_path / "file" / "b")
 
 
 def _other_weights(folder):
-    arrays = dict(files.read(folder / "judge.safetensors"))
+    arrays = dict(files.read(folder / "evaluator.safetensors"))
     name = next(iter(arrays))
-    files.write(folder / "judge.safetensors", arrays | {name: arrays[name] + 1})
+    files.write(folder / "evaluator.safetensors", arrays | {name: arrays[name] + 1})
 
 
 def _fewer_weights(folder):
-    arrays = dict(files.read(folder / "judge.safetensors"))
+    arrays = dict(files.read(folder / "evaluator.safetensors"))
     arrays.pop(next(iter(arrays)))
-    files.write(folder / "judge.safetensors", arrays)
+    files.write(folder / "evaluator.safetensors", arrays)
 
 
 def _newer(folder):
-    info = json.loads((folder / "judge.json").read_text())
-    (folder / "judge.json").write_text(json.dumps(info | {"format_version": 9}))
+    info = json.loads((folder / "evaluator.json").read_text())
+    (folder / "evaluator.json").write_text(json.dumps(info | {"format_version": 9}))
 
 
 def _other_order(folder):
@@ -242,23 +242,27 @@ def _other_order(folder):
 @pytest.mark.parametrize(
     ("damage", "error", "words"),
     [
-        (lambda folder: (folder / "judge.json").unlink(), FileNotFoundError, "give the folder"),
-        (lambda folder: (folder / "judge.json").write_text("{"), ValueError, "is damaged"),
-        (lambda folder: (folder / "judge.json").write_text("[]"), ValueError, "is damaged"),
+        (lambda folder: (folder / "evaluator.json").unlink(), FileNotFoundError, "give the folder"),
+        (lambda folder: (folder / "evaluator.json").write_text("{"), ValueError, "is damaged"),
+        (lambda folder: (folder / "evaluator.json").write_text("[]"), ValueError, "is damaged"),
         (lambda folder: (folder / "label_spec.json").unlink(), FileNotFoundError, "label_spec"),
-        (lambda folder: (folder / "judge.safetensors").write_bytes(b""), ValueError, "is no safe"),
+        (
+            lambda folder: (folder / "evaluator.safetensors").write_bytes(b""),
+            ValueError,
+            "is no safe",
+        ),
         (_newer, ValueError, "has format 9, this version reads 1"),
-        (_other_weights, ValueError, "is not the file that judge.json was written with"),
+        (_other_weights, ValueError, "is not the file that evaluator.json was written with"),
         (_fewer_weights, ValueError, "1 arrays missing"),
-        (_other_order, ValueError, "was changed since the judge was trained: class 0 is '"),
+        (_other_order, ValueError, "was changed since the evaluator was trained: class 0 is '"),
     ],
 )
-def test_damaged_judge_says_what_is_wrong(judge, tmp_path, damage, error, words):
-    judge.save(tmp_path / "copy")
-    assert Judge.load(tmp_path / "copy").sha256 == judge.sha256
+def test_damaged_evaluator_says_what_is_wrong(evaluator, tmp_path, damage, error, words):
+    evaluator.save(tmp_path / "copy")
+    assert Evaluator.load(tmp_path / "copy").sha256 == evaluator.sha256
     damage(tmp_path / "copy")
     with pytest.raises(error, match=words):
-        Judge.load(tmp_path / "copy")
+        Evaluator.load(tmp_path / "copy")
 
 
 def test_size_that_is_no_multiple_of_the_stride_is_an_error(out):
@@ -267,18 +271,18 @@ def test_size_that_is_no_multiple_of_the_stride_is_an_error(out):
         train_evaluator.fit(own, (16, 36), True, SHORT, progress=False)
 
 
-def test_command_trains_a_judge_and_writes_its_scores(out, tmp_path, capsys):
-    folder, result = tmp_path / "judge", tmp_path / "result.json"
+def test_command_trains_a_evaluator_and_writes_its_scores(out, tmp_path, capsys):
+    folder, result = tmp_path / "evaluator", tmp_path / "result.json"
     code = main.main([
-        "train-judge", "--pairs=garden:test", "--measure=garden:validation", "--height=16",
+        "train-evaluator", "--pairs=garden:test", "--measure=garden:validation", "--height=16",
         "--width=32", f"--config.data.prepared_dir={out}", f"--out={folder}", "--steps=2",
         "--batch_size=3", "--seed=7", f"--json={result}",
     ])  # fmt: skip
     written = json.loads(result.read_text())
-    assert code == 0 and written["command"] == "train-judge" and written["steps"] == 2
+    assert code == 0 and written["command"] == "train-evaluator" and written["steps"] == 2
     assert [written[key] for key in ("pairs", "num_pairs", "num_measured")] == ["garden:test", 5, 4]
-    judge = Judge.load(folder)
-    assert judge.scores["miou"] == written["miou"] and judge.info["training"]["seed"] == 7
+    evaluator = Evaluator.load(folder)
+    assert evaluator.scores["miou"] == written["miou"] and evaluator.info["training"]["seed"] == 7
     printed = capsys.readouterr().out
     assert f"mIoU {100 * written['miou']:.1f} %" in printed and "sky" in printed
 
@@ -299,7 +303,7 @@ def test_bad_use_is_one_line_and_leaves_nothing(out, tmp_path, capsys, arguments
     size = [] if "--height=16" in arguments or not arguments else ["--height=16"]
     size += ["--width=32", f"--config.data.prepared_dir={out}"] if arguments else []
     try:
-        code = main.main(["train-judge", f"--out={tmp_path / 'judge'}", *arguments, *size])
+        code = main.main(["train-evaluator", f"--out={tmp_path / 'evaluator'}", *arguments, *size])
     except SystemExit as stop:
         code = stop.code
     error = capsys.readouterr().err
@@ -318,7 +322,7 @@ def check_same(some, others):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_four_devices_train_the_judge_that_one_trains(out, monkeypatch):
+def test_four_devices_train_the_evaluator_that_one_trains(out, monkeypatch):
     four = _fitted(out)
     assert len(train_evaluator._devices(8)) == 4 and len(train_evaluator._devices(6)) == 2
     monkeypatch.setattr(train_evaluator, "_devices", lambda _: jax.devices()[:1])
@@ -336,7 +340,7 @@ def fit_on_hosts(folder):
         train_evaluator._devices(3)
 
 
-def test_two_hosts_train_the_judge_that_one_trains(out, tmp_path):
+def test_two_hosts_train_the_evaluator_that_one_trains(out, tmp_path):
     (tmp_path / "out").symlink_to(out)
     hosts.run(fit_on_hosts, tmp_path)
     expected = flat_trees.flatten(_fitted(out))

@@ -178,11 +178,11 @@ def test_checkerboard_of_upsampling_shows_in_the_corner_and_in_hh():
     photos = _photos(9, 4, 32, 32, blur=2.0).astype(np.float64)
     board = np.indices((32, 32)).sum(axis=0) % 2 * 2.0 - 1
     real = spectrum.measure([photos])
-    painted = spectrum.measure([photos + 5 * board[..., None]])
-    result = spectrum.compare(painted, real)
+    generated = spectrum.measure([photos + 5 * board[..., None]])
+    result = spectrum.compare(generated, real)
     assert result.high > 3
     assert max(result.bands, key=result.bands.get) == "1/HH"
-    assert np.argmax(painted.power / real.power) >= len(real.power) - 2
+    assert np.argmax(generated.power / real.power) >= len(real.power) - 2
     assert result.low == pytest.approx(0, abs=0.5)
 
 

@@ -77,7 +77,7 @@ def run(values) -> dict:
             lambda line: print(line, file=sys.stderr, flush=True),
         )
     result["trials"] = [trial._asdict() for trial in trials]
-    print("\n".join(_verdict(result, trials)))
+    print("\n".join(_status(result, trials)))
     return {
         "command": "compile",
         "topology": values.topology,
@@ -126,7 +126,7 @@ def _line(report):
     )
 
 
-def _verdict(result, trials):
+def _status(result, trials):
     """The conclusion, in lines."""
     from usis_jax.aot import batch_fit
 

@@ -1,4 +1,4 @@
-"""`usis evaluate`: measures photos that runs paint, with real photos beside them."""
+"""`usis evaluate`: measures photos that runs generate, with real photos beside them."""
 
 import importlib
 import os
@@ -15,7 +15,7 @@ _PRESETS = ("fid-published", "fid-clean")
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "evaluate", run, "measure painted photos, with real ones beside them"
+        commands, "evaluate", run, "measure generated images, with real ones beside them"
     )
     arguments.add_path(
         parser,
@@ -38,7 +38,7 @@ def add(commands) -> None:
         "--labels",
         arguments.INPUT_FOLDER,
         metavar="DIR",
-        help="label maps to paint (default: the run's validation data)",
+        help="label maps to generate (default: the run's validation data)",
     )
     arguments.add_path(
         parser,
@@ -48,13 +48,13 @@ def add(commands) -> None:
         help="real photos (default: the run's validation data)",
     )
     arguments.add_path(
-        parser, "--judge", arguments.INPUT, metavar="DIR|NAME",
-        help="folder that usis train-judge wrote: mIoU, FD-judge; or a published segmenter: "
+        parser, "--evaluator", arguments.INPUT, metavar="DIR|NAME",
+        help="folder that usis train-evaluator wrote: mIoU, FD-evaluator; or a published segmenter: "
         "drn-d-105, drn-d-105-ms, deeplabv2-resnet101-msc, upernet101",
     )  # fmt: skip
     arguments.add_path(
         parser,
-        "--judge_weights",
+        "--evaluator_weights",
         arguments.INPUT_FILE,
         metavar="FILE",
         nargs="+",
@@ -81,7 +81,7 @@ def add(commands) -> None:
         "get-weights keeps; without any none)",
     )  # fmt: skip
     for name, least, default, text in (
-        ("num_photos", 0, 0, "photos painted and compared; 0 for all"),
+        ("num_photos", 0, 0, "photos generated and compared; 0 for all"),
         ("num_samples", 2, 20, "photos of one label map compared for diversity"),
     ):
         parser.add_argument(
@@ -127,9 +127,9 @@ def run(values) -> dict | None:
     folders = values.compare or [values.workdir]
     _check_before(values, folders)
     arguments.use_of_run(folders[0])
-    with _bar("Inception") as bar, _bar("judge") as judge_bar:
+    with _bar("Inception") as bar, _bar("evaluator") as evaluator_bar:
         inception = _inception(values, bar.update)
-        chosen = _judge(values, judge_bar.update)
+        chosen = _evaluator(values, evaluator_bar.update)
         learned = _perceptual(values)
         results = []
         for folder in folders:
@@ -187,18 +187,18 @@ def _bar(text):
     return tqdm.tqdm(desc=text, unit="photo", file=sys.stderr, delay=1, disable=not mesh.is_first())
 
 
-def _judge(values, advance):
-    """The judge that --judge names, or None."""
+def _evaluator(values, advance):
+    """The evaluator that --evaluator names, or None."""
     from usis_jax.evaluation.evaluators import published_segmenters, segmentation_evaluator
 
-    if values.judge in published_segmenters.KNOWN:
-        return published_segmenters.load(values.judge, values.judge_weights, advance)
-    if values.judge_weights:
+    if values.evaluator in published_segmenters.KNOWN:
+        return published_segmenters.load(values.evaluator, values.evaluator_weights, advance)
+    if values.evaluator_weights:
         raise UserError(
-            "--judge_weights belongs to a published segmenter; give --judge="
+            "--evaluator_weights belongs to a published segmenter; give --evaluator="
             f"{' or '.join(published_segmenters.KNOWN)} with it"
         )
-    return segmentation_evaluator.Judge.load(values.judge) if values.judge else None
+    return segmentation_evaluator.Evaluator.load(values.evaluator) if values.evaluator else None
 
 
 def _inception(values, advance):
@@ -220,7 +220,7 @@ def _perceptual(values):
     return [perceptual.load(name) for name in values.perceptual or perceptual.in_cache()]
 
 
-def _one(values, folder, judge, inception, learned):
+def _one(values, folder, evaluator, inception, learned):
     from usis_jax.diagnostics import measurements
     from usis_jax.distributed import mesh
     from usis_jax.evaluation import baselines, eval_inputs, suite
@@ -230,7 +230,7 @@ def _one(values, folder, judge, inception, learned):
     sizes = eval_inputs.Sizes(
         photos=values.num_photos, samples=values.num_samples, seed=values.seed
     )
-    with _bar("paint") as bar:
+    with _bar("generate") as bar:
 
         def advance(number, total=None):
             bar.total = total or bar.total
@@ -239,7 +239,7 @@ def _one(values, folder, judge, inception, learned):
         found = eval_inputs.collect(
             folder, values.labels, values.photos, sizes, advance, **arguments.checkpoint(values)
         )
-    tools = {"judge": judge, "inception": inception, "perceptual": learned}
+    tools = {"evaluator": evaluator, "inception": inception, "perceptual": learned}
     rows, left_out = suite.rows_of(found, **tools)
     if values.controls:
         with _bar("controls") as bar:

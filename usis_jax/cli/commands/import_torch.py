@@ -91,9 +91,9 @@ def run(values) -> dict:
     print(
         f"{result['arch']} generator with {result['parameters']:,} parameters, width "
         f"{result['channels_G']}, {result['num_classes']} classes, {result['z_dim']} noise "
-        f"channels, {result['height']}x{result['width']}; paint with: "
+        f"channels, {result['height']}x{result['width']}; generate with: "
         + suggestions.command_line(
-            "sample", workdir=values.out, out=f"{str(values.out).rstrip('/')}/painted"
+            "sample", workdir=values.out, out=f"{str(values.out).rstrip('/')}/generated"
         )
     )
     return {"command": "import-torch", **result}

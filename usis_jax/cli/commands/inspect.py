@@ -39,8 +39,8 @@ def add(commands) -> None:
         "next free name)",
     )  # fmt: skip
     arguments.add_path(
-        parser, "--judge", arguments.INPUT_FOLDER, metavar="DIR",
-        help="with --config: folder that usis train-judge wrote; what it reads in the photos "
+        parser, "--evaluator", arguments.INPUT_FOLDER, metavar="DIR",
+        help="with --config: folder that usis train-evaluator wrote; what it reads in the photos "
         "stands beside the classes of the label maps",
     )  # fmt: skip
     arguments.add_config(parser, "; not together with DIR")
@@ -53,20 +53,20 @@ def run(values) -> dict:
     if given and (values.config or values.overrides):
         word = "DIR" if given[0] == "dir" else f"--{given[0]}"
         raise UserError(f"{word} and --config do not go together; give one of them")
-    if values.judge and not values.config:
-        raise UserError("--judge needs --config=FILE, whose photos it reads")
+    if values.evaluator and not values.config:
+        raise UserError("--evaluator needs --config=FILE, whose photos it reads")
     if values.dir or values.photos or values.labels:
         return {"command": "inspect", **inspect_files(files)}
     if not values.config:
         raise UserError("give a folder of your own files, or --config=FILE")
     picture = _picture_file(values.picture)
-    settings, judge = arguments.settings_of(values), None
-    if values.judge:
-        from usis_jax.evaluation.evaluators.segmentation_evaluator import Judge
+    settings, evaluator = arguments.settings_of(values), None
+    if values.evaluator:
+        from usis_jax.evaluation.evaluators.segmentation_evaluator import Evaluator
 
-        judge = Judge.load(values.judge)
+        evaluator = Evaluator.load(values.evaluator)
     result = inspect_networks(settings)
-    return {"command": "inspect", **result, **inspect_data(settings, picture, judge)}
+    return {"command": "inspect", **result, **inspect_data(settings, picture, evaluator)}
 
 
 def inspect_files(files) -> dict:
@@ -100,7 +100,7 @@ def inspect_networks(settings) -> dict:
     }
 
 
-def inspect_data(settings, picture, judge=None) -> dict:
+def inspect_data(settings, picture, evaluator=None) -> dict:
     """Prints what a configuration trains on and writes a picture of it; returns it for JSON.
 
     Where data are not prepared, prints one line that says what to run.
@@ -109,7 +109,7 @@ def inspect_data(settings, picture, judge=None) -> dict:
     from usis_jax.storage import atomic
 
     try:
-        described = dataset_report.describe(settings, judge=judge)
+        described = dataset_report.describe(settings, evaluator=evaluator)
     except FileNotFoundError as error:
         print(error)
         return {"data": None, "picture": None}

@@ -34,8 +34,8 @@ def run(values) -> dict:
     from usis_jax.report import reporting
 
     result = reporting.write(values.folder or values.workdir, values.out)
-    for sign in result["signs"]:
-        print(f"{sign['verdict']:14s}{sign['name']}: {sign['value']}")
+    for diagnostic in result["diagnostics"]:
+        print(f"{diagnostic['status']:14s}{diagnostic['name']}: {diagnostic['value']}")
     for note in result["notes"]:
         print(f"note: {note}")
     print(f"report of step {result['step']:,}: {result['file']}")

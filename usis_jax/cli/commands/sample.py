@@ -1,11 +1,13 @@
-"""`usis sample`: paints photos from a folder of label maps."""
+"""`usis sample`: generates images from a folder of label maps."""
 
 from usis_jax.cli.commands import arguments
 
 
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
-    parser = arguments.command(commands, "sample", run, "paint photos from a folder of label maps")
+    parser = arguments.command(
+        commands, "sample", run, "generate images from a folder of label maps"
+    )
     arguments.add_path(parser, "--workdir", arguments.RUN, metavar="DIR", help=arguments.WORKDIR)
     arguments.add_path(
         parser,
@@ -38,7 +40,7 @@ def add(commands) -> None:
 
 
 def run(values) -> dict:
-    """Paints photos; returns what is written as JSON."""
+    """Generates images; returns what is written as JSON."""
     from usis_jax.inference import label_folders, sampling
     from usis_jax.serving import examples
 

@@ -14,16 +14,16 @@ from usis_jax.errors import UserError
 
 _ROWS = 4
 _COLUMNS = 2
-_JUDGED_PHOTOS = 500
+_EVALUATED_IMAGES = 500
 
 
-def describe(settings, progress: bool = True, judge=None) -> dict:
+def describe(settings, progress: bool = True, evaluator=None) -> dict:
     """Counts, sizes and class shares of the prepared data that settings name.
 
     Args:
       settings: Settings.
       progress: whether to show progress on stderr where classes must be counted.
-      judge: evaluation.judge.Judge of the same classes and size, or None: what it reads in up to
+      evaluator: evaluation.evaluator.Evaluator of the same classes and size, or None: what it reads in up to
         500 training photos stands beside the label maps.
 
     Returns:
@@ -31,18 +31,18 @@ def describe(settings, progress: bool = True, judge=None) -> dict:
       "flip", "class_balance", "photos", "labels": list of sources, each {"source", "count",
       "share" of what is drawn, "passes" in the whole run}, "validation": {"source", "photos",
       "labels": counts}, "label_spec", "classes": see `class_shares.summary`, each with "trained":
-      share of the pixels in the label maps that training draws, and "judge": its name or None}.
+      share of the pixels in the label maps that training draws, and "evaluator": its name or None}.
 
     Raises:
       FileNotFoundError: a data set is not prepared; says what to run.
-      UserError: a split is empty or unknown, or the judge knows other classes or another size.
+      UserError: a split is empty or unknown, or the evaluator knows other classes or another size.
     """
     data, spec = settings.data, input_pipeline.spec(settings)
     name, split = schema.parse_data(data.labels)
     folder = record_source.folder(settings, name, "labels")
     labels = _sources(settings, "labels", [(name, split, None)])
     pixels = class_frequency.of_split(folder, split, progress)
-    classes = class_frequency.summary(pixels, spec, _judged(settings, spec, judge))
+    classes = class_frequency.summary(pixels, spec, _measured(settings, spec, evaluator))
     trained = class_frequency.expected(pixels, spec.void, data.class_balance)
     for entry, share in zip(classes, trained, strict=True):
         entry["trained"] = float(share)
@@ -59,7 +59,7 @@ def describe(settings, progress: bool = True, judge=None) -> dict:
         "labels": labels,
         "validation": _validation(settings),
         "label_spec": spec.name,
-        "judge": judge.name if judge else None,
+        "evaluator": evaluator.name if evaluator else None,
         "classes": classes,
     }
 
@@ -79,22 +79,22 @@ def lines(report: dict) -> list[str]:
         f"  {'validation':12s}{validation['source']:32s}{counts}",
     ]
     balance = report["class_balance"]
-    judge = report["judge"]
+    evaluator = report["evaluator"]
     rows.append(f"classes of {report['label_spec']}, in the order of their pixels:")
     head = f"  {'':24s}{'pixels':>9s}{'maps':>9s}" + ("  when balanced" if balance else "")
-    rows.append(head + ("  in photos" if judge else ""))
+    rows.append(head + ("  in photos" if evaluator else ""))
     ranked = sorted(report["classes"], key=lambda entry: -entry["pixels"])
     for entry in ranked:
         if entry["maps"]:
             shown = f"  {entry['name'][:23]:24s}{_percent(entry['pixels']):>9s}{entry['maps']:>9,}"
             shown += f"{_percent(entry['trained']):>15s}" if balance else ""
-            shown += f"{_percent(entry['judged']):>11s}" if judge else ""
+            shown += f"{_percent(entry['measured']):>11s}" if evaluator else ""
             rows.append(shown + ("  void, does not count" if entry["void"] else ""))
     absent = [entry["name"] for entry in ranked if not entry["maps"] and not entry["void"]]
     if absent:
         rows.append(f"  in no label map: {', '.join(absent)}")
-    if judge:
-        rows.append(f"  in photos: as {judge} reads them, which errs")
+    if evaluator:
+        rows.append(f"  in photos: as {evaluator} reads them, which errs")
     return rows
 
 
@@ -122,17 +122,17 @@ def picture(settings, report: dict) -> np.ndarray:
     return np.concatenate([sheet, image_grid.legend(entries, sheet.shape[1])])
 
 
-def _judged(settings, spec, judge) -> np.ndarray | None:
-    """Shares of the classes that a judge reads in training photos: float [K]."""
-    if judge is None:
+def _measured(settings, spec, evaluator) -> np.ndarray | None:
+    """Shares of the classes that an evaluator reads in training photos: float [K]."""
+    if evaluator is None:
         return None
-    if judge.spec.classes != spec.classes:
-        what = spec_mapping.differences(judge.spec, spec, "the judge", "the label maps")
+    if evaluator.spec.classes != spec.classes:
+        what = spec_mapping.differences(evaluator.spec, spec, "the evaluator", "the label maps")
         raise UserError(
-            f"--judge knows the classes of {judge.spec.name!r} and the label maps those of "
-            f"{spec.name!r} ({'; '.join(what)}); train a judge of the same classes"
+            f"--evaluator knows the classes of {evaluator.spec.name!r} and the label maps those of "
+            f"{spec.name!r} ({'; '.join(what)}); train an evaluator of the same classes"
         )
-    read = judge.predict(input_pipeline.first_photos(settings, _JUDGED_PHOTOS))
+    read = evaluator.predict(input_pipeline.first_photos(settings, _EVALUATED_IMAGES))
     return np.bincount(read.ravel(), minlength=spec.num_classes) / read.size
 
 

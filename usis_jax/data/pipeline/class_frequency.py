@@ -64,17 +64,17 @@ def of_split(folder: pathlib.Path, split: str, progress: bool = True) -> np.ndar
     )
 
 
-def summary(pixels: np.ndarray, spec: LabelSpec, judged=None) -> list[dict]:
+def summary(pixels: np.ndarray, spec: LabelSpec, measured=None) -> list[dict]:
     """Shares of the classes.
 
     Args:
       pixels: int [N, K] from `of_split`.
       spec: LabelSpec of the maps.
-      judged: float [K], shares that a judge sees in photos, or None.
+      measured: float [K], shares that an evaluator sees in photos, or None.
 
     Returns:
       For each class {"name", "pixels": share of all pixels, "maps": number of maps that hold it,
-      "void": bool}, and "judged" if there is a judge.
+      "void": bool}, and "measured" if there is an evaluator.
     """
     shares = pixels.sum(0, dtype=np.int64) / max(pixels.sum(dtype=np.int64), 1)
     maps = (pixels > 0).sum(0)
@@ -82,8 +82,10 @@ def summary(pixels: np.ndarray, spec: LabelSpec, judged=None) -> list[dict]:
         {"name": name, "pixels": float(shares[k]), "maps": int(maps[k]), "void": k == spec.void}
         for k, name in enumerate(spec.classes)
     ]
-    for entry, share in zip(result, () if judged is None else judged, strict=judged is not None):
-        entry["judged"] = float(share)
+    for entry, share in zip(
+        result, () if measured is None else measured, strict=measured is not None
+    ):
+        entry["measured"] = float(share)
     return result
 
 

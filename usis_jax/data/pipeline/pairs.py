@@ -1,4 +1,4 @@
-"""Photos with the label maps that belong to them, for judges. The players never read these."""
+"""Photos with the label maps that belong to them, for evaluators. The players never read these."""
 
 import re
 
@@ -68,7 +68,7 @@ class Pairs:
         return {"photo": self._images[0][photo], "label": self._images[1][label][..., 0]}
 
     def check_apart(self, other: "Pairs") -> None:
-        """Checks that two sequences can train and measure a judge.
+        """Checks that two sequences can train and measure an evaluator.
 
         Raises:
           UserError: they share pairs, or their label maps have other classes.
@@ -78,14 +78,14 @@ class Pairs:
         one_split = own & others or "all" in own | others
         if self._name == other._name and one_split and shared:
             raise UserError(
-                f"{self.source} and {other.source} share {len(shared)} pairs; a judge must be "
+                f"{self.source} and {other.source} share {len(shared)} pairs; an evaluator must be "
                 "measured on others than it was trained on"
             )
         spec_mapping.check_same(self.spec, other.spec, self.source, other.source)
 
 
 def default_source(settings) -> str:
-    """Split to train a judge on where none is named: train or test of the validation's data set.
+    """Split to train an evaluator on where none is named: train or test of the validation's data set.
 
     Args:
       settings: Settings; reads `data.validation`.
@@ -169,7 +169,7 @@ def in_order(pairs, batch_size: int, size: tuple[int, int]):
 
 
 def _augmented(pair, rng, size, flip, table):
-    """One pair as a judge sees it in training."""
+    """One pair as an evaluator sees it in training."""
     share = rng.uniform(_LEAST_CROP, 1.0) if rng.random() < 0.5 else 1.0
     left, top = (1.0 - share) * rng.random(2)
     pair = _resized(pair, (left, top, left + share, top + share), size)

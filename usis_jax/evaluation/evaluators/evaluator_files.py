@@ -1,4 +1,4 @@
-"""The files of a judge's folder that describe it: read, and checked against each other."""
+"""The files of an evaluator's folder that describe it: read, and checked against each other."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,12 @@ from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.errors import UserError
 
 FORMAT_VERSION = 1
-INFO_FILE, WEIGHTS_FILE = "judge.json", "judge.safetensors"
-SPEC_FILE, PICTURE_FILE = "label_spec.json", "judge.png"
+INFO_FILE, WEIGHTS_FILE = "evaluator.json", "evaluator.safetensors"
+SPEC_FILE, PICTURE_FILE = "label_spec.json", "evaluator.png"
 
 
 def read_info(path: Path) -> dict:
-    """The content of `judge.json`; ValueError where it is damaged or of another version."""
+    """The content of `evaluator.json`; ValueError where it is damaged or of another version."""
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
         version = info.get("format_version")
@@ -28,7 +28,7 @@ def read_info(path: Path) -> dict:
 
 
 def check_spec(info: dict, spec: LabelSpec, directory: Path) -> None:
-    """Checks that the label spec in a folder is that which the judge was trained with.
+    """Checks that the label spec in a folder is that which the evaluator was trained with.
 
     Args:
       info: of `read_info`; of older versions it does not say.
@@ -43,6 +43,6 @@ def check_spec(info: dict, spec: LabelSpec, directory: Path) -> None:
     trained = LabelSpec.from_dict(info["label_spec"], directory / INFO_FILE)
     if what := spec_mapping.differences(trained, spec, INFO_FILE, SPEC_FILE):
         raise UserError(
-            f"{directory / SPEC_FILE} was changed since the judge was trained: "
+            f"{directory / SPEC_FILE} was changed since the evaluator was trained: "
             f"{'; '.join(what)}; put the former one back"
         )

@@ -1,7 +1,7 @@
-"""Published segmenters as judges: the networks that papers measure mIoU with.
+"""Published segmenters as evaluators: the networks that papers measure mIoU with.
 
-A published judge has its own classes. Label maps of a run are brought to them by name, so that 35
-ids of Cityscapes are scored as the 19 of its benchmark, and what the judge does not know is void.
+A published segmentation network has its own classes. Label maps of a run are brought to them by name, so that 35
+ids of Cityscapes are scored as the 19 of its benchmark, and what the evaluator does not know is void.
 """
 
 import dataclasses
@@ -119,11 +119,11 @@ KNOWN = {
     "deeplabv2-resnet101-msc": _DEEPLAB,
     "upernet101": _UPERNET,
 }  # fmt: skip
-"""Name of --judge -> Published."""
+"""Name of --evaluator -> Published."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PublishedJudge:
+class PublishedSegmenter:
     """A published segmenter with its weights, ready to read photos.
 
     Attributes:
@@ -151,17 +151,17 @@ class PublishedJudge:
         return lookup.get(self.published.spec)
 
     def labels(self, labels, spec) -> np.ndarray:
-        """Brings label maps of a run to the judge's classes.
+        """Brings label maps of a run to the evaluator's classes.
 
         Args:
           labels: integers [N, H, W], train ids of `spec`.
           spec: LabelSpec of the run.
 
         Returns:
-          int32 [N, H, W], train ids of the judge's spec.
+          int32 [N, H, W], train ids of the evaluator's spec.
 
         Raises:
-          UserError: the run has classes that the judge has no counterpart for; names them.
+          UserError: the run has classes that the evaluator has no counterpart for; names them.
         """
         same = (spec.classes, spec.void) == (self.spec.classes, self.spec.void)
         table = np.arange(spec.num_classes) if same else spec_mapping.mapping(spec, self.spec)
@@ -174,10 +174,10 @@ class PublishedJudge:
           photos: uint8 [N, H, W, 3].
 
         Returns:
-          int32 [N, H, W], train ids of the judge's spec, never void.
+          int32 [N, H, W], train ids of the evaluator's spec, never void.
 
         Raises:
-          UserError: photos are no photos, or of a size that the judge cannot read.
+          UserError: photos are no photos, or of a size that the evaluator cannot read.
         """
         photos = np.asarray(photos)
         if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8 or not len(photos):
@@ -185,9 +185,9 @@ class PublishedJudge:
         multiple, smallest = self.published.multiple, self.published.smallest
         if any(side % multiple or side < smallest for side in photos.shape[1:3]):
             raise UserError(
-                f"--judge={self.key} reads photos whose sides are multiples of {multiple} and at "
+                f"--evaluator={self.key} reads photos whose sides are multiples of {multiple} and at "
                 f"least {smallest}, and these are {photos.shape[1]}x{photos.shape[2]}; choose "
-                "another judge"
+                "another evaluator"
             )
         read = _reader(self.published.reader)
         return sharded_map.each_device(
@@ -199,25 +199,25 @@ class PublishedJudge:
         )
 
 
-def load(name: str, given, advance=None) -> PublishedJudge:
-    """Loads a published judge from its files of weights.
+def load(name: str, given, advance=None) -> PublishedSegmenter:
+    """Loads a published segmentation network from its files of weights.
 
     Args:
       name: one of KNOWN.
       given: its files, in the order of `Published.files`.
-      advance: as of PublishedJudge.
+      advance: as of PublishedSegmenter.
 
     Raises:
       FileNotFoundError: there is no such file.
       UserError: unknown name, not as many files as it has, or they hold something else.
     """
     if name not in KNOWN:
-        raise UserError(f"judge is {name!r}; it must be one of {', '.join(KNOWN)}")
+        raise UserError(f"evaluator is {name!r}; it must be one of {', '.join(KNOWN)}")
     published = KNOWN[name]
-    weights = [paths.of(path, "--judge_weights", paths.FILE) for path in given or ()]
+    weights = [paths.of(path, "--evaluator_weights", paths.FILE) for path in given or ()]
     if len(weights) != len(published.files):
         raise UserError(
-            f"--judge={name} needs {len(published.files)} of --judge_weights, not {len(weights)}: "
+            f"--evaluator={name} needs {len(published.files)} of --evaluator_weights, not {len(weights)}: "
             f"{' and '.join(published.files)}, to be had from {published.where}"
         )
     dicts = [files.read(path) for path in weights]
@@ -229,7 +229,7 @@ def load(name: str, given, advance=None) -> PublishedJudge:
     digests = [_digest(path) for path in weights]
     joint = hashlib.sha256("".join(digests).encode()).hexdigest()
     digest = digests[0] if len(digests) == 1 else joint
-    return PublishedJudge(name, published, variables, digest, advance)
+    return PublishedSegmenter(name, published, variables, digest, advance)
 
 
 def _digest(path):

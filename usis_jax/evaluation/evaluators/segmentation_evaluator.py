@@ -1,7 +1,7 @@
-"""The judge: a small segmenter of real photos, for measuring only; no player ever sees it.
+"""The evaluator: a small segmenter of real photos, for measuring only; no player ever sees it.
 
-A judge is a folder: `judge.safetensors` (weights), `judge.json` (sizes, what it was trained and
-measured on, its scores on real photos), `label_spec.json` and `judge.png`.
+An evaluator is a folder: `evaluator.safetensors` (weights), `evaluator.json` (sizes, what it was trained and
+measured on, its scores on real photos), `label_spec.json` and `evaluator.png`.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from usis_jax.storage import atomic, paths
 BATCH = 16
 
 
-class JudgeNetwork(nn.Module):
+class EvaluatorNetwork(nn.Module):
     """UNet on the Haar bands of a photo, with the bands of the logits as output.
 
     `widths` are those of the levels, at 1/2, 1/4, ... of the photo's size; `axis_name` is the axis
@@ -108,13 +108,13 @@ class _Twice(nn.Module):
         return x
 
 
-class Judge:
-    """A trained judge, ready to read photos.
+class Evaluator:
+    """A trained evaluator, ready to read photos.
 
     Args:
       variables: weights and statistics of its network.
       spec: LabelSpec of what it reads.
-      info: what `judge.json` holds; needs height, width, widths and scores.
+      info: what `evaluator.json` holds; needs height, width, widths and scores.
 
     Raises:
       UserError: the variables do not fit the sizes.
@@ -123,12 +123,12 @@ class Judge:
     def __init__(self, variables, spec: LabelSpec, info: dict):
         self.spec, self.info = spec, info
         self.height, self.width = info["height"], info["width"]
-        self.network = JudgeNetwork(spec.num_classes, tuple(info["widths"]), spec.void)
+        self.network = EvaluatorNetwork(spec.num_classes, tuple(info["widths"]), spec.void)
         flat = flat_trees.flatten(variables)
         shapes = jax.eval_shape(
             self.network.init, jax.random.key(0), jnp.zeros((1, self.height, self.width, 3))
         )
-        self.variables = flat_trees.unflatten(shapes, flat, "judge")
+        self.variables = flat_trees.unflatten(shapes, flat, "evaluator")
         self.sha256 = _digest(flat)
         self._labels = sharded_map.Spread(
             lambda variables, photo: (
@@ -146,38 +146,38 @@ class Judge:
         )
 
     @classmethod
-    def load(cls, directory) -> "Judge":
-        """Loads a judge that `usis train-judge` wrote.
+    def load(cls, directory) -> "Evaluator":
+        """Loads an evaluator that `usis train-evaluator` wrote.
 
         Raises:
-          FileNotFoundError: the folder holds no judge.
+          FileNotFoundError: the folder holds no evaluator.
           UserError: a file of it is damaged or of another version.
         """
-        directory = paths.of(directory, "--judge", paths.FOLDER)
+        directory = paths.of(directory, "--evaluator", paths.FOLDER)
         if not (directory / INFO_FILE).is_file():
             raise FileNotFoundError(
-                f"{directory} is no judge: it has no {INFO_FILE}; give the folder "
-                "that usis train-judge wrote as --out"
+                f"{directory} is no evaluator: it has no {INFO_FILE}; give the folder "
+                "that usis train-evaluator wrote as --out"
             )
         info = evaluator_files.read_info(directory / INFO_FILE)
         spec = LabelSpec.load(directory / SPEC_FILE)
         evaluator_files.check_spec(info, spec, directory)
         variables = flat_trees.nest(files.read(directory / WEIGHTS_FILE))
         try:
-            judge = cls(variables, spec, info)
+            evaluator = cls(variables, spec, info)
         except ValueError as error:
             raise UserError(f"{directory} cannot be used: {error}") from error
-        if judge.sha256 != info["sha256"]:
+        if evaluator.sha256 != info["sha256"]:
             raise UserError(
                 f"{directory / WEIGHTS_FILE} is not the file that {INFO_FILE} was "
-                "written with; train the judge again, into another folder"
+                "written with; train the evaluator again, into another folder"
             )
-        return judge
+        return evaluator
 
     @property
     def name(self) -> str:
-        """Name for results, such as "judge scenes 64x128 1a2b3c4d": other weights, another name."""
-        return f"judge {self.spec.name} {self.height}x{self.width} {self.sha256[:8]}"
+        """Name for results, such as "evaluator scenes 64x128 1a2b3c4d": other weights, another name."""
+        return f"evaluator {self.spec.name} {self.height}x{self.width} {self.sha256[:8]}"
 
     @property
     def scores(self) -> dict:
@@ -188,7 +188,7 @@ class Judge:
         """Reads label maps from photos.
 
         Args:
-          photos: uint8 [N, H, W, 3] of the judge's size, 0 to 255; or float in [-1, 1].
+          photos: uint8 [N, H, W, 3] of the evaluator's size, 0 to 255; or float in [-1, 1].
 
         Returns:
           int32 [N, H, W], class ids; never void.
@@ -213,11 +213,11 @@ class Judge:
         return self._spread(self._features, photos)
 
     def save(self, directory, picture=None) -> None:
-        """Writes the judge as a new folder, whole or not at all.
+        """Writes the evaluator as a new folder, whole or not at all.
 
         Args:
           directory: must not exist, or be empty.
-          picture: uint8 [h, w, 3] for `judge.png`, or None.
+          picture: uint8 [h, w, 3] for `evaluator.png`, or None.
 
         Raises:
           UserError: the folder holds something.
@@ -250,45 +250,47 @@ class Judge:
         photos = np.asarray(photos)
         if photos.ndim != 4 or photos.shape[1:] != (self.height, self.width, 3) or not len(photos):
             raise UserError(
-                f"photos are {list(photos.shape)}; this judge was trained and measured at "
+                f"photos are {list(photos.shape)}; this evaluator was trained and measured at "
                 f"[N, {self.height}, {self.width}, 3] and reads only those"
             )
         return function(self.variables, photos)
 
 
-def check_fits(judge, size, spec: LabelSpec, validation: str | None, name: str = "--judge") -> None:
-    """Checks that a judge can judge a run.
+def check_fits(
+    evaluator, size, spec: LabelSpec, validation: str | None, name: str = "--evaluator"
+) -> None:
+    """Checks that an evaluator can evaluator a run.
 
     Args:
-      judge: Judge.
+      evaluator: Evaluator.
       size: (height, width) of the run's photos.
       spec: LabelSpec of its label maps.
       validation: split that the run is measured with, or None.
-      name: of what names the judge, for the message.
+      name: of what names the evaluator, for the message.
 
     Raises:
       UserError: it is of another size or of other classes, or was trained on that split.
     """
-    if (judge.height, judge.width) != tuple(size):
+    if (evaluator.height, evaluator.width) != tuple(size):
         raise UserError(
-            f"{name} reads photos of {judge.height}x{judge.width} and this run paints "
-            f"{size[0]}x{size[1]}; train a judge of that size"
+            f"{name} reads photos of {evaluator.height}x{evaluator.width} and this run generates "
+            f"{size[0]}x{size[1]}; train an evaluator of that size"
         )
-    if judge.spec.classes != spec.classes or judge.spec.void != spec.void:
-        what = spec_mapping.differences(judge.spec, spec, "the judge", "the run")
+    if evaluator.spec.classes != spec.classes or evaluator.spec.void != spec.void:
+        what = spec_mapping.differences(evaluator.spec, spec, "the evaluator", "the run")
         raise UserError(
-            f"{name} knows the classes of {judge.spec.name!r} and this run paints those of "
-            f"{spec.name!r} ({'; '.join(what)}); train a judge of the same classes"
+            f"{name} knows the classes of {evaluator.spec.name!r} and this run generates those of "
+            f"{spec.name!r} ({'; '.join(what)}); train an evaluator of the same classes"
         )
-    if validation is not None and judge.info.get("pairs") == validation:
+    if validation is not None and evaluator.info.get("pairs") == validation:
         raise UserError(
             f"{name} was trained on {validation}, the photos that this run is measured with; "
-            "train a judge on other pairs"
+            "train an evaluator on other pairs"
         )
 
 
 def check_free(directory) -> None:
-    """Checks that a judge can be written as a folder.
+    """Checks that an evaluator can be written as a folder.
 
     Raises:
       UserError: it is there already and holds something, or lies in a file.

@@ -1,11 +1,11 @@
-"""Training a judge on real pairs, measuring it on others, and the folder that it becomes.
+"""Training an evaluator on real pairs, measuring it on others, and the folder that it becomes.
 
 500 steps of the default sizes, two CPU cores shared with other jobs (measured): scenes at 64x128,
 trained on the 200 pairs of test, mIoU 61 % and 85 % of pixels on the 200 of validation, 205 s;
 faces at 64x64, trained on 800, mIoU 45 % and 82 % of pixels on the 100 of validation, 145 s;
 CamVid at 96x128, trained on 367, mIoU 52 % and 87 % of pixels on the 101 of validation, 361 s.
 
-FD-judge to validation's photos (measured; scenes, faces, CamVid): photos of the training split
+FD-evaluator to validation's photos (measured; scenes, faces, CamVid): photos of the training split
 0.05, 0.06, 2.4; the same photos blurred by 0.7 pixels 0.09, 0.05, 0.03, by 1.5 pixels 1.4, 1.9,
 0.16, by 3 pixels 5.3, 6.8, 1.6; label maps in each class's mean colour 2.3, 1.1, 2.6; noise 16, 11,
 12. So it hardly sees a faint blur, and CamVid's validation, one drive, is farther from other drives
@@ -35,8 +35,8 @@ from usis_jax.distributed import mesh
 from usis_jax.errors import UserError
 from usis_jax.evaluation.evaluators.segmentation_evaluator import (
     BATCH,
-    Judge,
-    JudgeNetwork,
+    Evaluator,
+    EvaluatorNetwork,
     check_free,
 )
 from usis_jax.evaluation.metrics import segmentation
@@ -48,7 +48,7 @@ _SHOWN = 8
 
 @dataclasses.dataclass(frozen=True)
 class Training(Section):
-    """How a judge is trained.
+    """How an evaluator is trained.
 
     AdamW's rate rises to `rate` over a tenth of the steps and falls to 0 as a cosine.
     """
@@ -61,10 +61,10 @@ class Training(Section):
     widths: tuple[int, ...] = limited((32, 64, 96, 128), at_least=1)
 
 
-def train_judge(
+def train_evaluator(
     settings, out, pairs: str = "", training: Training = Training(), progress: bool = True
 ) -> dict[str, Any]:
-    """Trains a judge, measures it on `data.validation`, and writes its folder.
+    """Trains an evaluator, measures it on `data.validation`, and writes its folder.
 
     Args:
       settings: Settings; of `data` where the data lie, the size, whether to mirror, and the split
@@ -93,7 +93,7 @@ def train_judge(
         _check_classes(each, size)
     began = time.perf_counter()
     variables, rates = fit(own, size, settings.data.flip, training, progress)
-    judge = Judge(
+    evaluator = Evaluator(
         variables,
         own.spec,
         {
@@ -109,12 +109,12 @@ def train_judge(
             "num_measured": len(others),
         },
     )
-    judge.info["scores"], columns = measure(judge, others)
+    evaluator.info["scores"], columns = measure(evaluator, others)
     if mesh.is_first():
-        judge.save(out, image_grid.grid(columns))
+        evaluator.save(out, image_grid.grid(columns))
     return {
         "out": str(out),
-        "name": judge.name,
+        "name": evaluator.name,
         "pairs": source,
         "num_pairs": len(own),
         "measure": others.source,
@@ -122,8 +122,8 @@ def train_judge(
         "steps": training.steps,
         "seconds": time.perf_counter() - began,
         **rates,
-        **judge.scores,
-        "picture": str(out) + "/judge.png",
+        **evaluator.scores,
+        "picture": str(out) + "/evaluator.png",
     }
 
 
@@ -133,7 +133,7 @@ def _check_classes(pairs, size) -> None:
     batches = pairs_lib.in_order(pairs, BATCH, size)
     if all(segmentation.is_void_only(batch["label"], void) for batch in batches):
         raise errors.UserError(
-            f"{pairs.source}: all its {len(pairs)} label maps are void only, so a judge can "
+            f"{pairs.source}: all its {len(pairs)} label maps are void only, so an evaluator can "
             "neither learn nor be measured there; give pairs whose label maps have classes "
             "(--pairs, --config.data.validation)"
         )
@@ -142,7 +142,7 @@ def _check_classes(pairs, size) -> None:
 def fit(
     pairs, size: tuple[int, int], flip: bool, training: Training, progress: bool = True
 ) -> tuple[Any, dict[str, float | None]]:
-    """Trains a judge's network.
+    """Trains an evaluator's network.
 
     Args:
       pairs: Pairs, or a sequence of such dicts with the attribute `spec`.
@@ -159,10 +159,10 @@ def fit(
       FloatingPointError: the loss is not finite.
     """
     spec = pairs.spec
-    network = JudgeNetwork(spec.num_classes, training.widths, spec.void, mesh.AXIS)
+    network = EvaluatorNetwork(spec.num_classes, training.widths, spec.void, mesh.AXIS)
     if size[0] % network.stride or size[1] % network.stride:
         raise UserError(
-            f"a judge reads photos whose height and width are multiples of "
+            f"an evaluator reads photos whose height and width are multiples of "
             f"{network.stride}, not {size[0]}x{size[1]}; change data.height or "
             "data.width"
         )
@@ -178,7 +178,7 @@ def fit(
         training.steps,
         training.batch_size,
         progress and mesh.is_first(),
-        lines={"loss_judge": "judge {:.3g}"},
+        lines={"loss_evaluator": "evaluator {:.3g}"},
     )
     means, interval = step_means.Means(), max(1, training.steps // 20)
     batches = mesh.prefetch(
@@ -200,30 +200,30 @@ def fit(
             if step == 1:
                 bar.restart(1)
             if step % interval == 0 or step == training.steps:
-                means.add(step, {"loss_judge": float(metrics["loss"])})
+                means.add(step, {"loss_evaluator": float(metrics["loss"])})
                 bar.show(step, means.take() | bar.rates(step))
     finally:
         bar.close()
     return runner.fetch(state[0]), bar.overall()
 
 
-def measure(judge: Judge, pairs) -> tuple[dict[str, Any], list]:
-    """Scores a judge on real pairs.
+def measure(evaluator: Evaluator, pairs) -> tuple[dict[str, Any], list]:
+    """Scores an evaluator on real pairs.
 
     Args:
-      judge: Judge.
+      evaluator: Evaluator.
       pairs: Pairs that it was not trained on.
 
     Returns:
       (scores, columns): miou, accuracy and iou by class name (None where a class occurs neither in
       label maps nor in what was read); and columns of a picture of a few pairs, for `grids.grid`.
     """
-    spec = judge.spec
+    spec = evaluator.spec
     counts = np.zeros((spec.num_classes, spec.num_classes), np.int64)
     wanted = {i * len(pairs) // _SHOWN for i in range(_SHOWN)}
     shown, first = [], 0
-    for batch in pairs_lib.in_order(pairs, BATCH, (judge.height, judge.width)):
-        read = judge.predict(batch["photo"])
+    for batch in pairs_lib.in_order(pairs, BATCH, (evaluator.height, evaluator.width)):
+        read = evaluator.predict(batch["photo"])
         counts += segmentation.confusion(batch["label"], read, spec.num_classes, spec.void)
         for i in range(len(read)):
             if first + i in wanted:
@@ -240,7 +240,7 @@ def measure(judge: Judge, pairs) -> tuple[dict[str, Any], list]:
     columns = [
         ("photo", photos),
         ("label map", spec.colour(labels)),
-        ("read by the judge", spec.colour(maps)),
+        ("read by the evaluator", spec.colour(maps)),
     ]
     return scores, columns
 

@@ -1,1 +1,1 @@
-"""Published networks that judge photos, each with a reader of its published file."""
+"""Published networks that evaluator photos, each with a reader of its published file."""

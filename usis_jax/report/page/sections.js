@@ -12,8 +12,8 @@ function header() {
   const texts = [`step ${short(data.step)} of ${short(data.steps)}`];
   if (data.best) texts.push(
     `best ${data.best.measure} ${short(data.best.value)} at step ${short(data.best.step)}`);
-  const count = (verdict) => data.signs.filter((s) => s.verdict === verdict).length;
-  texts.push(`signs: ${count("fine")} fine, ${count("look at it")} to look at, ` +
+  const count = (status) => data.diagnostics.filter((s) => s.status === status).length;
+  texts.push(`diagnostics: ${count("fine")} fine, ${count("look at it")} to look at, ` +
     `${count("bad")} bad`);
   texts.push(`written ${when(data.made)} by usis_jax ${data.version}`);
   at("summary").textContent = texts.join(" · ");
@@ -21,35 +21,35 @@ function header() {
 }
 
 function health() {
-  for (const sign of data.signs) {
-    const kind = {fine: "fine", "look at it": "look", bad: "bad"}[sign.verdict] || "unknown";
-    const card = make("div", {class: `sign ${kind}`},
-      make("b", {}, sign.name, make("span", {class: "verdict"}, sign.verdict)),
-      make("p", {class: "value"}, sign.value), make("p", {}, sign.meaning),
-      make("p", {}, `Rule of thumb: ${sign.rule}.`));
-    if (kind === "look" || kind === "bad") card.append(make("p", {}, `Try: ${sign.advice}`));
-    at("signs").append(card);
+  for (const diagnostic of data.diagnostics) {
+    const kind = {fine: "fine", "look at it": "look", bad: "bad"}[diagnostic.status] || "unknown";
+    const card = make("div", {class: `diagnostic ${kind}`},
+      make("b", {}, diagnostic.name, make("span", {class: "status"}, diagnostic.status)),
+      make("p", {class: "value"}, diagnostic.value), make("p", {}, diagnostic.meaning),
+      make("p", {}, `Rule of thumb: ${diagnostic.rule}.`));
+    if (kind === "look" || kind === "bad") card.append(make("p", {}, `Try: ${diagnostic.advice}`));
+    at("diagnostics").append(card);
   }
   const charts = at("sign-charts"), share = (v) => `${Math.round(100 * v)}%`;
-  chart(charts, [curve("signs/score_real", "real"), curve("signs/score_fake", "painted")],
+  chart(charts, [curve("diagnostics/score_real", "real"), curve("diagnostics/score_fake", "generated")],
     {title: "D's mean score in training", x: "step", y: "score (logit)", smooth: true});
-  chart(charts, [curve("signs/right_real", "real photos"),
-    curve("signs/right_fake", "painted photos")],
-    {title: "Share that D judges right", x: "step", y: "share", tick: share, smooth: true});
-  chart(charts, [curve("signs/score_training", "training photos"),
-    curve("signs/score_validation", "held-out photos"), curve("signs/score_painted", "painted")],
+  chart(charts, [curve("diagnostics/right_real", "real photos"),
+    curve("diagnostics/right_fake", "generated images")],
+    {title: "Share that D evaluators right", x: "step", y: "share", tick: share, smooth: true});
+  chart(charts, [curve("diagnostics/score_training", "training photos"),
+    curve("diagnostics/score_validation", "held-out photos"), curve("diagnostics/score_generated", "generated")],
     {title: "D's mean score at evaluations", x: "step", y: "score (logit)"});
-  chart(charts, [curve("signs/overfitting", "D overfits (0 to 1)")],
+  chart(charts, [curve("diagnostics/overfitting", "D overfits (0 to 1)")],
     {title: "Does D overfit?", x: "step", y: "r_v", zero: true});
-  chart(charts, [curve("signs/class_accuracy", "mean over classes"),
-    curve("signs/pixel_accuracy", "all pixels")],
-    {title: "What S reads right of painted photos", x: "step", y: "share", tick: share,
+  chart(charts, [curve("diagnostics/class_accuracy", "mean over classes"),
+    curve("diagnostics/pixel_accuracy", "all pixels")],
+    {title: "What S reads right of generated images", x: "step", y: "share", tick: share,
       zero: true, smooth: true});
-  chart(charts, [curve("signs/high_frequencies_db", "painted against real")],
+  chart(charts, [curve("diagnostics/high_frequencies_db", "generated against real")],
     {title: "High frequencies", x: "step", y: "decibels"});
-  chart(charts, [curve("signs/spread", "painted against real")],
+  chart(charts, [curve("diagnostics/spread", "generated against real")],
     {title: "How far photos differ from each other", x: "step", y: "ratio", zero: true});
-  chart(charts, [curve("signs/noise_difference", "two noises, one label map")],
+  chart(charts, [curve("diagnostics/noise_difference", "two noises, one label map")],
     {title: "What the noise changes", x: "step", y: "grey levels of 255", zero: true});
 }
 
@@ -85,7 +85,7 @@ function measures() {
   const rows = [...found.values()];
   const names = [...new Set(rows.flatMap((r) => Object.keys(r.controls || {})))];
   if (rows.length) at("table").append(table(
-    ["measure", "step", "painted", "real photos", ...names, "better", "how it was measured"],
+    ["measure", "step", "generated", "real photos", ...names, "better", "how it was measured"],
     rows.map((r) => [r.measure, short(r.step), short(r.value), short(r.real),
       ...names.map((name) => short((r.controls || {})[name])), r.better,
       make("span", {}, r.protocol, r.warning ? make("small", {}, `Note: ${r.warning}`) : "")]),
@@ -100,12 +100,12 @@ function measures() {
     const later = data.evaluations.filter((one) => one.command === "evaluate")
       .flatMap((one) => one.rows.filter((r) => key(r) === name)
         .map((r) => ({...r, step: one.step})));
-    const [painted, real] = [{colour: COLOURS[0]}, {colour: COLOURS[1]}];
-    const curves = [curve(name, "painted", painted),
+    const [generated, real] = [{colour: COLOURS[0]}, {colour: COLOURS[1]}];
+    const curves = [curve(name, "generated", generated),
       curve(`${name}_real`, "real photos", {...real, dashed: true})];
     const bound = later.filter((r) => r.real !== null);
-    curves.push({name: "painted, usis evaluate", points: true, x: later.map((r) => r.step),
-      y: later.map((r) => r.value), ...painted});
+    curves.push({name: "generated, usis evaluate", points: true, x: later.map((r) => r.step),
+      y: later.map((r) => r.value), ...generated});
     curves.push({name: "real, usis evaluate", points: true, x: bound.map((r) => r.step),
       y: bound.map((r) => r.real), ...real});
     // What was measured at one step stands in the table.
@@ -118,7 +118,7 @@ function measures() {
 
 function classes() {
   for (const [id, who] of [["consistency_miou", "S, the run's own segmenter"],
-    ["miou", "the judge, trained on real photos"]]) {
+    ["miou", "the evaluator, trained on real photos"]]) {
     const one = newest((e) => e.classes.length && (row(e, id)?.details.iou || []).length);
     if (!one) continue;
     const {iou, iou_of_real: real, recall = [], shares = []} = row(one, id).details;
@@ -139,7 +139,7 @@ function classes() {
       const texts = [`IoU ${percent(iou[i])}`];
       if (typeof recall[i] === "number") texts.push(`read ${percent(recall[i])}`);
       if (typeof shares[i] === "number") texts.push(`of pixels ${percent(shares[i])}`);
-      // As verdicts.ignored_classes: not those that a segmenter cannot find in real photos either.
+      // As statuses.ignored_classes: not those that a segmenter cannot find in real photos either.
       const missed = iou[i] < 0.02 && !(bounds[i] < 0.04) && !(shares[i] < 1e-4);
       at("bars").append(make("div", {class: `class ${missed ? "missed" : ""}`},
         make("span", {}, one.classes[i]?.name ?? `class ${i}`), track,
@@ -153,17 +153,17 @@ function spectra() {
   const one = newest((e) => row(e, "spectral_distance")?.details.spectra);
   if (!one) return empty("spectrum-charts", "No evaluation with spectra yet.");
   const details = row(one, "spectral_distance").details, own = details.spectra;
-  const titles = {painted: "painted", validation: "real, held out", training: "real, training"};
+  const titles = {generated: "generated", validation: "real, held out", training: "real, training"};
   chart(at("spectrum-charts"), Object.keys(titles).filter((k) => own[k]).map((k) =>
-    ({name: titles[k], x: own.frequencies, y: own[k], dashed: k !== "painted"})),
+    ({name: titles[k], x: own.frequencies, y: own[k], dashed: k !== "generated"})),
     {title: `Power by frequency, step ${short(one.step)}`, x: "cycles per pixel", y: "power",
       log: true});
-  const ratio = own.frequencies.map((_, i) => 10 * Math.log10(own.painted[i] / own.validation[i]));
-  chart(at("spectrum-charts"), [{name: "painted / real", x: own.frequencies, y: ratio}],
+  const ratio = own.frequencies.map((_, i) => 10 * Math.log10(own.generated[i] / own.validation[i]));
+  chart(at("spectrum-charts"), [{name: "generated / real", x: own.frequencies, y: ratio}],
     {title: "Too much (+) or too little (-) power", x: "cycles per pixel", y: "decibels"});
   const bands = Object.entries(details.bands || {});
   if (bands.length) at("spectrum-charts").append(make("figure", {},
-    make("figcaption", {}, "Edges in Haar sub-bands, painted against real (level 1 is the finest)"),
+    make("figcaption", {}, "Edges in Haar sub-bands, generated against real (level 1 is the finest)"),
     table(["level", "horizontal", "vertical", "diagonal"],
       [...new Set(bands.map(([name]) => name.split("/")[0]))].map((level) => [level,
         ...["LH", "HL", "HH"].map((b) => {

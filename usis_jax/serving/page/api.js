@@ -38,11 +38,11 @@ export async function readLabel(file, size) {
 }
 
 /**
- * Paints a photo.
+ * Generates an image.
  * @param scene {width, height, labels, noise: {seed, seedTo, mix, regions, seeds}} of `Noise.now`
  * @returns {{blob: Blob, seconds: number}}
  */
-export async function paint(scene, signal) {
+export async function generate(scene, signal) {
   const { width, height, labels, noise } = scene;
   const body = {
     size: `${height}x${width}`,
@@ -56,7 +56,7 @@ export async function paint(scene, signal) {
     body.regions = await base64(png(noise.regions, width, height));
     body.region_seeds = noise.seeds;
   }
-  const answer = await ask("api/paint", {
+  const answer = await ask("api/generate", {
     method: "POST",
     body: JSON.stringify(body),
     headers: { "Content-Type": "application/json" },
@@ -65,7 +65,7 @@ export async function paint(scene, signal) {
   return { blob: await answer.blob(), seconds: Number(answer.headers.get("X-Seconds")) };
 }
 
-/** Whether the server is still compiling what paints a scene, which the first photo waits for. */
+/** Whether the server is still compiling what generates a scene, which the first photo waits for. */
 export async function compiling(scene) {
   const { programs } = await get("api/status");
   const size = `${scene.height}x${scene.width}`, regions = scene.noise.seeds.length > 0;

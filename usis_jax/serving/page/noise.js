@@ -1,4 +1,4 @@
-// Which noise a photo is painted from: one for all, others for classes and for painted regions.
+// Which noise a photo is generated from: one for all, others for classes and for generated regions.
 
 import { stretch } from "./map.js";
 

@@ -61,7 +61,7 @@ function show() {
   const have = noise.parts === 1 ? "part has noise of its" : "parts have noise of their";
   $("parts").textContent = noise.parts
     ? `${noise.parts} ${have} own.`
-    : "The noise brush and noise area do it for what you paint or click.";
+    : "The noise brush and noise area do it for what you generate or click.";
   $("samples").classList.add("stale");
 }
 

@@ -1,10 +1,10 @@
 // Photos: the large one, which follows every change, and several of one map.
 
-import { compiling, Latest, paint, Refused } from "./api.js";
+import { compiling, Latest, generate, Refused } from "./api.js";
 import { base64 } from "./png.js";
 import { anySeed } from "./studio.js";
 
-// Photos that take longer are painted when a stroke ends, not while it goes on.
+// Photos that take longer are generated when a stroke ends, not while it goes on.
 const LIVE_SECONDS = 0.4, LEAST_MILLISECONDS = 50, SLOW_MILLISECONDS = 400;
 const STATUS_MILLISECONDS = 500;
 
@@ -13,7 +13,7 @@ const $ = (id) => document.getElementById(id);
 export class Photos {
   blob = null;
   #seconds = 0;
-  #latest = new Latest((scene) => this.#paint(scene));
+  #latest = new Latest((scene) => this.#generate(scene));
   #others = [];
   #refresh = 0;
 
@@ -23,28 +23,28 @@ export class Photos {
     this.tell = tell;
   }
 
-  /** Paints the large photo anew; while a stroke goes on, only if that is quick. */
+  /** Generates the large photo anew; while a stroke goes on, only if that is quick. */
   ask() {
     if (this.studio.drawing && this.#seconds > LIVE_SECONDS) return;
     this.#latest.ask(this.studio.scene());
   }
 
-  /** Paints several from other seeds. */
+  /** Generates several from other seeds. */
   several(number) {
-    return this.#paintOthers(Array.from({ length: number }, anySeed));
+    return this.#generateOthers(Array.from({ length: number }, anySeed));
   }
 
-  async #paint(scene) {
+  async #generate(scene) {
     let waiting = true;
     const slow = setTimeout(() => this.#wait(scene, () => waiting), SLOW_MILLISECONDS);
     try {
-      const { blob, seconds } = await paint(scene);
+      const { blob, seconds } = await generate(scene);
       this.blob = blob;
       this.#seconds = seconds;
       await this.#show(scene, blob, seconds);
       if (seconds < LIVE_SECONDS / 2 && this.#others.length && !this.studio.drawing) {
         clearTimeout(this.#refresh);
-        this.#refresh = setTimeout(() => this.#paintOthers(this.#others.map(({ seed }) => seed)), 400);
+        this.#refresh = setTimeout(() => this.#generateOthers(this.#others.map(({ seed }) => seed)), 400);
       }
       await new Promise((next) => setTimeout(next, LEAST_MILLISECONDS - 1000 * seconds));
     } catch (error) {
@@ -56,15 +56,15 @@ export class Photos {
     }
   }
 
-  /** Says what a photo waits for: to be painted, or that its size is compiled before. */
+  /** Says what a photo waits for: to be generated, or that its size is compiled before. */
   async #wait(scene, waiting) {
     const place = $("waiting"), { width, height } = scene;
-    place.textContent = "painting…";
+    place.textContent = "generating…";
     place.hidden = false;
     while (waiting()) {
       const still = await compiling(scene).catch(() => false);
       if (!waiting()) return;
-      place.textContent = still ? `compiling for ${width} × ${height}…` : "painting…";
+      place.textContent = still ? `compiling for ${width} × ${height}…` : "generating…";
       await new Promise((next) => setTimeout(next, STATUS_MILLISECONDS));
     }
   }
@@ -79,7 +79,7 @@ export class Photos {
     photo.dataset.count = Number(photo.dataset.count ?? 0) + 1;
   }
 
-  async #paintOthers(seeds) {
+  async #generateOthers(seeds) {
     const old = new Map(this.#others.map(({ seed, picture }) => [seed, picture.src]));
     const others = seeds.map((seed) => this.#tile(seed, old.get(seed)));
     this.#others = others;
@@ -88,7 +88,7 @@ export class Photos {
     const scenes = seeds.map((seed) => this.studio.scene({ seed, mix: 0 }));
     try {
       for (const [n, scene] of scenes.entries()) {
-        const { blob } = await paint(scene);
+        const { blob } = await generate(scene);
         if (this.#others !== others) return;
         others[n].picture.src = `data:image/png;base64,${await base64(blob)}`;
       }

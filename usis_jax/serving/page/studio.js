@@ -1,4 +1,4 @@
-// What is being painted: label map, noise, tool, and the way back; nothing here touches the page.
+// What is being generated: label map, noise, tool, and the way back; nothing here touches the page.
 
 import { History, LabelMap } from "./map.js";
 import { Noise } from "./noise.js";
@@ -21,7 +21,7 @@ export class Studio {
 
   /**
    * @param spec the server's description
-   * @param show {changed(): draw and paint anew; stroked(region): a stroke goes on, over the pixels
+   * @param show {changed(): draw and generate anew; stroked(region): a stroke goes on, over the pixels
    *   of `region` for the noise brush; full(): too many parts have noise of their own}
    */
   constructor(spec, example, show) {
@@ -37,7 +37,7 @@ export class Studio {
     return Math.max(1, Math.round(most ** this.brush));
   }
 
-  /** Whether the tool paints as wide as the brush. */
+  /** Whether the tool generates as wide as the brush. */
   get sized() {
     return ["brush", "eraser", "noise-brush"].includes(this.tool);
   }

@@ -1,6 +1,6 @@
-"""What the signs of health cost a training step: the step with and without them, in turns.
+"""What the training diagnostics cost a training step: the step with and without them, in turns.
 
-Command: python -m benchmarks.signs [--setting=small|quickstart|full] [--rounds=N] [--json FILE]
+Command: python -m benchmarks.diagnostics [--setting=small|quickstart|full] [--rounds=N] [--json FILE]
 
 Without: the step returns its losses only, and the compiler leaves out what nothing else needs. Both
 are compiled in one process and take turns on one state and one batch, without R1.
@@ -41,10 +41,10 @@ def main(argv=None) -> int:
     for name in ("with", "without"):
         own = result[name]
         print(
-            f"{name} the signs: {1000 * own['median']:.1f} ms a step, the fastest "
+            f"{name} the diagnostics: {1000 * own['median']:.1f} ms a step, the fastest "
             f"{1000 * own['min']:.1f}; {own['mflop']:.1f} MFLOP"
         )
-    print(f"signs: {', '.join(result['signs'])}")
+    print(f"diagnostics: {', '.join(result['diagnostics'])}")
     ratio = result["with"]["median"] / result["without"]["median"]
     print(f"medians differ by {100 * (ratio - 1):+.1f} %")
     if values.json:
@@ -60,7 +60,7 @@ def measure(training, rounds: int) -> dict:
       rounds: steps of each.
 
     Returns:
-      {"with", "without": turns.summary and "mflop" by XLA's count; "signs": names of the numbers
+      {"with", "without": turns.summary and "mflop" by XLA's count; "diagnostics": names of the numbers
       that are left out}.
     """
     whole = functools.partial(
@@ -86,7 +86,7 @@ def measure(training, rounds: int) -> dict:
             training.state, metrics = programs[name](training.state, training.batch)
             jax.block_until_ready((training.state, metrics))
             seconds[name].append(time.perf_counter() - began)
-    return {"signs": sorted(left_out)} | {
+    return {"diagnostics": sorted(left_out)} | {
         name: turns.summary(seconds[name][1:])
         | {"mflop": programs[name].cost_analysis().get("flops", 0) / 1e6}
         for name in programs

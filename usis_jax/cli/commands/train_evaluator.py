@@ -1,4 +1,4 @@
-"""`usis train-judge`: a small segmenter of real photos, for measuring generated ones."""
+"""`usis train-evaluator`: a small segmenter of real photos, for measuring generated ones."""
 
 from usis_jax.cli.commands import arguments
 from usis_jax.errors import UserError
@@ -10,9 +10,9 @@ def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
         commands,
-        "train-judge",
+        "train-evaluator",
         run,
-        "train a segmenter on real photos with their maps, as a judge",
+        "train a segmenter on real photos with their maps, as an evaluator",
         "Without --config give --pairs, --measure, --height and --width.\n\n"
         + arguments.fields_help(),
     )
@@ -24,7 +24,7 @@ def add(commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--measure", metavar="NAME:SPLIT",
-        help="others to measure the judge on, short for --config.data.validation",
+        help="others to measure the evaluator on, short for --config.data.validation",
     )  # fmt: skip
     arguments.add_size(parser, "{side} of the photos, short for --config.data.{side}")
     arguments.add_path(
@@ -33,7 +33,7 @@ def add(commands) -> None:
         arguments.OUTPUT_FOLDER,
         metavar="DIR",
         required=True,
-        help="folder for the judge; it must not exist yet",
+        help="folder for the evaluator; it must not exist yet",
     )
     parser.add_argument(
         "--steps", metavar="N", type=arguments.at_least(1), help="training steps (default 500)"
@@ -48,7 +48,7 @@ def add(commands) -> None:
 
 
 def run(values) -> dict | None:
-    """Trains a judge; returns what is written as JSON, None where another process writes it."""
+    """Trains an evaluator; returns what is written as JSON, None where another process writes it."""
     if not values.config:
         missing = [
             name
@@ -85,15 +85,15 @@ def run(values) -> dict | None:
     given = {name: getattr(values, name) for name in ("steps", "batch_size", "seed")}
     training = train_evaluator.Training(**{k: v for k, v in given.items() if v is not None})
     mesh.initialize()
-    result = train_evaluator.train_judge(settings, values.out, values.pairs or "", training)
+    result = train_evaluator.train_evaluator(settings, values.out, values.pairs or "", training)
     if not mesh.is_first():
         return None
     print(table(result))
-    return {"command": "train-judge", **result}
+    return {"command": "train-evaluator", **result}
 
 
 def table(result) -> str:
-    """What a judge reads right in real photos, as text."""
+    """What an evaluator reads right in real photos, as text."""
     lines = [f"{'class':<24} IoU"]
     for name, value in result["iou"].items():
         lines.append(f"{name[:24]:<24} {'not there' if value is None else f'{100 * value:.1f} %'}")
