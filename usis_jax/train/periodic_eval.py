@@ -19,7 +19,7 @@ from usis_jax.display import image_grid
 from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import mesh, sharded_map
 from usis_jax.errors import UserError
-from usis_jax.evaluation import eval_inputs as materials
+from usis_jax.evaluation import eval_inputs
 from usis_jax.evaluation import suite
 from usis_jax.inference import ema_statistics, sampling
 from usis_jax.methods.train_state import TrainState
@@ -118,17 +118,17 @@ class Validation:
         self, generated: np.ndarray, measure: str
     ) -> tuple[list[suite.Row], dict[str, str]]:
         """One measure of real photos in the place of generated ones: (rows, why some are not)."""
-        few = min(materials.Sizes().diversity_maps, len(generated))
-        found = materials.Material(
+        few = min(eval_inputs.Sizes().diversity_maps, len(generated))
+        found = eval_inputs.EvalInputs(
             name="", step=0, generator=_Origin(self._settings, self._spec),
             labels=self._labels[: len(generated)], generated=generated, real=self._photos,
             paired=False, other=self._training_photos(),
             samples=np.stack([generated[:few], 255 - generated[:few]]),
-            segmenter=None, sizes=materials.Sizes(), kept=dict(self._of_real_photos),
+            segmenter=None, sizes=eval_inputs.Sizes(), real_cache=dict(self._of_real_photos),
         )  # fmt: skip
         rows, left_out = suite.rows_of(found, self._evaluator, self._inception, measures=[measure])
-        for name in rehearsal.OF_ALL_REAL_PHOTOS & found.kept.keys():
-            self._of_real_photos[name] = found.kept[name]
+        for name in rehearsal.OF_ALL_REAL_PHOTOS & found.real_cache.keys():
+            self._of_real_photos[name] = found.real_cache[name]
         return rows, left_out
 
     def _spread_out(self, number: int) -> np.ndarray:
@@ -215,13 +215,13 @@ class Validation:
         (generated,) = self._generate(ema, self._labels, advance=advance)
         # Measures ask no more of a generator than its settings and its classes.
         origin = cast(sampling.Generator, _Origin(self._settings, self._spec))
-        found = materials.Material(
+        found = eval_inputs.EvalInputs(
             name="", step=int(state.step), generator=origin,
             labels=self._labels, generated=generated, real=self._photos, paired=self._paired,
             other=self._training_photos(),
             samples=self._generate(ema, self._labels[maps], 0, samples, advance),
-            segmenter=self._player(state, self._method.segmenter), sizes=materials.Sizes(),
-            kept=self._of_real_photos, discriminator=self._player(state, self._method.discriminator),
+            segmenter=self._player(state, self._method.segmenter), sizes=eval_inputs.Sizes(),
+            real_cache=self._of_real_photos, discriminator=self._player(state, self._method.discriminator),
         )  # fmt: skip
         rows, left_out = suite.rows_of(
             found, self._evaluator, self._inception, measures=self._measured, begin=begin
@@ -237,7 +237,7 @@ class Validation:
 
     def record(self, step: int, measured: Measured) -> dict[str, Any]:
         """What is kept of a Measured in the work directory: a dict of `evaluations.record`."""
-        real = {"number": len(self._photos), "hash": materials.digest(self._photos)}
+        real = {"number": len(self._photos), "hash": eval_inputs.digest(self._photos)}
         return eval_records.record(
             eval_records.TRAINING, step, self._spec, len(self._labels), measured.rows,
             measured.diagnostics, measured.left_out, real_photos=real,
@@ -255,7 +255,7 @@ class Validation:
     def _noise_maps(self) -> tuple[list[int], range]:
         """Label maps, and numbers of samples, of which several photos are generated."""
         number = self._settings.evaluation.samples if "ms_ssim" in self._measured else 2
-        few = min(materials.Sizes().diversity_maps, len(self._labels))
+        few = min(eval_inputs.Sizes().diversity_maps, len(self._labels))
         return self._spread_out(few).tolist(), range(1, number + 1)
 
     def _training_photos(self) -> np.ndarray:
