@@ -192,7 +192,7 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
         assert "fewer than 2048" in rows["fid"]["warning"] and rows["fid"]["real"] is not None
         values.append(rows["fid"]["value"])
     assert values[0] == values[2] != values[1] and asked == ["a.pth"] * 3
-    # Real photos, validation and training, once for each preset; generated ones are not kept.
+    # Features of real photos, validation and training, once for each preset; none of generated images.
     assert len(list((tmp_path / "cache/features").iterdir())) == 4
 
 
@@ -252,7 +252,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
         (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
         (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
         (["--workdir=nowhere"], "nowhere is not a work directory"),
-        (["--workdir=a", "--evaluator=nowhere"], "nowhere is no evaluator"),
+        (["--workdir=a", "--evaluator=nowhere"], "nowhere holds no evaluator"),
         (
             ["--workdir=a", "--perceptual=lpips"],
             "--perceptual is 'lpips'; it must be one of st-lpips",

@@ -53,7 +53,7 @@ def test_measures_are_tried_on_the_real_photos_and_their_part_is_kept(monkeypatc
     monkeypatch.setattr(inception_features, "inception", stand_in)
     own = watch(settings("swd,spectrum,consistency,ms_ssim,fid,kid"))
     assert own.rehearse() == []
-    assert {"fid", "fid floors", "spectra"} == own._of_real_photos.keys() - {"training"}
+    assert {"fid", "fid floors", "spectra"} == own._real_cache.keys() - {"training"}
 
 
 def test_measure_that_fails_is_refused_by_name(monkeypatch):
@@ -102,7 +102,7 @@ def test_number_of_checkpoints_that_need_room_at_once(changes, step, number):
     assert periodic.checkpoints_to_come(tiny_run.settings(**changes), step) == number
 
 
-def test_evaluator_is_not_trained_for_pairs_that_say_nothing(monkeypatch):
+def test_evaluator_is_not_trained_on_pairs_of_void_only(monkeypatch):
     from usis_jax.evaluation.evaluators import train_evaluator
 
     batches = [{"label": np.zeros((2, 8, 8), np.int32)}, {"label": np.zeros((1, 8, 8), np.int32)}]

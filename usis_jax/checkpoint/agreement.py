@@ -1,7 +1,7 @@
 """What a checkpoint means, compared by name with what a run, its data and this process mean.
 
 A checkpoint says with which label spec, settings, data and random numbers it was made
-(`checkpoint_meta`). Whoever goes on from it, or generates with it, asks here first.
+(`checkpoint.metadata`). Whoever resumes from it, or samples from it, asks here first.
 """
 
 import pathlib

@@ -1,14 +1,12 @@
-"""Controls: what a person puts in order at a glance, through the same measures as generated images.
+"""Controls: images that a person ranks at a glance, through the same measures as generated images.
 
-An untrained generator generates worse than a trained one, that worse than a camera; a photo loses by
-blurring, and a label map in flat colours has no texture at all. A measure that sees it otherwise
-on these data is not to be believed there, and the table says so.
+An untrained generator's images are worse than a trained one's, and these worse than photos; a photo
+loses by blurring, and a label map in flat colours has no texture at all. A measure that ranks them
+otherwise is not to be believed on these data, and the table says so.
 
 Distances compare sets with the validation photos, so their control is the training photos, blurred:
 against the validation photos' own blurred copies they would be near for showing the same places.
 Scores of segmenters need the label maps, so their control is the validation photos, blurred.
-
-Source: ours.
 """
 
 import dataclasses
@@ -43,10 +41,10 @@ def add(
     One control at a time is kept in memory.
 
     Args:
-      rows: what `protocol.rows_of` found in the inputs.
-      inputs: EvalInputs.
-      advance: called with a number of photos each time so many were measured, or None.
-      tools: evaluator, inception and perceptual, as of `protocol.rows_of`.
+      rows: from `suite.rows_of` with the same inputs.
+      inputs: EvalInputs that were measured.
+      advance: called with the number of images each time some were measured, or None.
+      tools: evaluator, inception and perceptual, as of `suite.rows_of`.
 
     Returns:
       The rows, each with `controls`: name -> value, None where it has none.
@@ -65,9 +63,7 @@ def add(
         if advance:
             advance(len(subject.generated))
         del subject
-    return [
-        _measured(dataclasses.replace(by_name[name], controls=values[name])) for name in by_name
-    ]
+    return [_warned(dataclasses.replace(by_name[name], controls=values[name])) for name in by_name]
 
 
 def disorder(row: suite.Row) -> list[str]:
@@ -182,7 +178,7 @@ def flat_colours(inputs: eval_inputs.EvalInputs) -> np.ndarray:
 
 
 def _subjects(inputs) -> Iterator[tuple[str, Any, Sequence[Callable]]]:
-    """(name of the control, EvalInputs with its photos as the generated ones, what to measure)."""
+    """(name of the control, EvalInputs with its images as the generated ones, what to measure)."""
     everything = (*suite.DISTANCES, *suite.SCORES, *suite.DIVERSITY)
     generated, samples = eval_inputs.generate_all(
         untrained(inputs.generator), inputs.labels, inputs.sizes
@@ -218,9 +214,10 @@ def _with_real(row, found):
     return dataclasses.replace(row, real=found.value, protocol=f"{row.protocol}; real: {what}")
 
 
-def _measured(row):
+def _warned(row):
+    """A row with a warning where its controls are in another order than a person's."""
     wrong = disorder(row)
     if not wrong:
         return row
-    note = f"does not see these photos as a person does: it puts {', '.join(wrong)}"
+    note = f"does not rank these images as a person does: it puts {', '.join(wrong)}"
     return dataclasses.replace(row, warning="; ".join(filter(None, [row.warning, note])))
