@@ -192,7 +192,7 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
         assert "fewer than 2048" in rows["fid"]["warning"] and rows["fid"]["real"] is not None
         values.append(rows["fid"]["value"])
     assert values[0] == values[2] != values[1] and asked == ["a.pth"] * 3
-    # Features of real photos, validation and training, once for each preset; none of generated images.
+    # Features of real photos, validation and training, once a preset; none of generated images.
     assert len(list((tmp_path / "cache/features").iterdir())) == 4
 
 

@@ -1,4 +1,4 @@
-"""Published segmentation networks as evaluators: what they read, which classes are scored, what is refused."""
+"""Published networks as evaluators: what they read, which classes count, what is refused."""
 
 import json
 

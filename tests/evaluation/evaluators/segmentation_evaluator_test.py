@@ -13,8 +13,7 @@ from tests.support import hosts, paired_data
 from usis_jax.checkpoint import flat_trees
 from usis_jax.cli import main
 from usis_jax.data.pipeline import pairs
-from usis_jax.evaluation.evaluators import segmentation_evaluator
-from usis_jax.evaluation.evaluators import train_evaluator
+from usis_jax.evaluation.evaluators import segmentation_evaluator, train_evaluator
 from usis_jax.evaluation.evaluators.segmentation_evaluator import Evaluator
 from usis_jax.interop import files
 

@@ -99,7 +99,7 @@ def draw_scene(seed: int, height: int = 64, width: int = 128) -> tuple[np.ndarra
       width: columns of the result, at least 16.
 
     Returns:
-      photo uint8 [H, W, 3] and label map uint8 [H, W] with the ids of `scene_classes`.
+      photo uint8 [H, W, 3] and label map uint8 [H, W] with the ids of `scenes.classes`.
 
     Raises:
       UserError: a size below 16, or a negative seed.
@@ -118,7 +118,7 @@ def draw_label(seed: int, height: int = 64, width: int = 128) -> np.ndarray:
       width: columns of the result, at least 16.
 
     Returns:
-      uint8 [H, W] with the ids of `scene_classes`.
+      uint8 [H, W] with the ids of `scenes.classes`.
 
     Raises:
       UserError: a size below 16, or a negative seed.

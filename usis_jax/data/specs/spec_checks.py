@@ -65,5 +65,6 @@ def _check_names(spec: "LabelSpec") -> None:
         if first != k:
             raise UserError(
                 f"label spec {spec.name!r} gives one name to two classes, "
-                f"{class_words(spec, first)} and {class_words(spec, k)}; rename one, or put the ids of both into one class"
+                f"{class_words(spec, first)} and {class_words(spec, k)}; rename one, or put the "
+                "ids of both into one class"
             )

@@ -1,7 +1,7 @@
 """Published segmentation networks as evaluators: those that papers measure mIoU with.
 
 A published network has its own classes. A run's label maps are mapped to them by name, so that the
-35 ids of Cityscapes are scored as the 19 of its benchmark; what the evaluator does not know is void.
+35 ids of Cityscapes are scored as the 19 of its benchmark; what the network does not know is void.
 """
 
 import dataclasses
