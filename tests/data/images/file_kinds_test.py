@@ -5,9 +5,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.support import raw_images
-from usis_jax.data.images import decode
+from usis_jax.data.images import decode, image_files
 from usis_jax.data.inspection import photo_files
-from usis_jax.data.preparation import folder_layout
 
 FILES = {
     "x.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC", "magick FILE FILE.jpg"),
@@ -33,7 +32,7 @@ def test_photo_of_a_format_that_cannot_be_read_is_named_with_what_to_do(tmp_path
         decode.load_photo(path, 8, 8)
     assert name in str(error.value) and kind in str(error.value) and advice in str(error.value)
     assert photo_files.read(path).problem == str(error.value)
-    assert folder_layout.find_images(tmp_path) == [path], "it must not be left out silently"
+    assert image_files.find(tmp_path) == [path], "it must not be left out silently"
 
 
 def test_label_map_is_never_to_become_a_jpeg(tmp_path):
