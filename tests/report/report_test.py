@@ -156,7 +156,7 @@ def test_diagnostic_that_turns_bad_is_said_once_while_training(workdir):
     report.begin(said.append)
     report.end(said.append)
     (line,) = [text for text in said if text.startswith("D overfits")]
-    assert ": bad (rule of thumb: fine below 0.4" in line and "knows its photos by heart" in line
+    assert ": bad (rule of thumb: fine below 0.4" in line and "knows its images by heart" in line
 
 
 def test_evaluations_of_another_kind_stand_beside_each_other(tmp_path):
