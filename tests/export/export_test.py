@@ -255,7 +255,7 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
     (tmp_path / "s.json").write_text(json.dumps(scores))
     export.export(workdir, "safetensors", tmp_path / "g.safetensors", scores=tmp_path / "s.json")
     text = (tmp_path / "g.safetensors.md").read_text()
-    assert "on 3 label maps and 5 real photos" in text and "| FID " in text
+    assert "on 3 label maps and 5 real images" in text and "| FID " in text
     kept = {
         "command": "evaluate",
         "time": "",
@@ -268,7 +268,7 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
         eval_records.write(workdir, kept | more | {"rows": rows})
     export.export(workdir, "safetensors", tmp_path / "k.safetensors")
     text = (tmp_path / "k.safetensors.md").read_text()
-    assert "on 4 label maps and 9 real photos" in text and "59.5" in text
+    assert "on 4 label maps and 9 real images" in text and "59.5" in text
     (tmp_path / "s.json").write_text(json.dumps(scores | {"step": 6}))
     with pytest.raises(ValueError, match="of step 6"):
         export.export(
@@ -293,7 +293,10 @@ def test_card_names_the_preset_and_what_differs():
         (["--format=onnx", "--out=g.onnx", "--height=15"], "multiple of the generator's stride 2"),
         (["--format=onnx", "--out=g.onnx", "--dtype=float16"], "only --format=safetensors"),
         (["--format=safetensors", "--out=g.bin"], "must end with .safetensors"),
-        (["--format=safetensors", "--out=g.safetensors", "--width=32"], "weights generate images of every size"),
+        (
+            ["--format=safetensors", "--out=g.safetensors", "--width=32"],
+            "weights generate images of every size",
+        ),
         (["--format=saved_model", "--out=."], "which is there and no SavedModel"),
         (["--format=stablehlo", "--out=g", "--step=3"], "3"),
     ],
@@ -320,16 +323,16 @@ def test_packaged_generator_draws_scenes_without_training(tmp_path, monkeypatch)
     assert usis_jax.inference.generator_file.pretrained.FILE.stat().st_size < 5e6
     assert main.main(["sample", f"--out={tmp_path / 'out'}", "--num_samples=1"]) == 0
     labels = sorted((tmp_path / "out/labels").iterdir())
-    photos = [np.asarray(Image.open(tmp_path / f"out/{path.stem}_0.png")) for path in labels]
-    assert len(photos) == 6 and all(photo.shape == (64, 128, 3) for photo in photos)
+    images = [np.asarray(Image.open(tmp_path / f"out/{path.stem}_0.png")) for path in labels]
+    assert len(images) == 6 and all(image.shape == (64, 128, 3) for image in images)
     generator = usis_jax.Generator.load()
     maps = [generator.read(path) for path in labels]
     np.testing.assert_array_equal(
         np.sort(maps, axis=0),
         np.sort([label for _, label in examples.label_maps(generator)], axis=0),
     )
-    # Trained: the sky is brighter than the road in every photo that has both.
-    both = [(p, m) for p, m in zip(photos, maps, strict=True) if {0, 2} <= set(np.unique(m))]
+    # Trained: the sky is brighter than the road in every image that has both.
+    both = [(p, m) for p, m in zip(images, maps, strict=True) if {0, 2} <= set(np.unique(m))]
     assert both and all(p[m == 0].mean() > p[m == 2].mean() + 10 for p, m in both)
 
 

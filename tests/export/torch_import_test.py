@@ -66,13 +66,13 @@ def test_imported_generator_gives_the_images_of_the_module(tmp_path, saved):
     generator = usis_jax.Generator.load(out)
     module, variables = torch.load("spade_generator", ARRAYS, semantic_nc=35, channels_G=1)
     label = np.random.default_rng(1).integers(0, 35, (1, 64, 64))
-    photo, other = generator(label, num_samples=2)
+    image, other = generator(label, num_samples=2)
     noise = sampling.map_noise(
         generator.settings, jax.random.fold_in(jax.random.key(0), 0), label.shape
     )
     expected = jax.jit(functools.partial(module.apply, train=False))(variables, label, noise)
-    assert np.abs(photo - (np.asarray(expected) + 1) * 127.5).max() < 0.51
-    assert photo.std() > 0 and not np.array_equal(photo, other)
+    assert np.abs(image - (np.asarray(expected) + 1) * 127.5).max() < 0.51
+    assert image.std() > 0 and not np.array_equal(image, other)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_command_line_samples_from_a_whole_published_checkpoint(tmp_path):
     result = json.loads((tmp_path / "import.json").read_text())
     assert result["parameters"] == 71_107_523
     assert (result["channels_G"], result["num_classes"], result["z_dim"]) == (64, 35, 64)
-    with Image.open(tmp_path / "generated" / "a_0.png") as photo:
-        assert photo.size == (512, 256) and np.asarray(photo).std() > 0
+    with Image.open(tmp_path / "generated" / "a_0.png") as image:
+        assert image.size == (512, 256) and np.asarray(image).std() > 0
 
 
 def test_command_offers_what_importing_knows():

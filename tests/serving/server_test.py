@@ -97,12 +97,12 @@ def test_label_map_becomes_the_generators_image(running, sampler, train_ids):
         "?seed=3&format=png&samples=1": png(SPEC.colour(train_ids)),
     }
     for query, body in bodies.items():
-        status, headers, photo = post(running, body, query)
+        status, headers, image = post(running, body, query)
         assert (status, headers["Content-Type"]) == (200, "image/png")
         assert float(headers["X-Seconds"]) > 0
-        np.testing.assert_array_equal(picture(photo), want[0])
-    *_, photo = post(running, png(train_ids), "?seed=3&ids=train&samples=3")
-    np.testing.assert_array_equal(picture(photo), np.concatenate(want, axis=1))
+        np.testing.assert_array_equal(picture(image), want[0])
+    *_, image = post(running, png(train_ids), "?seed=3&ids=train&samples=3")
+    np.testing.assert_array_equal(picture(image), np.concatenate(want, axis=1))
 
 
 def test_json_request_has_all_fields_and_a_json_answer(running, sampler, train_ids):
@@ -118,9 +118,9 @@ def test_json_request_has_all_fields_and_a_json_answer(running, sampler, train_i
     assert status == 200 and (answer["height"], answer["width"]) == (16, 16)
     assert len(answer["photos"]) == len(answer["seconds"]) == 2
     noise = interactive.Noise(1, 2, 0.25, regions, (7,))
-    for sample, photo in enumerate(answer["photos"]):
+    for sample, image in enumerate(answer["photos"]):
         want, _ = sampler(train_ids.astype(np.int32), noise, sample)
-        np.testing.assert_array_equal(picture(base64.b64decode(photo)), want)
+        np.testing.assert_array_equal(picture(base64.b64decode(image)), want)
 
 
 def test_drawing_changes_the_image_near_the_drawn_pixels(train_ids):

@@ -231,7 +231,7 @@ class _TopParser(_Parser):
             ("Beside it", list(about)[path:]),
         ):
             lines.append(terminal.styled(title, "bold"))
-            lines += [f"  {terminal.styled(f'{name:<13}', 'cyan')} {about[name]}" for name in names]
+            lines += [f"  {terminal.styled(f'{name:<15}', 'cyan')} {about[name]}" for name in names]
             lines.append("")
         lines.append("usis COMMAND --help tells more; usis --version says which one this is.")
         return "\n".join(lines) + "\n"

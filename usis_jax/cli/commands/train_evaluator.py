@@ -12,7 +12,7 @@ def add(commands) -> None:
         commands,
         "train-evaluator",
         run,
-        "train a segmenter on real images with their label maps, as an evaluator",
+        "train a segmenter on real images, to measure generated ones",
         "Without --config give --pairs, --measure, --height and --width.\n\n"
         + arguments.fields_help(),
     )
