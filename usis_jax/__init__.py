@@ -7,7 +7,7 @@ in [0, K).
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "evaluation": "usis_jax.evaluation",

@@ -251,10 +251,7 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
         (None, "has format None"),
     ],
 )
-def test_format_of_another_version_is_refused_in_a_line_that_says_what_to_do(
-    monkeypatch, version, words
-):
-    monkeypatch.setattr(metadata, "FORMAT_VERSION", 2)
+def test_format_of_another_version_is_refused_in_a_line_that_says_what_to_do(version, words):
     metadata.check_version({"format_version": 2}, "run")
     with pytest.raises(UserError, match=re.escape(words)):
         metadata.check_version({"format_version": version}, "run")

@@ -11,7 +11,7 @@ from usis_jax.data.specs import label_spec
 from usis_jax.errors import UserError
 from usis_jax.storage import atomic
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ITEM = "meta"
 _FILE = "metadata"  # where Orbax puts JSON
 # The usis_jax that wrote each format.

@@ -1,6 +1,7 @@
 """ml_collections' configurations as plain dicts: placeholders, references and frozen ones too."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 from ml_collections import config_dict
@@ -25,7 +26,7 @@ def plain(config: Mapping, prefix: str = "") -> dict[str, object]:
     Raises:
       UserError: a required placeholder was never set.
     """
-    found = {}
+    found: dict[str, object] = {}
     for name in config:
         value = _value(config, name, prefix)
         if isinstance(value, _GROUPS):
@@ -74,17 +75,19 @@ def thawed(config: Mapping) -> ml_collections.ConfigDict:
     """A configuration whose fields may be set: itself, or a copy where it is frozen or a dict."""
     if isinstance(config, ml_collections.FrozenConfigDict):
         return ml_collections.ConfigDict(config)
-    if not isinstance(config, ml_collections.ConfigDict):
-        config = ml_collections.ConfigDict(dict(config))
-    for name in list(config):
-        value = _value(config, name, "", required=False)
+    if isinstance(config, ml_collections.ConfigDict):
+        free: ml_collections.ConfigDict = config
+    else:
+        free = ml_collections.ConfigDict(dict(config))
+    for name in list(free):
+        value = _value(free, name, "", required=False)
         if isinstance(value, _GROUPS) and (fresh := thawed(value)) is not value:
-            with config.unlocked(), config.ignore_type():
-                config[name] = fresh
-    return config
+            with free.unlocked(), free.ignore_type():
+                free[name] = fresh
+    return free
 
 
-def _value(config, name, prefix, required=True):
+def _value(config: Mapping, name: str, prefix: str, required: bool = True) -> Any:
     """Value of a field; _UNSET of a placeholder that was not set."""
     try:
         value = config[name]

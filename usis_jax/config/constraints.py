@@ -107,9 +107,9 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def paths_of(cls, prefix: str = "") -> dict[str, str]:
+def paths_of(cls: Any, prefix: str = "") -> dict[str, str]:
     """Dotted name of each field that names a file or folder -> the kind that it must be."""
-    found = {}
+    found: dict[str, str] = {}
     for field in dataclasses.fields(cls):
         if dataclasses.is_dataclass(field.type):
             found |= paths_of(field.type, f"{prefix}{field.name}.")

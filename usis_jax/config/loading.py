@@ -6,6 +6,7 @@ import inspect
 import pathlib
 import re
 import sys
+from typing import Any
 
 import ml_collections
 
@@ -92,7 +93,7 @@ def _split_argument(name: str) -> tuple[pathlib.Path, str | None]:
     return find_config(file), argument
 
 
-def _called(path: pathlib.Path, get_config, argument: str | None):
+def _called(path: pathlib.Path, get_config: Any, argument: str | None) -> Any:
     """What a configuration's `get_config` returns; None where there is none to call."""
     if not callable(get_config):
         return None

@@ -4,7 +4,8 @@ import argparse
 import contextlib
 import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from usis_jax.config import loading as overrides_lib
 from usis_jax.config import settings as settings_lib
@@ -70,7 +71,7 @@ def command_line(
 
 
 def prepare(
-    settings: settings_lib.Settings, fields: Iterable[tuple[str, str]] = (), **options: object
+    settings: settings_lib.Settings, fields: Iterable[tuple[str, str]] = (), **options: Any
 ) -> str:
     """The `usis prepare` command for the data of settings.
 
@@ -130,7 +131,9 @@ def install(extra: str) -> str:
     return f"pip install 'usis_jax[{extra}]'"
 
 
-def _nearest(settings, counts) -> tuple[str, dict[str, object]]:
+def _nearest(
+    settings: settings_lib.Settings, counts: Callable[[str], bool]
+) -> tuple[str, dict[str, object]]:
     own = {k: v for k, v in settings_lib.flatten(settings).items() if counts(k)}
     best = None
     folder = overrides_lib.bundled_configs()

@@ -83,7 +83,8 @@ class Modulation(nn.Module):
             hidden = nn.relu(self.kernels.label_conv(label, z, kernel, bias, height, width))
             padding = self.kernel_size // 2
             out = self.kernels.conv(hidden, both, padding=padding) + both_bias
-        return tuple(jnp.split(out, 2, axis=-1))
+        gamma_map, beta_map = jnp.split(out, 2, axis=-1)
+        return gamma_map, beta_map
 
     def _look_up(self, label, z, height, width, kernel, bias, both, both_bias) -> Array:
         """The same as 1x1 convolutions: computed once a class and sample, then looked up."""

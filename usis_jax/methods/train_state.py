@@ -1,5 +1,6 @@
 """Everything that changes during training, as one pytree."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -111,7 +112,8 @@ def with_generator(state: TrainState, variables: dict[str, Any], source: str) ->
     variables = flat_trees.unflatten(own, flat_trees.flatten(variables), source)
     params = jax.tree.map(jnp.asarray, variables.pop("params"))
     collections = jax.tree.map(jnp.asarray, variables)
-    return state.replace(
+    return dataclasses.replace(
+        state,
         params=state.params | {"generator": params},
         collections=state.collections | {"generator": collections},
         ema_params=_copy(params),

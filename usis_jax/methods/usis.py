@@ -4,7 +4,8 @@ The step is a per-device function with the named axis "batch". It is pure: param
 and optimisers' states go in as one state and come out as a new one.
 """
 
-from typing import Any
+import dataclasses
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -65,7 +66,7 @@ def train_step(
         state.ema_params, new.params["generator"], state.step, settings.ema_decay
     )
     metrics = mean(metrics)
-    return new.replace(step=state.step + 1, ema_params=ema), metrics
+    return dataclasses.replace(new, step=state.step + 1, ema_params=ema), metrics
 
 
 def update(state: TrainState, player: str, gradients: Any, rates: Optimizer) -> TrainState:
@@ -77,7 +78,8 @@ def update(state: TrainState, player: str, gradients: Any, rates: Optimizer) -> 
     if player == "discriminator" and rates.discriminator_warmup:
         share = optimizers.warmup(state.step, rates.discriminator_warmup)
         updates = jax.tree.map(lambda update: share * update, updates)
-    return state.replace(
+    return dataclasses.replace(
+        state,
         params=state.params | optax.apply_updates(own, updates),
         opt_state=state.opt_state | {player: memory},
     )
@@ -85,7 +87,7 @@ def update(state: TrainState, player: str, gradients: Any, rates: Optimizer) -> 
 
 def _with_collections(state: TrainState, **collections: Any) -> TrainState:
     """The state with new collections of the networks named."""
-    return state.replace(collections=state.collections | collections)
+    return dataclasses.replace(state, collections=state.collections | collections)
 
 
 def _discriminator_gradients(inputs: Inputs, state: TrainState, fake: Array) -> tuple[Any, Metrics]:
@@ -220,7 +222,7 @@ def read_labels(segmenter: nn.Module, variables: dict[str, Any], image: Array) -
     Returns:
       int32 [B, H, W], ids in [0, K): channel 0 of S's K + 1 is no class.
     """
-    logits = segmenter.apply(variables, image, train=False)
+    logits = cast(Array, segmenter.apply(variables, image, train=False))
     return logits[..., 1:].argmax(-1).astype(jnp.int32)
 
 

@@ -5,7 +5,7 @@ ones come out.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -107,7 +107,8 @@ def augmented(inputs: Inputs, image: Array, purpose: int) -> Array:
 
 def discriminate(inputs: Inputs, params: Any, image: Array) -> tuple[Array, list[Array]]:
     """D's scores and features."""
-    return inputs.networks.discriminator.apply({"params": params}, image)
+    scored = inputs.networks.discriminator.apply({"params": params}, image)
+    return cast(tuple[Array, list[Array]], scored)
 
 
 def real_loss(inputs: Inputs, params: dict[str, Any]) -> tuple[Array, Metrics]:
@@ -123,7 +124,7 @@ def real_loss(inputs: Inputs, params: dict[str, Any]) -> tuple[Array, Metrics]:
     if inputs.networks.decoder is None:
         return loss, metrics
     decoded = inputs.networks.decoder.apply({"params": params["decoder"]}, features)
-    reconstruction = losses.reconstruction(image, decoded)
+    reconstruction = losses.reconstruction(image, cast(Array, decoded))
     loss += inputs.settings.decoder.weight * reconstruction
     return loss, metrics | {"loss_reconstruction": reconstruction}
 

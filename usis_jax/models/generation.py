@@ -1,6 +1,6 @@
 """A generator's noise and, for inference, its images."""
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 from jax import Array
@@ -37,4 +37,4 @@ def generate(network: nn.Module, variables: dict[str, Any], label: Array, noise:
     Returns:
       float [B, H, W, 3] in [-1, 1].
     """
-    return network.apply(variables, label, noise, train=False)
+    return cast(Array, network.apply(variables, label, noise, train=False))

@@ -43,11 +43,12 @@ class PatchDiscriminator(WholeDiscriminator):
     levels: int = 3
     patch: int = 64
 
-    def __call__(self, photo: Array) -> tuple[Array, list[Array]]:
+    def __call__(self, photo: Array, tiles: int = 0) -> tuple[Array, list[Array]]:
         """Score tiles.
 
         Args:
           photo: float [B, H, W, 3] in [-1, 1]; H and W multiples of `patch`.
+          tiles: samples that belong to one photo; 0 = as many as it is cut into.
 
         Returns:
           (score float32 [B * tiles, 1], features of the tiles fine to coarse: levels + 1 tensors
@@ -58,5 +59,5 @@ class PatchDiscriminator(WholeDiscriminator):
 
         Source: paper, table 1.
         """
-        tiles = cut(photo, self.patch)
-        return super().__call__(tiles, tiles.shape[0] // photo.shape[0])
+        cut_out = cut(photo, self.patch)
+        return super().__call__(cut_out, tiles or cut_out.shape[0] // photo.shape[0])

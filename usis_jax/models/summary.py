@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +120,7 @@ def _size(settings, num_classes, network):
     built = registry.build(settings, num_classes, axis_name=None)
     height, width = settings.data.height, settings.data.width
     photo = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-    inputs = (photo,)
+    inputs: tuple[Any, ...] = (photo,)
     if network == "generator":
         inputs = (
             jax.ShapeDtypeStruct((1, height, width), jnp.int32),

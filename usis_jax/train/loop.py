@@ -71,7 +71,7 @@ class Loop:
     stop: preemption.StopSignals
     order: int
     step_function: Any
-    data: dict[str, int] = dataclasses.field(default_factory=dict)
+    data: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     report: reporting.Background | None = None
     pending: tuple[int, Metrics] | None = None
     last_means: dict[str, float] = dataclasses.field(default_factory=dict)

@@ -4,14 +4,24 @@ None of it may end a run: the step is saved before, and what fails is said and l
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+
+from usis_jax.checkpoint import manager
+from usis_jax.config.settings import Settings
 from usis_jax.display import loss_plot
+from usis_jax.display import progress as progress_lib
 from usis_jax.distributed import mesh
+from usis_jax.methods.train_state import TrainState
+from usis_jax.report import reporting
 from usis_jax.storage import atomic, disk_errors
 from usis_jax.train import periodic_eval
 from usis_jax.workdir import eval_records, layout
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass
@@ -21,36 +31,36 @@ class Periodic:
     Attributes:
         settings: Settings.
         workdir: directory of the run.
-        runner: parallel.Runner.
-        checkpoints: checkpoint.Checkpoints, to which measures are added.
-        validation: validation.Validation, None for no grids and evaluations.
+        runner: mesh.Runner.
+        checkpoints: manager.Checkpoints, to which measures are added.
+        validation: periodic_eval.Validation, None for no grids and evaluations.
         writer: a clu MetricWriter, None in all processes but the first.
-        progress: logs.Progress.
+        progress: display.progress.Progress.
         report: reporting.Background, None in all processes but the first.
         evaluation: the newest measures by name.
         left_out: what could not be done, in words.
     """
 
-    settings: Any
+    settings: Settings
     workdir: Path
-    runner: Any
-    checkpoints: Any
-    validation: Any
+    runner: mesh.Runner
+    checkpoints: manager.Checkpoints
+    validation: periodic_eval.Validation | None
     writer: Any
-    progress: Any
-    report: Any = None
-    evaluation: dict = dataclasses.field(default_factory=dict)
-    left_out: list = dataclasses.field(default_factory=list)
+    progress: progress_lib.Progress
+    report: reporting.Background | None = None
+    evaluation: dict[str, float] = dataclasses.field(default_factory=dict)
+    left_out: list[str] = dataclasses.field(default_factory=list)
 
-    def shows(self, step):
+    def shows(self, step: int) -> bool:
         """Whether a sample grid is due at a step; there is always one at the end."""
         return step == self.settings.steps or due(step, self.settings.sample_interval)
 
-    def measures_at(self, step):
+    def measures_at(self, step: int) -> bool:
         """Whether an evaluation is due at a step."""
         return measures_at(self.settings, step)
 
-    def owed(self, step, measured):
+    def owed(self, step: int, measured: bool) -> tuple[bool, bool]:
         """What was due at the step that a run goes on from, and was not done before it ended.
 
         Args:
@@ -65,13 +75,14 @@ class Periodic:
         show = self.writer and self.shows(step) and not self.grid_file(step).is_file()
         return mesh.smallest(0 if show else 1) == 0, not measured and self.measures_at(step)
 
-    def statistics(self, host):
+    def statistics(self, host: TrainState) -> dict | None:
         """The moving average's own statistics; None where they cannot be made."""
         if self.validation is None:
             return None
-        return self.surely("its statistics", lambda: self.validation.ema_collections(host))
+        estimate = self.validation.ema_collections
+        return self.surely("its statistics", lambda: estimate(host))
 
-    def surely(self, what, act):
+    def surely(self, what: str, act: Callable[[], T]) -> T | None:
         """Returns what `act` returns; where it fails, says so and returns None: training goes on.
 
         Raises what must end a run: faults of the work directory. Of several hosts one cannot go on
@@ -90,7 +101,7 @@ class Periodic:
                 self.progress.say(text)
             return None
 
-    def measure(self, step, host, collections):
+    def measure(self, step: int, host: TrainState, collections: dict | None) -> None:
         """Takes the measures, logs them, adds them to the step's checkpoint, begins the report."""
         found = None
         if self.validation and collections is not None:
@@ -103,8 +114,9 @@ class Periodic:
         if self.report:
             self.report.begin(self.progress.say)
 
-    def _measured(self, step, host, collections):
+    def _measured(self, step: int, host: TrainState, collections: dict) -> dict[str, float]:
         """Measures by name, as they are logged and kept."""
+        assert self.validation is not None
         with self.progress.inner(self.validation.generated, "evaluate") as bar:
             found = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
         if self.writer:
@@ -113,38 +125,39 @@ class Periodic:
         self.progress.say(f"step {step:,}: {periodic_eval.text(found.rows)}")
         return periodic_eval.values(found.rows)
 
-    def show(self, step, host, collections):
+    def show(self, step: int, host: TrainState, collections: dict | None) -> None:
         """Writes a sample grid and the loss plot."""
         if self.validation is None or collections is None:
             return
         what = f"step {step:,}: the sample grid"
-        picture = self.surely(what, lambda: self.validation.grid(host, collections))
+        draw = self.validation.grid
+        picture = self.surely(what, lambda: draw(host, collections))
         if self.writer and picture is not None:
             self.surely(what, lambda: self._write_grid(step, picture))
         self.plot()
 
-    def _write_grid(self, step, picture):
+    def _write_grid(self, step: int, picture: np.ndarray) -> None:
         """Writes a sample grid to its file and to the dashboards."""
         atomic.write_png(self.grid_file(step), picture)
         self.writer.write_images(step, {"samples": picture[None]})
         self.writer.flush()
 
-    def grid_file(self, step):
+    def grid_file(self, step: int) -> Path:
         """Path of the sample grid of a step."""
         return self.workdir / "samples" / f"step_{step:06d}.png"
 
-    def plot(self):
+    def plot(self) -> None:
         """Draws the loss plot, in the first process."""
         if self.writer:
             self.surely(f"{loss_plot.PLOT_FILE}:", lambda: loss_plot.plot_losses(self.workdir))
 
 
-def due(step, interval):
+def due(step: int, interval: int) -> bool:
     """Whether something with an interval (0 = not before the end) happens at a step."""
     return bool(interval) and step % interval == 0
 
 
-def checkpoints_to_come(settings, step):
+def checkpoints_to_come(settings: Settings, step: int) -> int:
     """How many checkpoints a run still writes after a step, up to what it keeps at once.
 
     Those are `keep_checkpoints`, the best one, and the one that is being written.
@@ -157,7 +170,7 @@ def checkpoints_to_come(settings, step):
     return min(len(saves), most)
 
 
-def measures_at(settings, step):
+def measures_at(settings: Settings, step: int) -> bool:
     """Whether an evaluation is due at a step: with the interval 0 not even at the end."""
     last = step == settings.steps
     return bool(settings.eval_interval) and (last or due(step, settings.eval_interval))

@@ -120,7 +120,7 @@ class Validation:
         """One measure of real photos in the place of generated ones: (rows, why some are not)."""
         few = min(materials.Sizes().diversity_maps, len(generated))
         found = materials.Material(
-            name="", step=0, generator=_Origin(self._settings, self._spec),
+            name="", step=0, generator=cast(Any, _Origin(self._settings, self._spec)),
             labels=self._labels[: len(generated)], generated=generated, real=self._photos,
             paired=False, other=self._training_photos(),
             samples=np.stack([generated[:few], 255 - generated[:few]]),

@@ -1,11 +1,14 @@
 """What would end an evaluation hours later, found in seconds before the first step."""
 
 import importlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from usis_jax import errors
 from usis_jax.config import schema
+from usis_jax.config.settings import Settings
+from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.display import image_grid
 from usis_jax.errors import UserError
 from usis_jax.evaluation import suite
@@ -24,7 +27,14 @@ _READ_BY_CLASS = {"consistency", "evaluator"}
 _BY_PIXEL = ("miou", "pixel_accuracy")
 
 
-def rehearse(settings, spec, photos, labels, measured, take):
+def rehearse(
+    settings: Settings,
+    spec: LabelSpec,
+    photos: np.ndarray,
+    labels: np.ndarray,
+    measured: Sequence[str],
+    take: Callable[[str], tuple[list[suite.Row], dict[str, str]]],
+) -> list[str]:
     """Tries measures and grids on held-out data.
 
     Args:
@@ -66,7 +76,7 @@ def rehearse(settings, spec, photos, labels, measured, take):
                 f"taken of the {len(photos)} photos of {where}: {_line(error)}; leave {name} out, "
                 "use other held-out data, or set eval_interval=0"
             ) from None
-        values = {suite.value_name(row): row.value for row in rows}
+        values = {row.id: row.value for row in rows}
         if not np.isfinite(values.get(settings.evaluation.best, 0.0)):
             raise errors.UserError(
                 f"evaluation.best is {settings.evaluation.best}, which is not finite on the "
@@ -85,7 +95,9 @@ ONE_CLASS = (
 )
 
 
-def networks(settings, spec, measured):
+def networks(
+    settings: Settings, spec: LabelSpec, measured: Sequence[str]
+) -> tuple[evaluators.Evaluator | None, inception_features.Extractor | None]:
     """The networks that measures need.
 
     Args:
@@ -112,7 +124,7 @@ def networks(settings, spec, measured):
     return evaluator, extractor
 
 
-def check_sizes(settings, measured):
+def check_sizes(settings: Settings, measured: Sequence[str]) -> None:
     """Raises UserError where photos are too small for a measure."""
     side = min(settings.data.height, settings.data.width)
     for name in measured:
@@ -125,7 +137,7 @@ def check_sizes(settings, measured):
             )
 
 
-def _check_best(settings, measured, where, number):
+def _check_best(settings: Settings, measured: Sequence[str], where: str, number: int) -> None:
     """Raises UserError where the value that decides the best checkpoint is one by pixel."""
     lost = {
         value
@@ -144,7 +156,7 @@ def _check_best(settings, measured, where, number):
         )
 
 
-def _line(error):
+def _line(error: Exception) -> str:
     """The first line of an error, with its type."""
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,7 +1,7 @@
 """Where a run begins: its newest good checkpoint, an imported generator, or fresh networks."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from usis_jax import methods
 from usis_jax.checkpoint import agreement, manager, randomness
@@ -36,7 +36,7 @@ def find(
     settings: settings_lib.Settings,
     workdir: Path,
     spec: LabelSpec,
-    data: dict[str, int] | None = None,
+    data: dict[str, Any] | None = None,
     accept: bool = False,
 ) -> Start:
     """Finds the start of a run; nothing in the directory is changed.
@@ -73,7 +73,7 @@ def find(
 def _from(
     checkpoints: manager.Checkpoints,
     step: int,
-    given: tuple[settings_lib.Settings, LabelSpec, dict[str, int], bool],
+    given: tuple[settings_lib.Settings, LabelSpec, dict[str, Any], bool],
     damaged: dict[int, str],
 ) -> Start:
     """The start at one checkpoint, once it is known to mean what is meant now."""

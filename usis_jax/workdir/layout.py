@@ -14,6 +14,7 @@ from usis_jax.storage import atomic, paths, texts
 _PATTERN_MARKS = "*?[]\\"
 CONFIG_FILE = "config.json"
 DAMAGED_FOLDER = "damaged"
+_FIELD_OF_0_1 = '"fast_paths"'
 # What training writes and a run needs or shows; nothing else may be written there. The report is
 # missing, since it can be written anew at any time.
 OWN = (
@@ -148,6 +149,11 @@ def load_settings(workdir):
     try:
         return settings_lib.from_json(text)
     except ValueError as error:
+        if _FIELD_OF_0_1 in text:
+            raise UserError(
+                f"{workdir} holds a run of usis_jax 0.1.0, which this version does not read: train "
+                'anew in another --workdir, or install "usis_jax==0.1.0" to go on with it'
+            ) from None
         raise UserError(f"{workdir}/{CONFIG_FILE} cannot be used: {error}") from error
 
 

@@ -68,7 +68,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
 
 
 def is_tiled(
-    results: tuple[int, int, int],
+    results: tuple[int, ...],
     dtype: jnp.dtype,
     kernel: tuple[int, ...],
     stride: int = 1,
@@ -104,7 +104,8 @@ def is_tiled(
 
 def _sizes(images: tuple[int, ...], size: int, stride: int, padding: int) -> tuple[int, int]:
     """Height and width of what a kernel of that size makes of images [B, H, W, ..]."""
-    return tuple((length + 2 * padding - size) // stride + 1 for length in images[1:3])
+    height, width = ((length + 2 * padding - size) // stride + 1 for length in images[1:3])
+    return height, width
 
 
 def _is_product(images: tuple[int, ...], size: int, stride: int, padding: int) -> bool:

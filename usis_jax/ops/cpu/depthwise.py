@@ -43,10 +43,10 @@ def _of_image(x: Array, kernel: Array, gradient: Array, stride: int) -> Array:
         first = taps - 1 - before
         spread = (results - 1) * stride + 1
         edges.append((first, size + taps - 1 - first - spread, stride - 1))
-    spread = jax.lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    pixels = jax.lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
     turned = kernel[::-1, ::-1].reshape(-1, kernel.shape[-1])
     return sum(tap * seen for tap, seen in zip(
-        turned, _shifted(spread, taps, x.shape[1:3], 1), strict=True))  # fmt: skip
+        turned, _shifted(pixels, taps, x.shape[1:3], 1), strict=True))  # fmt: skip
 
 
 def _of_kernel(x: Array, kernel: Array, gradient: Array, stride: int) -> Array:

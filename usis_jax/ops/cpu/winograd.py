@@ -111,7 +111,7 @@ def kernel_gradient(x: Array, gradient: Array, padding: int) -> Array:
         return _multiply(pixels, across.reshape(len(pixels), -1, features), (1,), (1,))
 
     products = batch_tiling.total(products_of, (x, gradient), _together(*gradient.shape[:3]))
-    kernel = np.kron(of_kernel, of_kernel).T @ products.reshape(len(products), -1)
+    kernel = jnp.matmul(np.kron(of_kernel, of_kernel).T, products.reshape(len(products), -1))
     return kernel.reshape(size, size, *products.shape[1:])
 
 
@@ -130,7 +130,11 @@ def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     kernel = [point ** np.arange(size) / by for point, by in zip(points, scale, strict=True)]
     results = [point ** np.arange(TILE) for point in points]
     kernel, results = [*kernel, np.eye(size)[-1]], [*results, np.eye(TILE)[-1]]
-    return tuple(np.array(rows, np.float32) for rows in (pixels, kernel, np.transpose(results)))
+    return (
+        np.array(pixels, np.float32),
+        np.array(kernel, np.float32),
+        np.array(np.transpose(results), np.float32),
+    )
 
 
 def tiles(height: int, width: int) -> int:
