@@ -50,7 +50,7 @@ def generate(workdir, height, width, num_classes):
     return usis_jax.Generator.load(workdir)(label.repeat(16, 1).repeat(16, 2))
 
 
-def test_imported_generator_generates_what_the_module_generates(tmp_path, saved):
+def test_imported_generator_gives_the_images_of_the_module(tmp_path, saved):
     out = tmp_path / "run"
     assert (
         run(
@@ -185,10 +185,10 @@ def test_moving_average_is_taken_from_a_file_of_several_networks(tmp_path, suffi
     np.testing.assert_array_equal(bias, average["conv_img.bias"])
 
 
-def test_command_line_generates_with_a_whole_published_checkpoint(tmp_path):
+def test_command_line_samples_from_a_whole_published_checkpoint(tmp_path):
     """Real keys and shapes for Cityscapes at width 64; 17 s of computing on two cores.
 
-    The networks are too wide to generate faster: one photo takes 550 GFLOP. In processes of their own,
+    The networks are too wide to be faster: one image takes 550 GFLOP. In processes of their own,
     so that the code is optimised, which conftest.py does without.
     """
     published_files.save(published_files.generator(64, 64 + 35), tmp_path / "best_EMA.pth")

@@ -1,4 +1,4 @@
-"""Generating from a checkpoint: shapes, noise, folders of label maps, bad input."""
+"""Sampling from a checkpoint: shapes, noise, folders of label maps, bad input."""
 
 import io
 
@@ -32,7 +32,7 @@ def workdir(tmp_path_factory):
 def generator(workdir):
     """The generator of that run, loud enough that its photos are not all grey."""
     found = usis_jax.Generator.load(workdir)
-    # The tiny untrained network generates within one grey level of 127.5
+    # The tiny untrained network stays within one grey level of 127.5
     found.variables["params"] = _louder(found.variables["params"])
     return found
 
@@ -96,7 +96,7 @@ def test_generator_says_what_it_is(generator):
     assert repr(generator).startswith("Generator(tiny: 4 classes, 16x16, step 7, 0.")
 
 
-def test_same_seed_generates_the_same_and_samples_differ(generator, labels):
+def test_same_seed_gives_the_same_images_and_samples_differ(generator, labels):
     photos = generator(labels, seed=4, num_samples=2)
     np.testing.assert_array_equal(photos, generator(labels, seed=4, num_samples=2))
     assert (photos[0] != photos[1]).any()
@@ -109,7 +109,7 @@ def test_noise_of_a_map_does_not_depend_on_its_batch(generator, labels):
     np.testing.assert_array_equal(both[:, 1:], second)
 
 
-def test_other_sizes_that_are_multiples_of_the_stride_are_generated(generator):
+def test_other_sizes_that_are_multiples_of_the_stride_are_allowed(generator):
     assert generator(np.ones((1, 8, 24), int)).shape == (1, 1, 8, 24, 3)
 
 

@@ -1,4 +1,4 @@
-"""What the demo generates: photos of the generator, with noise chosen by region."""
+"""What the demo generates: the generator's images, with noise chosen by region."""
 
 import functools
 
@@ -40,8 +40,8 @@ def drawn(spade_kernel):
 
 @pytest.fixture(scope="module", params=NOISES)
 def sampler(request):
-    """A Sampler for each kind of noise."""
-    return interactive.Sampler(make(request.param))
+    """An InteractiveSampler for each kind of noise."""
+    return interactive.InteractiveSampler(make(request.param))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def label():
     return tiny_run.batch(0, 0, 1)["label"][0]
 
 
-def test_photo_is_the_generators_own(sampler, label):
+def test_image_is_the_generators_own(sampler, label):
     want = sampler.generator(label, seed=5, num_samples=2)[:, 0]
     for sample in range(2):
         photo, seconds = sampler(label, interactive.Noise(seed=5), sample)
@@ -59,7 +59,7 @@ def test_photo_is_the_generators_own(sampler, label):
     assert (want[0] != want[1]).any()
 
 
-def test_region_over_everything_is_the_other_seeds_photo(sampler, label):
+def test_region_over_everything_is_the_other_seeds_image(sampler, label):
     everything = np.ones((16, 16), np.uint8)
     photo, _ = sampler(label, interactive.Noise(1, 1, 0.0, everything, (8,)))
     want, _ = sampler(label, interactive.Noise(seed=8))
@@ -73,7 +73,7 @@ def test_region_over_everything_is_the_other_seeds_photo(sampler, label):
 def test_region_changes_pixels_near_it_only():
     # Start and two blocks of two convolutions at half size, two at full size, one at the end.
     size, near = (16, 64), 2 * 3 + 1 + 2 + 1
-    sampler = interactive.Sampler(make("mixed", size, spade_kernel=1))
+    sampler = interactive.InteractiveSampler(make("mixed", size, spade_kernel=1))
     label = np.random.default_rng(0).integers(0, 4, size).astype(np.int32)
     regions = np.zeros(size, np.uint8)
     regions[:, 30:34] = 1
@@ -85,7 +85,7 @@ def test_region_changes_pixels_near_it_only():
 
 
 def test_each_region_has_the_noise_of_its_seed():
-    sampler = interactive.Sampler(make("pixel"))
+    sampler = interactive.InteractiveSampler(make("pixel"))
     drawn = {}
 
     def keep(variables, label, z, train):

@@ -62,7 +62,7 @@ def source(folder: pathlib.Path) -> list[Finding]:
 
 
 def caches(folder: pathlib.Path) -> list[Finding]:
-    """Weights of evaluation networks in the cache, by name and size; checksums are for their use."""
+    """Weights of evaluation networks in the cache, by name and size; their use checks the sums."""
     from usis_jax.evaluation.evaluators import pretrained_weights
 
     found = []
