@@ -38,7 +38,7 @@ ABOUT = {
     "models": "generators, segmentation network, discriminators, decoders",
     "ops": "Haar transform, resampling, convolutions of label maps",
     "report": "the page of a run",
-    "runtime": "compiled programs that are kept, and memory",
+    "runtime": "stored compiled programs, and memory",
     "serving": "the demo page and its server",
     "storage": "files that are written whole or not at all, locks, caches, full disks",
     "train": "a run from start to end",
