@@ -10,7 +10,7 @@ import pytest
 from usis_jax.config import loading, schema, settings
 from usis_jax.data.preparation import locations
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parent.parent.parent
 BASE = (ROOT / "configs/base.py").read_text(encoding="utf-8")
 # What else must change with a value, so that fields fit one another.
 TOGETHER = {
