@@ -1,16 +1,16 @@
 """Every documented value and limit of every field: taken, and the next one beyond it refused."""
 
 import dataclasses
-import pathlib
 import re
 import typing
 
 import pytest
 
+from tests.support import places
 from usis_jax.config import loading, schema, settings
 from usis_jax.data.preparation import locations
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+ROOT = places.REPOSITORY
 BASE = (ROOT / "configs/base.py").read_text(encoding="utf-8")
 # What else must change with a value, so that fields fit one another.
 TOGETHER = {

@@ -176,8 +176,8 @@ def test_discriminator_ends_with_four_pixels_unless_told_otherwise(name, levels)
 
 
 def test_smallest_patch_is_halved_once():
-    evaluator = {"name": "patch", "patch": 8}
-    run = settings.load({"discriminator": evaluator, "decoder": {"name": "none"}})
+    discriminator = {"name": "patch", "patch": 8}
+    run = settings.load({"discriminator": discriminator, "decoder": {"name": "none"}})
     assert run.discriminator_levels == 0
 
 

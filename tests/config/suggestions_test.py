@@ -1,13 +1,12 @@
 """Commands that messages suggest: they are understood as they are printed, and they help."""
 
 import ast
-import pathlib
 import re
 import shlex
 
 import pytest
 
-from tests.support import own_files, tiny_data
+from tests.support import own_files, places, tiny_data
 from usis_jax.cli import main
 from usis_jax.cli.commands import completion
 from usis_jax.config import loading, settings, suggestions
@@ -15,7 +14,7 @@ from usis_jax.data.preparation import advice, locations
 from usis_jax.data.specs import label_spec
 from usis_jax.doctor import holdings
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = places.REPOSITORY
 SOURCES = sorted((ROOT / "usis_jax").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "launch").iterdir())
 PARSERS = completion.commands_of(main.parser())

@@ -23,7 +23,7 @@ from usis_jax.workdir import layout
 def subject(**changes):
     pairs = tiny_run.batch(5, 0, 4)
     generator = types.SimpleNamespace(spec=tiny_run.SPEC, settings=tiny_run.settings())
-    found = eval_inputs.Material(
+    found = eval_inputs.EvalInputs(
         name="run",
         step=7,
         generator=generator,

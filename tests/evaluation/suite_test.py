@@ -36,7 +36,7 @@ def no_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("USIS_CACHE", str(tmp_path / "cache"))
 
 
-class PerfectJudge:
+class PerfectEvaluator:
     """Reads from every photo the label map that belongs to it, by its place in the set."""
 
     name, height, width, spec = "evaluator perfect", 16, 16, tiny_run.SPEC
@@ -54,9 +54,9 @@ class PerfectJudge:
 
 @pytest.fixture
 def found():
-    """Material whose generated images are the real ones."""
+    """EvalInputs whose generated images are the real ones."""
     pairs = tiny_run.batch(5, 0, 4)
-    return eval_inputs.Material(
+    return eval_inputs.EvalInputs(
         name="run",
         step=7,
         generator=types.SimpleNamespace(spec=tiny_run.SPEC, settings=tiny_run.settings()),
@@ -87,7 +87,7 @@ def test_all_devices_generate_what_one_call_generates_and_padding_is_thrown_away
 
 
 def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):
-    rows, left_out = suite.rows_of(found, evaluator=PerfectJudge(found.labels))
+    rows, left_out = suite.rows_of(found, evaluator=PerfectEvaluator(found.labels))
     rows = by_name(rows)
     for name in ("swd", "spectral_distance", "haar_distance"):
         assert rows[name].value == 0 < rows[name].real
@@ -100,7 +100,7 @@ def test_photos_that_are_the_real_ones_score_as_well_as_they_can(found):
 
 def test_unpaired_photos_have_the_evaluators_own_scores_as_the_bound(found):
     unpaired = eval_inputs.dataclasses.replace(found, paired=False)
-    rows, _ = suite.rows_of(unpaired, evaluator=PerfectJudge(found.labels))
+    rows, _ = suite.rows_of(unpaired, evaluator=PerfectEvaluator(found.labels))
     assert by_name(rows)["miou"].real == 0.9
 
 
@@ -118,7 +118,7 @@ def test_unpaired_photos_have_the_evaluators_own_scores_as_the_bound(found):
 def test_evaluator_of_another_size_other_classes_or_the_same_photos_is_refused(
     found, change, message
 ):
-    evaluator = PerfectJudge(found.labels)
+    evaluator = PerfectEvaluator(found.labels)
     evaluator.__dict__.update(change)
     with pytest.raises(ValueError, match=message):
         suite.rows_of(found, evaluator=evaluator)
@@ -192,7 +192,7 @@ def test_command_measures_fid_where_the_weights_are(workdir, tmp_path, monkeypat
         assert "fewer than 2048" in rows["fid"]["warning"] and rows["fid"]["real"] is not None
         values.append(rows["fid"]["value"])
     assert values[0] == values[2] != values[1] and asked == ["a.pth"] * 3
-    # Real photos, validation and training, once for each preset; generated ones are not kept.
+    # Features of real photos, validation and training, once a preset; none of generated images.
     assert len(list((tmp_path / "cache/features").iterdir())) == 4
 
 
@@ -252,7 +252,7 @@ def test_folders_take_the_place_of_validation_data(workdir, tmp_path, monkeypatc
         (["--compare", "a", "b", "--markdown=x.md"], "--markdown is of one run"),
         (["--compare", "a", "b", "--plot=x.png"], "--plot is of one run"),
         (["--workdir=nowhere"], "nowhere is not a work directory"),
-        (["--workdir=a", "--evaluator=nowhere"], "nowhere is no evaluator"),
+        (["--workdir=a", "--evaluator=nowhere"], "nowhere holds no evaluator"),
         (
             ["--workdir=a", "--perceptual=lpips"],
             "--perceptual is 'lpips'; it must be one of st-lpips",

@@ -106,7 +106,7 @@ def test_fixed_biases_count_but_get_no_gradient():
     np.testing.assert_allclose(difference, np.broadcast_to(np.arange(5), (2, 6, 6, 5)), atol=1e-6)
 
 
-def test_folded_kernels_generate_the_same_and_are_not_divided_again():
+def test_folded_kernels_give_the_same_and_are_not_divided_again():
     class Two(nn.Module):
         @nn.compact
         def __call__(self, x):

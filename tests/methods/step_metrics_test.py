@@ -15,7 +15,7 @@ from usis_jax.models import registry
 SPEC = tiny_run.SPEC
 
 
-def test_discriminator_is_right_above_zero_on_real_and_below_on_generated_photos():
+def test_discriminator_is_right_above_zero_on_real_and_below_on_generated_images():
     score = np.array([[2.0], [-1.0], [0.5], [0.0]], np.float32)
     assert step_metrics.share_right(score, True) == 0.5
     assert step_metrics.share_right(score, False) == 0.25
@@ -58,14 +58,14 @@ def test_scores_of_photos_are_those_of_their_groups_in_the_order_drawn():
     np.testing.assert_allclose(found, np.concatenate(expected)[:, 0], atol=1e-4)
 
 
-def test_overfitting_is_the_place_of_held_out_photos_between_training_and_generated_ones():
+def test_overfitting_is_the_place_of_held_out_photos_between_training_and_generated_images():
     scores = {"score_training": 2.0, "score_validation": 0.5, "score_generated": -1.0}
     assert measurements.overfitting(scores) == {"overfitting": 0.5}
     assert measurements.overfitting(scores | {"score_generated": 1.99}) == {}
     assert measurements.overfitting({"score_generated": 0.0}) == {}
 
 
-def test_evaluation_measures_every_diagnostic_that_its_material_allows():
+def test_evaluation_measures_every_diagnostic_that_its_inputs_allow():
     photos = tiny_run.batch(2, 0, 4)["photo"]
     kept = {}
     found = types.SimpleNamespace(

@@ -113,8 +113,8 @@ def test_details_of_a_photo_reach_the_discriminator_unrounded():
     # A faint checkerboard on white: its Haar detail is 0.004, which bfloat16 photos cannot hold.
     rows = np.indices((16, 16)).sum(0) % 2
     photo = (0.9 + 0.002 * (2 * rows - 1))[None, :, :, None].repeat(3, 3).astype(np.float32)
-    evaluator = WaveletDiscriminator(64, 8, levels=1, dense=4, dtype=jnp.bfloat16)
-    variables = evaluator.init(jax.random.key(0), photo)
+    discriminator = WaveletDiscriminator(64, 8, levels=1, dense=4, dtype=jnp.bfloat16)
+    variables = discriminator.init(jax.random.key(0), photo)
     wide = WaveletDiscriminator(64, 8, levels=1, dense=4)
 
     def change(module):
@@ -131,5 +131,5 @@ def test_details_of_a_photo_reach_the_discriminator_unrounded():
             "from_wavelet_1": jax.tree.map(jnp.zeros_like, variables["params"]["from_wavelet_1"]),
         }
     }
-    np.testing.assert_allclose(change(evaluator), change(wide), rtol=0.1)
+    np.testing.assert_allclose(change(discriminator), change(wide), rtol=0.1)
     assert abs(change(wide)).max() > 1e-3

@@ -8,7 +8,7 @@ from tests.support import tiny_step
 from usis_jax.inference import sampling
 from usis_jax.models import registry
 
-JUDGES = (
+DISCRIMINATORS = (
     ("patch", "none"),
     ("whole", "none"),
     ("wavelet", "none"),
@@ -24,13 +24,13 @@ def sampler(generator, run):
     return sampling.make_sampler(generator, run.generator)
 
 
-@pytest.mark.parametrize(("evaluator", "decoder"), JUDGES)
+@pytest.mark.parametrize(("discriminator", "decoder"), DISCRIMINATORS)
 @pytest.mark.parametrize("generator", ["spade", "wavelet"])
-def test_every_combination_trains_a_step_and_generates(generator, evaluator, decoder):
+def test_every_combination_trains_a_step_and_generates(generator, discriminator, decoder):
     """The alternating rule with the wavelet generator where there is no decoder, else joint."""
     update = "alternating" if (generator, decoder) == ("wavelet", "none") else "joint"
     run = tiny_step.combination(
-        generator, evaluator, decoder, update, r1_interval=2 if generator == "spade" else 0
+        generator, discriminator, decoder, update, r1_interval=2 if generator == "spade" else 0
     )
     before = tiny_step.created(run)
     after, (metrics,) = tiny_step.run(run, 1, 1)

@@ -28,8 +28,8 @@ def gradients(settings, player, size):
         "discriminator": (photo,),
     }
     if player == "decoder":
-        evaluator = networks.discriminator
-        inputs["decoder"] = (evaluator.init_with_output(jax.random.key(4), photo)[0][1],)
+        discriminator = networks.discriminator
+        inputs["decoder"] = (discriminator.init_with_output(jax.random.key(4), photo)[0][1],)
     variables = dict(network.init(jax.random.key(0), *inputs[player]))
     params = variables.pop("params")
 

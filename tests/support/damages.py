@@ -1,4 +1,4 @@
-"""Damages of files, and the judgement of what reading damaged files gives: for the fuzz tests.
+"""Damages of files, and checks of what reading damaged files gives: for the fuzz tests.
 
 Each damaged input is a function of (seed, kind, number). It must end in an error that `usis` shows
 as one line, or in the right result; where the format has checksums, never in another result.

@@ -32,7 +32,8 @@ def run(work, folder, processes=2, devices=1, timeout=900):
     flags.append(f"--xla_force_host_platform_device_count={devices}")
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.support.hosts", work.__module__, work.__name__, str(folder)],
+            [sys.executable, "-m", "tests.support.hosts", work.__module__, work.__name__,
+             str(folder)],
             cwd=root, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "XLA_FLAGS": " ".join(flags),
                  "COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "NUM_PROCESSES": str(processes),

@@ -38,11 +38,11 @@ def generator(width, segmentation, wavelet=False, seed=0):
 
     def haar(*names):
         for name in names:
-            diagnostic = -1 if name.endswith("iwt") else 1
+            sign = -1 if name.endswith("iwt") else 1
             for band, rows in (
                 ("ll", [[1, 1], [1, 1]]),
-                ("lh", [[-diagnostic, -diagnostic], [diagnostic, diagnostic]]),
-                ("hl", [[-diagnostic, diagnostic], [-diagnostic, diagnostic]]),
+                ("lh", [[-sign, -sign], [sign, sign]]),
+                ("hl", [[-sign, sign], [-sign, sign]]),
                 ("hh", [[1, -1], [-1, 1]]),
             ):
                 arrays[f"{name}.{band}"] = np.float32(rows) / 2

@@ -47,10 +47,10 @@ def settings(update="joint", **changes):
     return tiny_run.settings(**(values | changes))
 
 
-def combination(generator, evaluator, decoder, update="joint", **changes):
+def combination(generator, discriminator, decoder, update="joint", **changes):
     """The same with networks by name and without augmentation; for patches at 16x16: four each."""
     group = settings(update).discriminator.stddev_group
-    size = 16 if evaluator == "patch" else 8
+    size = 16 if discriminator == "patch" else 8
     return settings(
         update,
         data={"height": size, "width": size},
@@ -62,7 +62,7 @@ def combination(generator, evaluator, decoder, update="joint", **changes):
             "spade_width": 4,
         },
         discriminator={
-            "name": evaluator,
+            "name": discriminator,
             "patch": 8,
             "channel_base": 32,
             "channel_max": 8,

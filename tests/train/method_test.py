@@ -1,4 +1,4 @@
-"""A method of two lines stands in for others than USIS: train/ must know nothing of its networks."""
+"""A method of two lines stands in for one other than USIS: train/ knows nothing of its networks."""
 
 import collections
 import json

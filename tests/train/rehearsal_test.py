@@ -10,9 +10,8 @@ from usis_jax import errors
 from usis_jax.data.inspection import inspect_folders
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.specs.label_spec import LabelSpec
-from usis_jax.evaluation import suite
 from usis_jax.evaluation.evaluators import inception_features
-from usis_jax.evaluation.metrics import sliced_wasserstein
+from usis_jax.evaluation.metrics import fid, sliced_wasserstein
 from usis_jax.train import periodic, rehearsal
 
 ONE = LabelSpec("one", ("void", "thing"), ((0, 0, 0), (9, 9, 9)), 0, ((0, 0), (1, 1)))
@@ -54,7 +53,7 @@ def test_measures_are_tried_on_the_real_photos_and_their_part_is_kept(monkeypatc
     monkeypatch.setattr(inception_features, "inception", stand_in)
     own = watch(settings("swd,spectrum,consistency,ms_ssim,fid,kid"))
     assert own.rehearse() == []
-    assert {"FID", "FID floors", "spectra"} == own._of_real_photos.keys() - {"training"}
+    assert {"fid", "fid floors", "spectra"} == own._real_cache.keys() - {"training"}
 
 
 def test_measure_that_fails_is_refused_by_name(monkeypatch):
@@ -83,8 +82,8 @@ def test_single_class_is_said_when_training_and_by_inspect(tmp_path):
 
 
 def test_one_photo_has_no_distance_of_features():
-    assert suite.frechet.too_few(np.zeros((1, 4)), np.zeros((9, 4)))
-    assert suite.frechet.too_few(np.zeros((2, 4)), np.zeros((2, 4))) is None
+    assert fid.too_few(np.zeros((1, 4)), np.zeros((9, 4)))
+    assert fid.too_few(np.zeros((2, 4)), np.zeros((2, 4))) is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_number_of_checkpoints_that_need_room_at_once(changes, step, number):
     assert periodic.checkpoints_to_come(tiny_run.settings(**changes), step) == number
 
 
-def test_evaluator_is_not_trained_for_pairs_that_say_nothing(monkeypatch):
+def test_evaluator_is_not_trained_on_pairs_of_void_only(monkeypatch):
     from usis_jax.evaluation.evaluators import train_evaluator
 
     batches = [{"label": np.zeros((2, 8, 8), np.int32)}, {"label": np.zeros((1, 8, 8), np.int32)}]

@@ -1,7 +1,7 @@
 """What a checkpoint means, compared by name with what a run, its data and this process mean.
 
 A checkpoint says with which label spec, settings, data and random numbers it was made
-(`checkpoint_meta`). Whoever goes on from it, or generates with it, asks here first.
+(`checkpoint.metadata`). Whoever resumes from it, or samples from it, asks here first.
 """
 
 import pathlib
@@ -49,12 +49,12 @@ def check_spec(
 
 
 def check_classes(
-    kept: label_spec.LabelSpec, spec: label_spec.LabelSpec, source: str, data: str
+    trained: label_spec.LabelSpec, spec: label_spec.LabelSpec, source: str, data: str
 ) -> None:
     """Checks that a checkpoint and data mean the same by each train id.
 
     Args:
-      kept: LabelSpec of the checkpoint.
+      trained: LabelSpec of the checkpoint.
       spec: LabelSpec of the data.
       source: the checkpoint in words.
       data: what the data are.
@@ -62,7 +62,7 @@ def check_classes(
     Raises:
       UserError: they do not; names the classes and their positions.
     """
-    what = spec_mapping.differences(kept, spec, _CHECKPOINT, _DATA)
+    what = spec_mapping.differences(trained, spec, _CHECKPOINT, _DATA)
     if what:
         raise UserError(
             f"{source} was trained with other classes than {data} has: {'; '.join(what)}; prepare "

@@ -1,4 +1,4 @@
-"""Checkpoints: the training state, the generator to generate with, and the config, in one Orbax step.
+"""Checkpoints: training state, generator for sampling, and config, in one Orbax step.
 
 Each checkpoint holds three items: `state` (everything training needs except the EMA weights),
 `generator` (EMA weights and their own statistics: all that sampling needs) and `meta` (format
@@ -213,7 +213,7 @@ class Checkpoints:
         return flat
 
     def restore_generator(self, step=None, best=False):
-        """Restores only what generating needs.
+        """Restores only what sampling needs.
 
         Returns:
             (variables, meta): nested dicts {"params": ..., "batch_stats": ...} of NumPy arrays,

@@ -261,8 +261,9 @@ class Evaluation(Section):
             raise UserError("evaluation.photos is 1; it must be 0 (all) or at least 2")
         if bool(self.evaluator) != ("evaluator" in self.names):
             raise UserError(
-                f"evaluation.evaluator is {self.evaluator!r} and evaluation.measures is {self.measures}; "
-                "the folder that usis train-evaluator wrote and the measure evaluator belong together"
+                f"evaluation.evaluator is {self.evaluator!r} and evaluation.measures is "
+                f"{self.measures}; the folder that usis train-evaluator wrote and the measure "
+                "evaluator belong together"
             )
         if self.inception and not {"fid", "kid"} & set(self.names):
             raise UserError(

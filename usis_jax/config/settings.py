@@ -185,16 +185,16 @@ def _check_sizes(settings: Settings) -> None:
     """Height and width against the strides of the three networks."""
     own = settings.discriminator
     if own.name == "patch":
-        evaluator = ("discriminator", own.patch, "discriminator.patch")
+        discriminator = ("discriminator", own.patch, "discriminator.patch")
     else:
         stride = 2 ** (settings.discriminator_levels + 1)
-        evaluator = ("discriminator", stride, "2 ** (discriminator.levels + 1)")
+        discriminator = ("discriminator", stride, "2 ** (discriminator.levels + 1)")
     less = 1 if settings.generator.name == "wavelet" else 2
-    generated = f"2 ** (len(generator.multipliers) - {less})"
+    formula = f"2 ** (len(generator.multipliers) - {less})"
     strides = (
-        ("generator", settings.generator.stride, generated),
+        ("generator", settings.generator.stride, formula),
         ("segmenter", settings.segmenter.stride, "2 ** len(segmenter.down)"),
-        evaluator,
+        discriminator,
     )
     for name in ("height", "width"):
         size = getattr(settings.data, name)
@@ -210,9 +210,9 @@ def _check_sizes(settings: Settings) -> None:
 
 def _check_decoder(settings: Settings) -> None:
     """Only the wavelet discriminator has features that a decoder reads."""
-    evaluator, decoder = settings.discriminator.name, settings.decoder.name
-    if evaluator != "wavelet" and decoder != "none":
+    discriminator, decoder = settings.discriminator.name, settings.decoder.name
+    if discriminator != "wavelet" and decoder != "none":
         raise UserError(
-            f"decoder.name is {decoder!r}; with discriminator.name={evaluator!r} it must be none (only "
-            "the wavelet discriminator has a decoder)"
+            f"decoder.name is {decoder!r}; with discriminator.name={discriminator!r} it must be "
+            "none (only the wavelet discriminator has a decoder)"
         )

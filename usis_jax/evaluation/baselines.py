@@ -1,14 +1,12 @@
-"""Controls: what a person puts in order at a glance, through the same measures as generated images.
+"""Controls: images that a person ranks at a glance, through the same measures as generated images.
 
-An untrained generator generates worse than a trained one, that worse than a camera; a photo loses by
-blurring, and a label map in flat colours has no texture at all. A measure that sees it otherwise
-on these data is not to be believed there, and the table says so.
+An untrained generator's images are worse than a trained one's, and these worse than photos; a photo
+loses by blurring, and a label map in flat colours has no texture at all. A measure that ranks them
+otherwise is not to be believed on these data, and the table says so.
 
 Distances compare sets with the validation photos, so their control is the training photos, blurred:
 against the validation photos' own blurred copies they would be near for showing the same places.
 Scores of segmenters need the label maps, so their control is the validation photos, blurred.
-
-Source: ours.
 """
 
 import dataclasses
@@ -20,8 +18,7 @@ import numpy as np
 
 from usis_jax import methods
 from usis_jax.data.pipeline import input_pipeline
-from usis_jax.evaluation import eval_inputs as materials
-from usis_jax.evaluation import suite
+from usis_jax.evaluation import eval_inputs, suite
 from usis_jax.inference import ema_statistics, sampling
 
 UNTRAINED, REAL, FAINT, STRONG, FLAT = "untrained", "real", "faint blur", "strong blur", "flat"
@@ -35,7 +32,7 @@ _BATCHES = 8
 
 def add(
     rows: Sequence[suite.Row],
-    material: materials.Material,
+    inputs: eval_inputs.EvalInputs,
     advance: Callable | None = None,
     **tools,
 ) -> list[suite.Row]:
@@ -44,10 +41,10 @@ def add(
     One control at a time is kept in memory.
 
     Args:
-      rows: what `protocol.rows_of` found in the material.
-      material: material.Material.
-      advance: called with a number of photos each time so many were measured, or None.
-      tools: evaluator, inception and perceptual, as of `protocol.rows_of`.
+      rows: from `suite.rows_of` with the same inputs.
+      inputs: EvalInputs that were measured.
+      advance: called with the number of images each time some were measured, or None.
+      tools: evaluator, inception and perceptual, as of `suite.rows_of`.
 
     Returns:
       The rows, each with `controls`: name -> value, None where it has none.
@@ -57,7 +54,7 @@ def add(
     """
     by_name = {row.id: row for row in rows}
     values = {name: dict.fromkeys(NAMES) for name in by_name}
-    for name, subject, functions in _subjects(material):
+    for name, subject, functions in _subjects(inputs):
         for row in suite.take(subject, functions, **tools)[0]:
             if name == REAL:
                 by_name[row.id] = _with_real(by_name[row.id], row)
@@ -66,9 +63,7 @@ def add(
         if advance:
             advance(len(subject.generated))
         del subject
-    return [
-        _measured(dataclasses.replace(by_name[name], controls=values[name])) for name in by_name
-    ]
+    return [_warned(dataclasses.replace(by_name[name], controls=values[name])) for name in by_name]
 
 
 def disorder(row: suite.Row) -> list[str]:
@@ -158,19 +153,19 @@ def blurred(photos: np.ndarray, deviation: float) -> np.ndarray:
     return found
 
 
-def flat_colours(material: materials.Material) -> np.ndarray:
+def flat_colours(inputs: eval_inputs.EvalInputs) -> np.ndarray:
     """Label maps in one colour a class: its mean in the real photos, or the palette's.
 
     Args:
-      material: whose real photos belong to the label maps, or else the palette is taken.
+      inputs: whose real photos belong to the label maps, or else the palette is taken.
 
     Returns:
       uint8 [N, H, W, 3].
     """
-    spec, colours = material.generator.spec, material.generator.spec.colours
-    if material.paired:
+    spec, colours = inputs.generator.spec, inputs.generator.spec.colours
+    if inputs.paired:
         total, number = np.zeros((spec.num_classes, 3)), np.zeros(spec.num_classes)
-        for labels, photos in zip(material.labels, material.real, strict=True):
+        for labels, photos in zip(inputs.labels, inputs.real, strict=True):
             flat = labels.ravel()
             number += np.bincount(flat, minlength=spec.num_classes)
             for channel in range(3):
@@ -179,34 +174,34 @@ def flat_colours(material: materials.Material) -> np.ndarray:
                 )
         mean = np.rint(total / np.maximum(number, 1)[:, None]).astype(np.uint8)
         colours = np.where(number[:, None] > 0, mean, colours)
-    return colours[material.labels]
+    return colours[inputs.labels]
 
 
-def _subjects(material) -> Iterator[tuple[str, Any, Sequence[Callable]]]:
-    """(name of the control, Material with its photos as the generated ones, what to measure)."""
+def _subjects(inputs) -> Iterator[tuple[str, Any, Sequence[Callable]]]:
+    """(name of the control, EvalInputs with its images as the generated ones, what to measure)."""
     everything = (*suite.DISTANCES, *suite.SCORES, *suite.DIVERSITY)
-    generated, samples = materials.generate_all(
-        untrained(material.generator), material.labels, material.sizes
+    generated, samples = eval_inputs.generate_all(
+        untrained(inputs.generator), inputs.labels, inputs.sizes
     )
-    yield UNTRAINED, dataclasses.replace(material, generated=generated, samples=samples), everything
+    yield UNTRAINED, dataclasses.replace(inputs, generated=generated, samples=samples), everything
     del generated, samples
-    chosen = materials.spread_out(len(material.real), material.sizes.samples)
+    chosen = eval_inputs.spread_out(len(inputs.real), inputs.sizes.samples)
     if len(chosen) > 1:
-        different = dataclasses.replace(material, samples=material.real[chosen][:, None])
+        different = dataclasses.replace(inputs, samples=inputs.real[chosen][:, None])
         yield REAL, different, suite.DIVERSITY
-    if material.paired:
-        yield REAL, _showing(material, material.real), (suite.SCORES[-1],)
-    others = material.real if material.other is None else material.other
+    if inputs.paired:
+        yield REAL, _showing(inputs, inputs.real), (suite.SCORES[-1],)
+    others = inputs.real if inputs.other is None else inputs.other
     for name, deviation in BLURS.items():
-        yield name, _showing(material, blurred(others, deviation)), suite.DISTANCES
-        if material.paired:
-            yield name, _showing(material, blurred(material.real, deviation)), suite.SCORES
-    flat = _showing(material, flat_colours(material))
+        yield name, _showing(inputs, blurred(others, deviation)), suite.DISTANCES
+        if inputs.paired:
+            yield name, _showing(inputs, blurred(inputs.real, deviation)), suite.SCORES
+    flat = _showing(inputs, flat_colours(inputs))
     yield FLAT, flat, (*suite.DISTANCES, *suite.SCORES)
 
 
-def _showing(material, photos):
-    return dataclasses.replace(material, generated=photos)
+def _showing(inputs, photos):
+    return dataclasses.replace(inputs, generated=photos)
 
 
 def _with_real(row, found):
@@ -219,9 +214,10 @@ def _with_real(row, found):
     return dataclasses.replace(row, real=found.value, protocol=f"{row.protocol}; real: {what}")
 
 
-def _measured(row):
+def _warned(row):
+    """A row with a warning where its controls are in another order than a person's."""
     wrong = disorder(row)
     if not wrong:
         return row
-    note = f"does not see these photos as a person does: it puts {', '.join(wrong)}"
+    note = f"does not rank these images as a person does: it puts {', '.join(wrong)}"
     return dataclasses.replace(row, warning="; ".join(filter(None, [row.warning, note])))

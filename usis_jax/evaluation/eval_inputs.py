@@ -1,4 +1,4 @@
-"""What an evaluation looks at: photos that a run generates, and real ones beside them."""
+"""What an evaluation measures: images that a run generates, and real ones beside them."""
 
 import dataclasses
 import hashlib
@@ -27,8 +27,8 @@ class Sizes:
     """How much is generated and measured.
 
     Args:
-        photos: most label maps generated, and most real photos; 0 for all.
-        samples: photos generated from each of a few maps for diversity, at least 2.
+        photos: at most so many label maps and so many real photos; 0 for all.
+        samples: images generated from each of a few label maps, for diversity; at least 2.
         diversity_maps: how many maps those are.
         seed: of the noise, and of every random choice of a measure.
     """
@@ -46,28 +46,28 @@ class Sizes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
-    """Photos to measure, all uint8 [N, H, W, 3] of one size.
+class EvalInputs:
+    """Images to measure, all uint8 [N, H, W, 3] of one size.
 
     Args:
         name: of the run.
         step: steps of its checkpoint.
-        generator: sampling.Generator that generated.
+        generator: sampling.Generator that made the images.
         labels: int32 [N, H, W], train ids.
-        generated: one photo of each label map.
+        generated: one image of each label map.
         real: real photos of validation, [M, H, W, 3].
         paired: whether real[i] shows what labels[i] says.
-        other: real photos of training, as many as generated ones or fewer: the floor of distances;
+        other: real photos of training, at most as many as generated images: the floor of distances;
             None where photos and label maps came from folders.
-        samples: [S, R, H, W, 3], S photos of each of the first R label maps.
+        samples: [S, R, H, W, 3], S images of each of R label maps.
         segmenter: (network, variables) of what its method calls the segmenter, or None.
         sizes: Sizes.
         folders: whether label maps or photos came from folders.
         maps_name, real_name: what the label maps and the real photos are, in protocols; those of
             folders bear their digests, since other folders make other measures.
-        kept: what measures found in the real photos, for `once`; may be shared by Materials of the
-            same real photos.
-        discriminator: the same of its method's discriminator.
+        real_cache: results of `once`, which depend on the real photos only; EvalInputs of the same
+            real photos may share one.
+        discriminator: (network, variables) of its method's discriminator, or None.
     """
 
     name: str
@@ -84,29 +84,29 @@ class Material:
     folders: bool = False
     maps_name: str = "label maps"
     real_name: str = "validation photos"
-    kept: dict = dataclasses.field(default_factory=dict, compare=False)
+    real_cache: dict = dataclasses.field(default_factory=dict, compare=False)
     discriminator: tuple | None = None
 
     def once(self, name, make):
         """Returns `make()`, of real photos only, from the first call with that name."""
-        if name not in self.kept:
-            self.kept[name] = make()
-        return self.kept[name]
+        if name not in self.real_cache:
+            self.real_cache[name] = make()
+        return self.real_cache[name]
 
 
 def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, step=None, best=False):
-    """Generates and loads everything that measures need.
+    """Generates images and loads whatever else the measures need.
 
     Args:
         workdir: directory of a run.
         labels: folder of label maps, or None for the run's validation data.
         photos: folder of real photos, or None for the run's validation data.
         sizes: Sizes.
-        progress: called as progress(number, total) each time `number` more of `total` photos are
+        progress: called as progress(number, total) each time `number` more of `total` images are
             generated, or None.
         step, best: which checkpoint, as of `Generator.load`.
     Returns:
-        Material.
+        EvalInputs.
     Raises:
         FileNotFoundError: no such run, checkpoint, folder or prepared data.
         UserError: a file cannot be used.
@@ -122,7 +122,7 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
         names["maps_name"] = f"label maps of a folder ({digest(maps)[:8]})"
     if photos is not None:
         names["real_name"] = f"photos of a folder ({digest(real)[:8]})"
-    return Material(
+    return EvalInputs(
         name=Path(workdir).name or str(workdir),
         step=int(generator.step),
         generator=generator,
@@ -141,7 +141,7 @@ def collect(workdir, labels=None, photos=None, sizes=Sizes(), progress=None, ste
 
 
 def generate_all(generator, maps, sizes, progress=None):
-    """Generates what a Material holds of a generator.
+    """Generates the images and the samples of an EvalInputs.
 
     Args:
         generator: sampling.Generator.
@@ -172,14 +172,14 @@ def spread_out(number, wanted):
 def generate(generator, labels, seed=0, samples=(0,), advance=None):
     """Generates images of label maps, one for each sample, on all devices of all hosts.
 
-    What fills the last batch is thrown away, so no map counts twice.
+    The last batch is padded; what its padding gives is thrown away, so no map counts twice.
 
     Args:
         generator: sampling.Generator.
         labels: int [N, H, W], train ids.
         seed: int, of the noise.
         samples: numbers of the samples, as in `Generator.__call__`.
-        advance: called with the number of photos each time some are generated, or None.
+        advance: called with the number of images each time some are generated, or None.
     Returns:
         uint8 [len(samples), N, H, W, 3]; independent of the number of devices and hosts.
     """
@@ -191,7 +191,7 @@ def generate(generator, labels, seed=0, samples=(0,), advance=None):
 
 
 def _networks(workdir, step, best):
-    """The generator of a checkpoint; its method's segmenter and discriminator, see Material."""
+    """The generator of a checkpoint; its method's segmenter and discriminator, see EvalInputs."""
     layout.load_settings(workdir)
     with manager.Checkpoints(workdir, read_only=True) as checkpoints:
         generator = sampling.Generator.of(checkpoints, best, step)

@@ -3,6 +3,8 @@
 import dataclasses
 
 LOWER, HIGHER = "lower", "higher"
+NO_EVALUATOR = "no evaluator; usis train-evaluator trains one, --evaluator=DIR names it"
+"""Why measures that need an evaluator are left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Row:
         protocol: what was compared with what, at which size, with which network.
         warning: why not to compare it with published numbers, or None.
         details: more numbers of the measure, as JSON values.
-        controls: the same of each of `controls.NAMES`, None where it has none; {} if not measured.
+        controls: the same of each of `baselines.NAMES`, None where it has none; {} without them.
     """
 
     id: str
@@ -32,3 +34,15 @@ class Row:
     warning: str | None = None
     details: dict = dataclasses.field(default_factory=dict)
     controls: dict = dataclasses.field(default_factory=dict)
+
+
+def generated_images(inputs):
+    """How many generated images, and their conditions, for a protocol."""
+    return f"{len(inputs.generated)} generated images{conditions(inputs)}"
+
+
+def conditions(inputs):
+    """Size and seed, which every protocol names, and label maps that are not the run's own."""
+    height, width = inputs.generated.shape[1:3]
+    maps = "" if inputs.maps_name == "label maps" else f", {inputs.maps_name}"
+    return f" of {height}x{width}, EMA, seed {inputs.sizes.seed}{maps}"

@@ -6,7 +6,7 @@ _ARROWS = {"lower": "lower is better", "higher": "higher is better"}
 
 
 def number(value: float | None) -> str:
-    """A number as it is printed, with four significant digits; "-" for None. Source: ours."""
+    """A number as it is printed, with four significant digits; "-" for None."""
     return "-" if value is None else f"{value:.4g}"
 
 
@@ -14,12 +14,10 @@ def terminal(rows: Sequence[dict]) -> list[str]:
     """Lines of one run's results: generated, real, controls, and what each was measured with.
 
     Args:
-      rows: dicts with the fields of protocol.Row.
+      rows: dicts with the fields of rows.Row.
 
     Returns:
       Lines, the protocols below the numbers.
-
-    Source: ours.
     """
     lines = _aligned(_cells(rows))
     lines += ["", "how each was measured:"]
@@ -38,8 +36,6 @@ def comparison(results: Sequence[dict]) -> tuple[list[str], list[str]]:
 
     Returns:
       (lines of the table, notes on measures whose protocols differ between runs).
-
-    Source: ours.
     """
     names = list(dict.fromkeys(row["id"] for result in results for row in result["rows"]))
     found = [{row["id"]: row for row in result["rows"]} for result in results]
@@ -68,12 +64,10 @@ def markdown(rows: Sequence[dict]) -> str:
     """The results of one run as a Markdown table with the protocol in the last column.
 
     Args:
-      rows: dicts with the fields of protocol.Row.
+      rows: dicts with the fields of rows.Row.
 
     Returns:
       Markdown text.
-
-    Source: ours.
     """
     cells = _cells(rows)
     lines = ["| " + " | ".join([*cells[0], "protocol"]) + " |", "|---" * (len(cells[0]) + 1) + "|"]
@@ -84,7 +78,7 @@ def markdown(rows: Sequence[dict]) -> str:
 
 
 def _cells(rows):
-    """The table's cells, a header first: controls stand around generated and real photos."""
+    """The table's cells, a header first: controls stand around generated and real images."""
     if not any(row.get("controls") for row in rows):
         return [
             ("measure", "generated", "real", ""),

@@ -69,7 +69,7 @@ class EqualDense(nn.Module):
 
 
 def group_size(batch: int, largest: int) -> int:
-    """The largest divisor of `batch` that is at most `largest` (both >= 1). Source: ours."""
+    """The largest divisor of `batch` that is at most `largest` (both >= 1)."""
     return max(size for size in range(1, min(batch, largest) + 1) if batch % size == 0)
 
 

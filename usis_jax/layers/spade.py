@@ -14,10 +14,7 @@ MOMENTUM = 0.9
 
 
 class ConvParams(nn.Module):
-    """Kernel [k, k, in, out] and bias [out] of a convolution that its owner applies.
-
-    Source: none; lets one convolution serve two published ones, with their own parameters.
-    """
+    """Kernel [k, k, in, out] and bias [out] of a convolution that its owner applies."""
 
     features: int
     kernel_size: int

@@ -47,8 +47,6 @@ def fold(variables: dict) -> dict:
     Returns:
       Variables with which the network computes the same when `iterate` is false; it cannot be
       trained with them.
-
-    Source: none; the same function.
     """
     params, vectors = (variables.get(name, {}) for name in ("params", "spectral"))
     return {**variables, "params": _folded(params, vectors), "spectral": _marked(vectors)}

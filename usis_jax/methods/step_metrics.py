@@ -1,4 +1,4 @@
-"""Training diagnostics that a training step gets from what it computes anyway, without another pass."""
+"""Training diagnostics from what a train step computes anyway, without another pass."""
 
 import jax
 import jax.numpy as jnp
@@ -6,16 +6,16 @@ from jax import Array
 
 
 def share_right(score: Array, real: bool) -> Array:
-    """Share of the scores with which D evaluators right: above 0 for real photos, below 0 for others.
+    """Share of the images that D gets right: scores above 0 for real, below 0 for generated ones.
 
     Args:
       score: float [N, 1].
-      real: whether the photos are real.
+      real: whether the images are real.
 
     Returns:
       float32 scalar in [0, 1]; 0.5 is what guessing reaches.
 
-    Source: ours; the sign of the logit, as r_t of Karras et al., "Training Generative Adversarial
+    Source: the sign of the logit, as r_t of Karras et al., "Training Generative Adversarial
     Networks with Limited Data", NeurIPS 2020, section 3.1.
     """
     return ((score > 0) if real else (score < 0)).astype(jnp.float32).mean()
@@ -41,8 +41,6 @@ def class_accuracy(
 
     Returns:
       float32 scalar in [0, 1]; 0 of a batch without a class.
-
-    Source: ours.
     """
     one_hot = jax.nn.one_hot(label, num_classes, dtype=jnp.float32)
     counts = one_hot.sum(axis=(0, 1, 2))

@@ -29,7 +29,7 @@ class TrainState:
       ema_params: moving average of the generator's params.
       ema_collections: the moving average's own collections.
 
-    Source: paper §5.1 (EMA); design of our own.
+    Source: paper §5.1 (EMA).
     """
 
     step: jax.Array
@@ -82,8 +82,6 @@ def shapes(settings: Settings, num_classes: int) -> TrainState:
 
     Returns:
       TrainState of jax.ShapeDtypeStruct.
-
-    Source: ours.
     """
     return jax.eval_shape(
         lambda: _assemble(
@@ -105,8 +103,6 @@ def with_generator(state: TrainState, variables: dict[str, Any], source: str) ->
 
     Raises:
       ValueError: they do not fit the state's generator.
-
-    Source: ours.
     """
     own = {"params": state.params["generator"], **state.collections["generator"]}
     variables = flat_trees.unflatten(own, flat_trees.flatten(variables), source)

@@ -71,7 +71,7 @@ def block_widths(features: list[Array], width_max: int) -> list[int]:
       As many as features: each block's are those of the feature that joins it, the last one's half
       of the finest feature's; all multiples of 4.
 
-    Source: ours; the paper leaves them open.
+    Differs from the paper, which leaves them open.
     """
     finest = max(4, features[0].shape[-1] // 2 // 4 * 4)
     widths = [feature.shape[-1] for feature in features[-2::-1]] + [finest]

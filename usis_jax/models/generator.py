@@ -1,4 +1,4 @@
-"""SPADE generator: generates an image from a label map and a noise."""
+"""SPADE generator: an image from a label map and noise."""
 
 import flax.linen as nn
 import jax
@@ -122,7 +122,7 @@ class SpadeGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, label: Array, z: Array, train: bool = False) -> Array:
-        """Generate images.
+        """Generates images.
 
         Args:
           label: int [B, H, W], ids in [0, K); H and W multiples of `stride`.

@@ -1,4 +1,4 @@
-"""Wavelet generator: generates an image's Haar coefficients from a label map and a noise."""
+"""Wavelet generator: an image's Haar coefficients from a label map and noise."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -99,7 +99,7 @@ class WaveletGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, label: Array, z: Array, train: bool = False) -> Array:
-        """Generate images.
+        """Generates images.
 
         Args:
           label: int [B, H, W], ids in [0, K); H and W multiples of `stride`.

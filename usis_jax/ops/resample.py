@@ -147,7 +147,7 @@ def wavelet_up(y: Array) -> Array:
     Source: paper §5.2, fig. 4 (WaveletUpsample); ICASSP version, generator.
     """
     image = haar.inverse(y)
-    # Sums and differences of the two pixels that each row or column becomes, without generating them.
+    # Sums and differences of the two pixels that each row or column becomes, without making these.
     low, high = sum_and_difference(image, axis=1)
     (ll, hl), (lh, hh) = (sum_and_difference(half, axis=2) for half in (low, high))
     return 0.5 * jnp.concatenate([ll, lh, hl, hh], axis=-1)
@@ -162,8 +162,6 @@ def sum_and_difference(x: Array, axis: int) -> tuple[Array, Array]:
 
     Returns:
       Two of the shape of x.
-
-    Source: ours, for `wavelet_up`.
     """
     first, last = _along(x, axis, 0, 1), _along(x, axis, -1, None)
     before = jnp.concatenate([first, _along(x, axis, 0, -1)], axis=axis)

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass
 class Periodic:
-    """Looks at a run from time to time.
+    """Sample grids, evaluations and loss plots of a run, each at its interval.
 
     Attributes:
         settings: Settings.
@@ -115,9 +115,9 @@ class Periodic:
             self.report.begin(self.progress.say)
 
     def _measured(self, step: int, host: TrainState, collections: dict) -> dict[str, float]:
-        """Measures by name, as they are logged and kept."""
+        """Measures by name, as they are logged and stored."""
         assert self.validation is not None
-        with self.progress.inner(self.validation.generated, "evaluate") as bar:
+        with self.progress.inner(self.validation.num_generated, "evaluate") as bar:
             found = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
         if self.writer:
             eval_records.write(self.workdir, self.validation.record(step, found))

@@ -1,4 +1,4 @@
-"""What a run looks at while it trains: sample grids and measures beside real photos."""
+"""Sample grids and evaluations during training, beside the held-out real photos."""
 
 import dataclasses
 import functools
@@ -10,31 +10,26 @@ import numpy as np
 from flax import linen as nn
 
 from usis_jax import methods
-from usis_jax.config import schema
 from usis_jax.config import settings as settings_lib
 from usis_jax.data.pipeline import input_pipeline
 from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.diagnostics import measurements
 from usis_jax.display import image_grid
-from usis_jax.distributed import keys as keys_lib
 from usis_jax.distributed import mesh, sharded_map
 from usis_jax.errors import UserError
-from usis_jax.evaluation import eval_inputs as materials
-from usis_jax.evaluation import suite
-from usis_jax.inference import ema_statistics, sampling
+from usis_jax.evaluation import eval_inputs, suite
+from usis_jax.inference import sampling
 from usis_jax.methods.train_state import TrainState
-from usis_jax.models import generation
-from usis_jax.train import rehearsal
+from usis_jax.train import ema_estimates, rehearsal
 from usis_jax.workdir import eval_records
 
 GRID_ROWS = 6
 EMA_SAMPLES = 3
-STATISTICS_BATCHES = 8
 _GROUP = "evaluation"
 
 
 class _Origin(NamedTuple):
-    """What measures ask of the generator that generated."""
+    """What measures ask of the generator that made the images."""
 
     settings: settings_lib.Settings
     spec: LabelSpec
@@ -45,7 +40,7 @@ class Measured(NamedTuple):
 
     Attributes:
         rows: list of suite.Row.
-        diagnostics: dict of floats by name, from measurements.measure.
+        diagnostics: training diagnostics by name, from measurements.measure.
         left_out: dict of measure -> why it was not taken.
     """
 
@@ -66,8 +61,8 @@ class Validation:
         runner: mesh.Runner of the run.
     Raises:
         FileNotFoundError: validation data or the evaluator is not there.
-        UserError: a measure cannot be taken: Inception's weights are missing, the evaluator is of
-            another run, photos are too small or too few.
+        UserError: a measure cannot be taken: Inception's weights are missing, the evaluator does
+            not fit the run, photos are too small or too few.
     """
 
     def __init__(
@@ -83,8 +78,8 @@ class Validation:
         examples = input_pipeline.validation(settings, settings.evaluation.photos)
         if len(examples.photos) < 2 and {"fid", "kid", "evaluator"} & set(self._measured):
             raise UserError(
-                f"evaluation.measures is {settings.evaluation.measures}; fid, kid and evaluator need "
-                f"at least 2 photos, data.validation={settings.data.validation} has 1"
+                f"evaluation.measures is {settings.evaluation.measures}; fid, kid and evaluator "
+                f"need at least 2 photos, data.validation={settings.data.validation} has 1"
             )
         self._photos, self._labels = examples.photos, examples.labels
         self._paired = examples.paired
@@ -94,15 +89,13 @@ class Validation:
         self._generate = sampling.ShardedSampler(
             networks.generator, settings.generator, -(-self._rows // jax.device_count())
         )
-        self._statistics: list[dict[str, np.ndarray]] | None = None
-        self._of_real_photos: dict[str, Any] = {}
-        mapped = self._method.networks(settings, spec.num_classes).generator
-        self._estimate = runner.compile(_estimation(mapped, settings.generator), donate=False)
+        self._real_cache: dict[str, Any] = {}
+        self._statistics = ema_estimates.EmaStatistics(settings, spec.num_classes, runner)
 
     def rehearse(self) -> list[str]:
         """Tries on the held-out data, without the run's networks, what grids and evaluations do.
 
-        What is found in real photos is kept for the evaluations to come.
+        What depends on the real photos only is kept for the evaluations to come.
 
         Returns:
             list of sentences on what will be left out.
@@ -117,18 +110,18 @@ class Validation:
     def _rehearsed(
         self, generated: np.ndarray, measure: str
     ) -> tuple[list[suite.Row], dict[str, str]]:
-        """One measure of real photos in the place of generated ones: (rows, why some are not)."""
-        few = min(materials.Sizes().diversity_maps, len(generated))
-        found = materials.Material(
+        """One measure, real photos in the place of generated images: (rows, why not)."""
+        few = min(eval_inputs.Sizes().diversity_maps, len(generated))
+        found = eval_inputs.EvalInputs(
             name="", step=0, generator=cast(Any, _Origin(self._settings, self._spec)),
             labels=self._labels[: len(generated)], generated=generated, real=self._photos,
             paired=False, other=self._training_photos(),
             samples=np.stack([generated[:few], 255 - generated[:few]]),
-            segmenter=None, sizes=materials.Sizes(), kept=dict(self._of_real_photos),
+            segmenter=None, sizes=eval_inputs.Sizes(), real_cache=dict(self._real_cache),
         )  # fmt: skip
         rows, left_out = suite.rows_of(found, self._evaluator, self._inception, measures=[measure])
-        for name in rehearsal.OF_ALL_REAL_PHOTOS & found.kept.keys():
-            self._of_real_photos[name] = found.kept[name]
+        for name in rehearsal.OF_ALL_REAL_PHOTOS & found.real_cache.keys():
+            self._real_cache[name] = found.real_cache[name]
         return rows, left_out
 
     def _spread_out(self, number: int) -> np.ndarray:
@@ -143,25 +136,7 @@ class Validation:
             its collections, NumPy arrays; the state itself is left as it is, so that looking at
             a run does not change it. Without batch statistics they are the live ones.
         """
-        if "batch_stats" not in state.collections["generator"]:
-            return state.collections["generator"]
-        if self._statistics is None:
-            self._statistics = _first_batches(self._settings, self._runner)
-        params = self._runner.place(state.ema_params)
-        # The live spectral vectors are the closest to the average's weights.
-        collections = self._runner.place(state.collections["generator"])
-        estimates = []
-        for number, batch in enumerate(self._statistics):
-            key = jax.random.fold_in(jax.random.key(self._settings.seed), number)
-            given = {
-                "params": params,
-                "collections": collections,
-                "key": self._runner.place(np.asarray(jax.random.key_data(key))),
-            }
-            collections, _ = self._estimate(given, self._runner.put(batch))
-            estimates.append(self._runner.fetch(collections.get("batch_stats", {})))
-        mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *estimates)
-        return {**self._runner.fetch(collections), "batch_stats": mean}
+        return self._statistics.collections(state)
 
     def grid(self, state: TrainState, ema_collections: dict[str, Any]) -> np.ndarray:
         """Generates the sample grid.
@@ -172,7 +147,7 @@ class Validation:
         Returns:
             uint8 [H, W, 3]: label map in colour | live generator | EMA generator with three
             noises | the real validation photo, for comparison: no network ever sees it. Where
-            photos and label maps do not belong together it is one of another place, and says so.
+            photos and label maps are not paired, it shows another place, and its title says so.
         """
         live = {"params": state.params["generator"], **state.collections["generator"]}
         ema = self._generate.place({"params": state.ema_params, **ema_collections})
@@ -188,8 +163,8 @@ class Validation:
         return image_grid.grid(columns)
 
     @property
-    def generated(self) -> int:
-        """Photos that `measure` generates."""
+    def num_generated(self) -> int:
+        """Number of images that `measure` generates."""
         maps, samples = self._noise_maps()
         return len(self._labels) + len(maps) * len(samples)
 
@@ -200,12 +175,12 @@ class Validation:
         advance: Callable[[int], Any] | None = None,
         begin: Callable[[str], Any] | None = None,
     ) -> Measured:
-        """Takes the measures of `evaluation.measures` and the training diagnostics of EMA photos.
+        """Takes `evaluation.measures` and the training diagnostics of the EMA generator's images.
 
         Args:
             state: TrainState of NumPy arrays.
             ema_collections: from `ema_collections`.
-            advance: called with the number of photos each time some are generated, or None.
+            advance: called with the number of images each time some are generated, or None.
             begin: called with the name of each measure before it is taken, or None.
         Returns:
             Measured, the same on every host.
@@ -215,13 +190,14 @@ class Validation:
         (generated,) = self._generate(ema, self._labels, advance=advance)
         # Measures ask no more of a generator than its settings and its classes.
         origin = cast(sampling.Generator, _Origin(self._settings, self._spec))
-        found = materials.Material(
+        found = eval_inputs.EvalInputs(
             name="", step=int(state.step), generator=origin,
             labels=self._labels, generated=generated, real=self._photos, paired=self._paired,
             other=self._training_photos(),
             samples=self._generate(ema, self._labels[maps], 0, samples, advance),
-            segmenter=self._player(state, self._method.segmenter), sizes=materials.Sizes(),
-            kept=self._of_real_photos, discriminator=self._player(state, self._method.discriminator),
+            segmenter=self._player(state, self._method.segmenter), sizes=eval_inputs.Sizes(),
+            real_cache=self._real_cache,
+            discriminator=self._player(state, self._method.discriminator),
         )  # fmt: skip
         rows, left_out = suite.rows_of(
             found, self._evaluator, self._inception, measures=self._measured, begin=begin
@@ -236,8 +212,8 @@ class Validation:
         return Measured(rows, diagnostics, left_out)
 
     def record(self, step: int, measured: Measured) -> dict[str, Any]:
-        """What is kept of a Measured in the work directory: a dict of `evaluations.record`."""
-        real = {"number": len(self._photos), "hash": materials.digest(self._photos)}
+        """What the work directory keeps of a Measured: a dict of `eval_records.record`."""
+        real = {"number": len(self._photos), "hash": eval_inputs.digest(self._photos)}
         return eval_records.record(
             eval_records.TRAINING, step, self._spec, len(self._labels), measured.rows,
             measured.diagnostics, measured.left_out, real_photos=real,
@@ -253,16 +229,16 @@ class Validation:
         return getattr(self._networks, name), variables
 
     def _noise_maps(self) -> tuple[list[int], range]:
-        """Label maps, and numbers of samples, of which several photos are generated."""
+        """Label maps of which several images are generated, and the numbers of these samples."""
         number = self._settings.evaluation.samples if "ms_ssim" in self._measured else 2
-        few = min(materials.Sizes().diversity_maps, len(self._labels))
+        few = min(eval_inputs.Sizes().diversity_maps, len(self._labels))
         return self._spread_out(few).tolist(), range(1, number + 1)
 
     def _training_photos(self) -> np.ndarray:
-        if "training" not in self._of_real_photos:
+        if "training" not in self._real_cache:
             photos = input_pipeline.first_photos(self._settings, len(self._labels))
-            self._of_real_photos["training"] = photos
-        return self._of_real_photos["training"]
+            self._real_cache["training"] = photos
+        return self._real_cache["training"]
 
 
 def scalars(rows: list[suite.Row]) -> dict[str, float]:
@@ -295,31 +271,3 @@ def text(rows: list[suite.Row]) -> str:
         f"{row.measure} {row.value:.4g}" + ("" if row.real is None else f" (real {row.real:.4g})")
         for row in rows
     )
-
-
-def _estimation(network: nn.Module, options: schema.Generator) -> Callable:
-    """The step that estimates statistics, as `mesh.Runner` maps it."""
-
-    def estimate(given: dict, batch: dict) -> tuple[dict, dict]:
-        key, label = jax.random.wrap_key_data(given["key"]), batch["label"]
-        keys = keys_lib.of_numbers(key, batch["number"])
-        z = generation.draw_noise(options, keys, *label.shape[1:])
-        found = ema_statistics.estimate_statistics(
-            network, given["params"], given["collections"], label, z
-        )
-        return found, {}
-
-    return estimate
-
-
-def _first_batches(
-    settings: settings_lib.Settings, runner: mesh.Runner
-) -> list[dict[str, np.ndarray]]:
-    """This host's part of the first training batches: label maps and their numbers."""
-    stream = input_pipeline.training(settings, 0, runner.process_index, runner.process_count)
-    found = []
-    for _ in range(STATISTICS_BATCHES):
-        label = next(stream)["label"]
-        number = runner.process_index * len(label) + np.arange(len(label), dtype=np.int32)
-        found.append({"label": label, "number": number})
-    return found

@@ -20,9 +20,9 @@ from usis_jax.storage import cache_dir
 _LEAST_SIDES = {"swd": sliced_wasserstein.PATCH, "spectrum": spectrum.SMALLEST_SIDE,
                 "ms_ssim": diversity.WINDOW}  # fmt: skip
 FEW = 8
-"""Photos that stand in for generated ones."""
-OF_ALL_REAL_PHOTOS = {"FID", "FID floors", "FD-evaluator", "FD-evaluator floors", "spectra"}
-"""What measures keep of real photos, whatever the number of generated ones."""
+"""Real photos that stand in for generated images."""
+OF_ALL_REAL_PHOTOS = {"fid", "fid floors", "fd_evaluator", "fd_evaluator floors", "spectra"}
+"""Results in `EvalInputs.real_cache` that do not depend on the number of generated images."""
 _READ_BY_CLASS = {"consistency", "evaluator"}
 _BY_PIXEL = ("miou", "pixel_accuracy")
 
@@ -42,7 +42,7 @@ def rehearse(
         spec: LabelSpec of its label maps.
         photos: uint8 [N, H, W, 3], held out.
         labels: int [N, H, W], held out.
-        measured: names of `sections.MEASURES` that the run will take.
+        measured: names of `schema.MEASURES` that the run will take.
         take: function of such a name that takes the measure of real photos; returns (rows, dict
             of measure -> why it was left out).
     Returns:
@@ -91,7 +91,7 @@ def rehearse(
 
 ONE_CLASS = (
     "the label spec has a single class: every label map says the same, so the segmenter learns "
-    "nothing, mIoU is always 1, and the generator generates from noise alone; add classes to the spec"
+    "nothing, mIoU is always 1, and the generator sees only noise; add classes to the spec"
 )
 
 
@@ -103,7 +103,7 @@ def networks(
     Args:
         settings: Settings of the run.
         spec: LabelSpec of its label maps.
-        measured: names of `sections.MEASURES`.
+        measured: names of `schema.MEASURES`.
     Returns:
         (evaluator, Extractor of Inception), each None where no measure needs it.
     Raises:

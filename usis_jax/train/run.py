@@ -49,7 +49,7 @@ def train(
         UserError: the config does not fit the devices, or is not the one of `workdir`, or not
             that of the generator that was imported there; another run uses `workdir`, or all its
             checkpoints are damaged; or a measure cannot be taken.
-        FileNotFoundError: data is not prepared, or `evaluation.evaluator` is no evaluator.
+        FileNotFoundError: data is not prepared, or `evaluation.evaluator` holds no evaluator.
         PermissionError: `workdir` cannot be written.
         OSError: the disk has no space for a checkpoint.
         NotFiniteError: a loss or the state is not finite, more often than `settings.rollbacks`

@@ -81,7 +81,7 @@ def test_every_suffix_is_taken_in_small_and_large_letters(own):
     assert taken(own) == {"photos": 6 + more, "labels": 6 + more}
 
 
-def test_splits_are_generated_into_folders_of_their_names(own):
+def test_splits_are_sampled_into_folders_of_their_names(own):
     for kind in ("photos", "labels"):
         for i in range(6):
             split = own / kind / ("Train" if i < 4 else "val")

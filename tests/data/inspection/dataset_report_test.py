@@ -1,4 +1,4 @@
-"""Tests of usis_jax.data.inspection.dataset_report, and of `usis inspect --config`, which shows it."""
+"""The data set report, and `usis inspect --config`, which shows it."""
 
 import json
 
@@ -81,12 +81,12 @@ class ReadsTopAsRoof:
         return read
 
 
-def test_what_a_evaluator_reads_in_photos_stands_beside_the_label_maps(out):
+def test_what_an_evaluator_reads_in_photos_stands_beside_the_label_maps(out):
     settings = tiny_data.settings(out, photos="yard:train,meadow:train")
     described = dataset_report.describe(settings, progress=False, evaluator=ReadsTopAsRoof())
-    assert [entry["measured"] for entry in described["classes"]] == [0.5, 0, 0, 0.5, 0]
+    assert [entry["predicted"] for entry in described["classes"]] == [0.5, 0, 0, 0.5, 0]
     text = "\n".join(dataset_report.lines(described))
-    assert "in photos" in text and "as evaluator yard reads them" in text
+    assert "in photos" in text and "as predicted by evaluator yard" in text
     other = ReadsTopAsRoof()
     other.spec = lookup.get("camvid")
     with pytest.raises(ValueError, match="--evaluator knows the classes of 'camvid'"):

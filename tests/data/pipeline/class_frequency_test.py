@@ -1,4 +1,4 @@
-"""Tests of usis_jax.data.pipeline.class_frequency on label maps whose classes are counted by hand."""
+"""Class frequencies of label maps whose classes are counted by hand."""
 
 import numpy as np
 import pytest
@@ -101,11 +101,11 @@ def test_summary_gives_shares_of_pixels_and_numbers_of_maps():
     ]
     shares = [entry["pixels"] for entry in summary]
     np.testing.assert_allclose(shares, [956 / 1152, 36 / 1152, 16 / 1152, 144 / 1152])
-    assert "measured" not in summary[0]
-    measured = class_frequency.summary(pixels, SPEC, measured=np.array([0.5, 0.25, 0.25, 0]))
-    assert [entry["measured"] for entry in measured] == [0.5, 0.25, 0.25, 0]
+    assert "predicted" not in summary[0]
+    predicted = class_frequency.summary(pixels, SPEC, predicted=np.array([0.5, 0.25, 0.25, 0]))
+    assert [entry["predicted"] for entry in predicted] == [0.5, 0.25, 0.25, 0]
     with pytest.raises(ValueError):
-        class_frequency.summary(pixels, SPEC, measured=np.array([0.5, 0.5]))
+        class_frequency.summary(pixels, SPEC, predicted=np.array([0.5, 0.5]))
 
 
 def test_rare_classes_are_likelier_and_void_and_absent_ones_never_drawn():

@@ -1,4 +1,4 @@
-"""Tests of usis_jax.data.preparation.build_plan: several data sets, published ones, label specs across them."""
+"""What is prepared: several data sets, published ones, label specs across them."""
 
 import itertools
 import shutil

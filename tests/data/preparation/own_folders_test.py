@@ -1,4 +1,4 @@
-"""Tests of usis_jax.data.preparation.own_folders: files of photos and label maps that lie anywhere."""
+"""Own data: files of photos and label maps that lie anywhere."""
 
 import pytest
 

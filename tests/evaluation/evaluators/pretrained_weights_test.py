@@ -1,4 +1,4 @@
-"""Weights of evaluation networks: found, checked, fetched by pip or from a file, without network."""
+"""Weights of published networks: found, checked, fetched by pip or from a file, offline."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Published segmenters as evaluators: what they read, which classes are scored, what is refused."""
+"""Published networks as evaluators: what they read, which classes count, what is refused."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_the_35_ids_of_cityscapes_become_its_19_scored_classes():
     np.testing.assert_array_equal(evaluator.labels(np.arange(20), SCORED), np.arange(20))
 
 
-def test_rows_have_the_evaluators_name_and_void_does_not_count(found):  # noqa: F811
+def test_rows_have_the_name_of_the_evaluator_and_void_does_not_count(found):  # noqa: F811
     evaluator = evaluator_that_reads(None)
     right = evaluator.labels(found.labels, tiny_run.SPEC)
     road, car = (SCORED.classes.index(name) for name in ("road", "car"))
@@ -93,7 +93,7 @@ def test_rows_have_the_evaluators_name_and_void_does_not_count(found):  # noqa: 
     assert accuracy == pytest.approx(is_road.sum() / counts.sum())
 
 
-def test_command_measures_with_a_published_segmenters(weights, workdir, tmp_path, monkeypatch):  # noqa: F811
+def test_command_measures_with_a_published_segmenter(weights, workdir, tmp_path, monkeypatch):  # noqa: F811
     tiny_run.install(monkeypatch)
     assert (
         main.main(

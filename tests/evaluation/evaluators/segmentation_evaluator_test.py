@@ -1,4 +1,4 @@
-"""Tests of usis_jax.evaluation.evaluators.segmentation_evaluator and evaluator_training, and of usis train-evaluator."""
+"""The evaluator: what it reads, its folder, its training, and usis train-evaluator."""
 
 import itertools
 import json
@@ -13,8 +13,7 @@ from tests.support import hosts, paired_data
 from usis_jax.checkpoint import flat_trees
 from usis_jax.cli import main
 from usis_jax.data.pipeline import pairs
-from usis_jax.evaluation.evaluators import segmentation_evaluator as evaluator_lib
-from usis_jax.evaluation.evaluators import train_evaluator
+from usis_jax.evaluation.evaluators import segmentation_evaluator, train_evaluator
 from usis_jax.evaluation.evaluators.segmentation_evaluator import Evaluator
 from usis_jax.interop import files
 
@@ -115,7 +114,7 @@ def test_same_seed_gives_the_same_evaluator_and_another_seed_another(out):
 
 
 def test_reading_does_not_depend_on_what_else_is_in_the_batch(evaluator):
-    photos = _photos(evaluator_lib.BATCH + 3)
+    photos = _photos(segmentation_evaluator.BATCH + 3)
     for method in (evaluator.predict, evaluator.features):
         whole = method(photos)
         assert len(whole) == len(photos)
@@ -191,7 +190,7 @@ def test_what_fails_while_writing_leaves_nothing(evaluator, tmp_path, monkeypatc
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(evaluator_lib.atomic, "write_text", fail)
+    monkeypatch.setattr(segmentation_evaluator.atomic, "write_text", fail)
     with pytest.raises(OSError, match="No space left"):
         evaluator.save(tmp_path / "evaluator")
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +206,7 @@ def test_folder_that_holds_something_is_left_alone(evaluator, out, tmp_path):
 
 
 def test_folder_that_cannot_be_written_is_found_before_training(out, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluator_lib.os, "access", lambda *_: False)
+    monkeypatch.setattr(segmentation_evaluator.os, "access", lambda *_: False)
     monkeypatch.setattr(train_evaluator, "fit", lambda *_: pytest.fail("trained in vain"))
     with pytest.raises(PermissionError, match="no permission to write --out"):
         train_evaluator.train_evaluator(paired_data.settings(out), tmp_path / "a" / "b")
@@ -271,7 +270,7 @@ def test_size_that_is_no_multiple_of_the_stride_is_an_error(out):
         train_evaluator.fit(own, (16, 36), True, SHORT, progress=False)
 
 
-def test_command_trains_a_evaluator_and_writes_its_scores(out, tmp_path, capsys):
+def test_command_trains_an_evaluator_and_writes_its_scores(out, tmp_path, capsys):
     folder, result = tmp_path / "evaluator", tmp_path / "result.json"
     code = main.main([
         "train-evaluator", "--pairs=garden:test", "--measure=garden:validation", "--height=16",

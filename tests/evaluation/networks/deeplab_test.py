@@ -1,7 +1,7 @@
 """DeepLab v2 against the published network, and what its reader refuses.
 
-tests/vectors/deeplab.npz holds keys and shapes of the published network's state dict, and every 13th
-(of one scale alone: every 26th) logit of it for the weights of drawn_weights.py and the photo
+tests/vectors/deeplab.npz holds keys and shapes of the published network's state dict, and every
+13th (of one scale alone: every 26th) logit of it for the weights of drawn_weights.py and the photo
 below: DeepLabV2_ResNet101_MSC of github.com/kazuto1011/deeplab-pytorch, run with PyTorch 2.13;
 and the classes of every second pixel in every second row, found as its evaluation finds them.
 """

@@ -1,10 +1,10 @@
 """UPerNet against the published network, and what its reader refuses.
 
-tests/vectors/upernet.npz holds keys and shapes of the published encoder's and decoder's state dicts,
-and some of the logits (every third place, every 15th class) and probabilities (behind resizing to
-125 x 67, every tenth of all) of that network for the weights of drawn_weights.py and the photo
-below: ResNet-101 and UPerNet of github.com/CSAILVision/semantic-segmentation-pytorch, run with
-PyTorch 2.13. "mean" and "classes" are what its evaluation makes of a photo of 45 x 70 at the
+tests/vectors/upernet.npz holds keys and shapes of the published encoder's and decoder's state
+dicts, and some of the logits (every third place, every 15th class) and probabilities (behind
+resizing to 125 x 67, every tenth of all) of that network for the weights of drawn_weights.py and
+the photo below: ResNet-101 and UPerNet of github.com/CSAILVision/semantic-segmentation-pytorch, run
+with PyTorch 2.13. "mean" and "classes" are what its evaluation makes of a photo of 45 x 70 at the
 shorter sides 40 and 62, the longer one at most 90 (every fourth place and tenth class; every second
 place).
 """

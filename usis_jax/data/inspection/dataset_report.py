@@ -14,7 +14,7 @@ from usis_jax.errors import UserError
 
 _ROWS = 4
 _COLUMNS = 2
-_EVALUATED_IMAGES = 500
+_EVALUATED_PHOTOS = 500
 
 
 def describe(settings, progress: bool = True, evaluator=None) -> dict:
@@ -23,15 +23,16 @@ def describe(settings, progress: bool = True, evaluator=None) -> dict:
     Args:
       settings: Settings.
       progress: whether to show progress on stderr where classes must be counted.
-      evaluator: evaluation.evaluator.Evaluator of the same classes and size, or None: what it reads in up to
-        500 training photos stands beside the label maps.
+      evaluator: `segmentation_evaluator.Evaluator` of the same classes and size, or None: the
+        shares that it predicts in up to 500 training photos stand beside those of the label maps.
 
     Returns:
       {"prepared_dir", "height", "width" (what networks see), "stored_height", "stored_width",
       "flip", "class_balance", "photos", "labels": list of sources, each {"source", "count",
       "share" of what is drawn, "passes" in the whole run}, "validation": {"source", "photos",
-      "labels": counts}, "label_spec", "classes": see `class_shares.summary`, each with "trained":
-      share of the pixels in the label maps that training draws, and "evaluator": its name or None}.
+      "labels": counts}, "label_spec", "classes": see `class_frequency.summary`, each
+      with "trained": share of the pixels in the label maps that training draws, and "evaluator":
+      its name or None}.
 
     Raises:
       FileNotFoundError: a data set is not prepared; says what to run.
@@ -42,7 +43,7 @@ def describe(settings, progress: bool = True, evaluator=None) -> dict:
     folder = record_source.folder(settings, name, "labels")
     labels = _sources(settings, "labels", [(name, split, None)])
     pixels = class_frequency.of_split(folder, split, progress)
-    classes = class_frequency.summary(pixels, spec, _measured(settings, spec, evaluator))
+    classes = class_frequency.summary(pixels, spec, _predicted(settings, spec, evaluator))
     trained = class_frequency.expected(pixels, spec.void, data.class_balance)
     for entry, share in zip(classes, trained, strict=True):
         entry["trained"] = float(share)
@@ -88,13 +89,13 @@ def lines(report: dict) -> list[str]:
         if entry["maps"]:
             shown = f"  {entry['name'][:23]:24s}{_percent(entry['pixels']):>9s}{entry['maps']:>9,}"
             shown += f"{_percent(entry['trained']):>15s}" if balance else ""
-            shown += f"{_percent(entry['measured']):>11s}" if evaluator else ""
+            shown += f"{_percent(entry['predicted']):>11s}" if evaluator else ""
             rows.append(shown + ("  void, does not count" if entry["void"] else ""))
     absent = [entry["name"] for entry in ranked if not entry["maps"] and not entry["void"]]
     if absent:
         rows.append(f"  in no label map: {', '.join(absent)}")
     if evaluator:
-        rows.append(f"  in photos: as {evaluator} reads them, which errs")
+        rows.append(f"  in photos: as predicted by {evaluator}, which makes mistakes")
     return rows
 
 
@@ -122,8 +123,8 @@ def picture(settings, report: dict) -> np.ndarray:
     return np.concatenate([sheet, image_grid.legend(entries, sheet.shape[1])])
 
 
-def _measured(settings, spec, evaluator) -> np.ndarray | None:
-    """Shares of the classes that an evaluator reads in training photos: float [K]."""
+def _predicted(settings, spec, evaluator) -> np.ndarray | None:
+    """Share of each class among the pixels of training photos, as an evaluator predicts it: [K]."""
     if evaluator is None:
         return None
     if evaluator.spec.classes != spec.classes:
@@ -132,7 +133,7 @@ def _measured(settings, spec, evaluator) -> np.ndarray | None:
             f"--evaluator knows the classes of {evaluator.spec.name!r} and the label maps those of "
             f"{spec.name!r} ({'; '.join(what)}); train an evaluator of the same classes"
         )
-    read = evaluator.predict(input_pipeline.first_photos(settings, _EVALUATED_IMAGES))
+    read = evaluator.predict(input_pipeline.first_photos(settings, _EVALUATED_PHOTOS))
     return np.bincount(read.ravel(), minlength=spec.num_classes) / read.size
 
 

@@ -190,7 +190,7 @@ def _single_class(ranked, labels: Labels, draft: Draft | None) -> list[Finding]:
         return []
     text = (
         "have a single class: all of them say the same, so the segmenter learns nothing, mIoU is "
-        "always 1, and the generator generates from noise alone; where a class is missing, look "
+        "always 1, and the generator sees only noise; where a class is missing, look "
         "whether its pixels got the id of another one, or void"
     )
     return [

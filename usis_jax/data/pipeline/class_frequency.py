@@ -64,17 +64,17 @@ def of_split(folder: pathlib.Path, split: str, progress: bool = True) -> np.ndar
     )
 
 
-def summary(pixels: np.ndarray, spec: LabelSpec, measured=None) -> list[dict]:
+def summary(pixels: np.ndarray, spec: LabelSpec, predicted=None) -> list[dict]:
     """Shares of the classes.
 
     Args:
       pixels: int [N, K] from `of_split`.
       spec: LabelSpec of the maps.
-      measured: float [K], shares that an evaluator sees in photos, or None.
+      predicted: float [K], shares of the pixels that an evaluator predicts in photos, or None.
 
     Returns:
       For each class {"name", "pixels": share of all pixels, "maps": number of maps that hold it,
-      "void": bool}, and "measured" if there is an evaluator.
+      "void": bool}, and "predicted" where these are given.
     """
     shares = pixels.sum(0, dtype=np.int64) / max(pixels.sum(dtype=np.int64), 1)
     maps = (pixels > 0).sum(0)
@@ -83,9 +83,9 @@ def summary(pixels: np.ndarray, spec: LabelSpec, measured=None) -> list[dict]:
         for k, name in enumerate(spec.classes)
     ]
     for entry, share in zip(
-        result, () if measured is None else measured, strict=measured is not None
+        result, () if predicted is None else predicted, strict=predicted is not None
     ):
-        entry["measured"] = float(share)
+        entry["predicted"] = float(share)
     return result
 
 

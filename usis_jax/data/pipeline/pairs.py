@@ -1,4 +1,4 @@
-"""Photos with the label maps that belong to them, for evaluators. The players never read these."""
+"""Photos with their own label maps, for evaluators. The networks in training never see these."""
 
 import re
 
@@ -68,7 +68,7 @@ class Pairs:
         return {"photo": self._images[0][photo], "label": self._images[1][label][..., 0]}
 
     def check_apart(self, other: "Pairs") -> None:
-        """Checks that two sequences can train and measure an evaluator.
+        """Checks that an evaluator can be trained on one sequence and measured on the other.
 
         Raises:
           UserError: they share pairs, or their label maps have other classes.
@@ -79,13 +79,13 @@ class Pairs:
         if self._name == other._name and one_split and shared:
             raise UserError(
                 f"{self.source} and {other.source} share {len(shared)} pairs; an evaluator must be "
-                "measured on others than it was trained on"
+                "measured on other pairs than it was trained on"
             )
         spec_mapping.check_same(self.spec, other.spec, self.source, other.source)
 
 
 def default_source(settings) -> str:
-    """Split to train an evaluator on where none is named: train or test of the validation's data set.
+    """Default split to train an evaluator on: train or test of the validation's data set.
 
     Args:
       settings: Settings; reads `data.validation`.

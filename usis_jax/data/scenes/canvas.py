@@ -9,7 +9,7 @@ from usis_jax.data.scenes.world import World
 _HALF = [0] * 110 + [255] * 146  # cover at which a pixel takes the class of a sprite
 
 
-class Painter:
+class Renderer:
     """Photo (None where the canvas has none) and label map, with the scene's camera and light."""
 
     def __init__(self, world: World, canvas: Canvas, oversampling: int):

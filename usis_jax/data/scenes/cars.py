@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 
 from usis_jax.data.scenes import classes
-from usis_jax.data.scenes.canvas import Painter
+from usis_jax.data.scenes.canvas import Renderer
 from usis_jax.data.scenes.world import Item
 
-_PAINTS = (
+_BODY_COLOURS = (
     (0.80, 0.81, 0.82),
     (0.52, 0.54, 0.56),
     (0.07, 0.07, 0.08),
@@ -57,11 +57,11 @@ _MODELS = {
 class _Solid:
     """Car coordinates (length, height, across) to pixels, and faces that look at the camera."""
 
-    def __init__(self, painter: Painter, item: Item, length: float):
-        self.painter, self.camera = painter, painter.camera
+    def __init__(self, renderer: Renderer, item: Item, length: float):
+        self.renderer, self.camera = renderer, renderer.camera
         self.x, self.z, self.length = item.x, item.z, length
         self.cos, self.sin = float(np.cos(item.heading)), float(np.sin(item.heading))
-        self.fine = painter.camera.focal / item.z > 7 * painter.least  # near enough for details
+        self.fine = renderer.camera.focal / item.z > 7 * renderer.least  # near enough for details
 
     def project(self, points):
         """Returns pixel columns and rows of points float [N, 3]."""
@@ -89,11 +89,11 @@ class _Solid:
         if sum(v * n for v, n in zip(view, self.turn(normal), strict=True)) >= 0:
             return False
         columns, rows = self.project(points)
-        light = self.painter.light
-        base = self.painter.colour(albedo, self.turn(normal), 0.72 + 0.3 * max(normal[1], 0))
+        light = self.renderer.light
+        base = self.renderer.colour(albedo, self.turn(normal), 0.72 + 0.3 * max(normal[1], 0))
         shine = light.sky_low * 255
         colour = tuple(int(b + (s - b) * gloss) for b, s in zip(base, shine, strict=True))
-        self.painter.polygon(columns, rows, colour, kind)
+        self.renderer.polygon(columns, rows, colour, kind)
         return True
 
 
@@ -116,7 +116,9 @@ def _wheels(solid: _Solid, style: str, width: float, length: float) -> None:
                 solid.face(hub, (0, 0.2, np.sign(across)), (0.45, 0.45, 0.46), 0.0)
 
 
-def _end(solid: _Solid, style: str, width: float, length: float, front: bool, paint, lit) -> None:
+def _end(
+    solid: _Solid, style: str, width: float, length: float, front: bool, body_colour, lit
+) -> None:
     """Draws lamps, plate, bumper and grille of one end."""
     along, low, high = (length, 0.3, 0.78) if front else (0.0, 0.32, 0.9)
     if style in ("van", "bus"):
@@ -134,9 +136,9 @@ def _end(solid: _Solid, style: str, width: float, length: float, front: bool, pa
         if not solid.face(points, (sign, 0.1, 0), colour, gloss):
             return
         if glowing:
-            solid.painter.polygon(*solid.project(points), solid.painter.glow(colour))
+            solid.renderer.polygon(*solid.project(points), solid.renderer.glow(colour))
 
-    patch(-half, half, low, low + 0.2, np.asarray(paint) * 0.45)
+    patch(-half, half, low, low + 0.2, np.asarray(body_colour) * 0.45)
     if front:
         if solid.fine:
             patch(-0.45 * half, 0.45 * half, high - 0.24, high - 0.08, (0.05, 0.05, 0.06))
@@ -150,7 +152,7 @@ def _end(solid: _Solid, style: str, width: float, length: float, front: bool, pa
         patch(-0.26, 0.26, low + 0.14, low + 0.27, plate)
 
 
-def _cabin(solid: _Solid, style: str, width: float, cabin, paint) -> None:
+def _cabin(solid: _Solid, style: str, width: float, cabin, body_colour) -> None:
     """Draws the glass house: rear window, windscreen, roof and side windows."""
     (rear, base), (roof_rear, top), (roof_front, top_front), (front, base_front) = cabin
     low, high = width * 0.48, width * 0.39
@@ -186,7 +188,7 @@ def _cabin(solid: _Solid, style: str, width: float, cabin, paint) -> None:
                 (roof_rear, top, -high),
             ],
             (0, 1, 0),
-            paint,
+            body_colour,
             0.22,
         ),
     )
@@ -210,12 +212,12 @@ def _cabin(solid: _Solid, style: str, width: float, cabin, paint) -> None:
             (middle + 0.05, top, sign * high),
             (middle + 0.05, base, sign * low),
         ]
-        if solid.face(side, (0, 0.3, sign), paint, 0.1):
+        if solid.face(side, (0, 0.3, sign), body_colour, 0.1):
             solid.face(pane, (0, 0.3, sign), glass, gloss)
             if solid.fine:
-                solid.face(post, (0, 0.3, sign), paint, 0.05)
+                solid.face(post, (0, 0.3, sign), body_colour, 0.05)
     for points, normal, colour, shine in quads:
-        if solid.face(points, normal, paint, 0.15) and colour is glass:
+        if solid.face(points, normal, body_colour, 0.15) and colour is glass:
             solid.face(_inset(points, 0.10), normal, glass, shine)
 
 
@@ -258,32 +260,34 @@ def _panes(solid: _Solid, style: str, width: float, length: float) -> None:
     solid.face(front, (1, 0.5, 0), glass, 0.3)
 
 
-def draw_car(painter: Painter, item: Item, rng: np.random.Generator) -> None:
+def draw_car(renderer: Renderer, item: Item, rng: np.random.Generator) -> None:
     """Draws a car, van or bus.
 
     Args:
-      painter: the scene's painter.
+      renderer: the scene's renderer.
       item: kind "car"; style is the model, heading 0 shows its rear.
       rng: the scene's generator of details.
     """
     width, body, cabin = _MODELS[item.style]
-    paint = np.clip(
-        np.array(_PAINTS[rng.integers(len(_PAINTS))]) + rng.normal(0, 0.02, 3), 0.03, 0.95
+    body_colour = np.clip(
+        np.array(_BODY_COLOURS[rng.integers(len(_BODY_COLOURS))]) + rng.normal(0, 0.02, 3),
+        0.03,
+        0.95,
     )
     if item.style == "bus":
-        paint = np.array(
+        body_colour = np.array(
             ((0.68, 0.07, 0.08), (0.85, 0.85, 0.82), (0.10, 0.35, 0.25), (0.90, 0.55, 0.10))[
                 rng.integers(4)
             ]
         )
     if item.style == "taxi":
-        paint = np.array((0.90, 0.66, 0.06))
+        body_colour = np.array((0.90, 0.66, 0.06))
     brake = rng.random() < 0.35
     length = body[-1][0]
-    if item.z - length / 2 - 1 < 1.6 or not painter.place(item.x, item.z, 1.0):
+    if item.z - length / 2 - 1 < 1.6 or not renderer.place(item.x, item.z, 1.0):
         return
-    painter.z = item.z
-    solid = _Solid(painter, item, length)
+    renderer.z = item.z
+    solid = _Solid(renderer, item, length)
     half = width / 2
     under = [
         (0.1, 0.02, -half),
@@ -291,7 +295,7 @@ def draw_car(painter: Painter, item: Item, rng: np.random.Generator) -> None:
         (length - 0.1, 0.02, half),
         (length - 0.1, 0.02, -half),
     ]
-    painter.polygon(*solid.project(under), painter.colour((0.03, 0.03, 0.03), ambient=0.3))
+    renderer.polygon(*solid.project(under), renderer.colour((0.03, 0.03, 0.03), ambient=0.3))
     for sign in (-1, 1):
         skirt = [
             (0.1, 0.1, sign * half * 0.9),
@@ -300,17 +304,17 @@ def draw_car(painter: Painter, item: Item, rng: np.random.Generator) -> None:
             (length - 0.1, 0.1, sign * half * 0.9),
         ]
         solid.face(skirt, (0, 0, sign), (0.03, 0.03, 0.03), 0.0)
-        solid.face([(a, h, sign * half) for a, h in body], (0, 0.15, sign), paint, 0.10)
+        solid.face([(a, h, sign * half) for a, h in body], (0, 0.15, sign), body_colour, 0.10)
     for (a, h), (b, k) in itertools.pairwise(body):
         strip = [(a, h, -half), (b, k, -half), (b, k, half), (a, h, half)]
         normal = np.array((h - k, b - a, 0.0))
         normal = normal / np.linalg.norm(normal)
-        solid.face(strip, tuple(normal), paint, 0.06 + 0.2 * max(0.0, normal[1]))
+        solid.face(strip, tuple(normal), body_colour, 0.06 + 0.2 * max(0.0, normal[1]))
     _wheels(solid, item.style, width, length)
     if cabin:
-        _cabin(solid, item.style, width, cabin, paint)
+        _cabin(solid, item.style, width, cabin, body_colour)
     else:
         _panes(solid, item.style, width, length)
-    night = painter.light.lamps > 0.04
+    night = renderer.light.lamps > 0.04
     for front in (False, True):
-        _end(solid, item.style, width, length, front, paint, night or (brake and not front))
+        _end(solid, item.style, width, length, front, body_colour, night or (brake and not front))

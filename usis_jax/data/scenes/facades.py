@@ -1,4 +1,4 @@
-"""Paints the buildings of a procedural scene."""
+"""Draws the buildings of a procedural scene."""
 
 import numpy as np
 
@@ -206,8 +206,8 @@ def _windows(world, p, s, t, colour) -> tuple[np.ndarray, np.ndarray]:
     return colour, warm * (lit * min(1.0, 0.35 + light.lamps))[:, None]
 
 
-def paint_buildings(world: World, canvas: Canvas) -> None:
-    """Paints every building over sky and ground, nearest last."""
+def draw_buildings(world: World, canvas: Canvas) -> None:
+    """Draws every building over sky and ground, nearest last."""
     if not world.buildings:
         return
     light, surface = world.light, _rasterise(world)

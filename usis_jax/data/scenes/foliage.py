@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from usis_jax.data.scenes import classes
-from usis_jax.data.scenes.canvas import Painter
+from usis_jax.data.scenes.canvas import Renderer
 from usis_jax.data.scenes.textures import lookup
 from usis_jax.data.scenes.world import Item
 
@@ -88,40 +88,40 @@ def _crown(species: str, variant: int) -> list[list[Image.Image]]:
     ]
 
 
-def _paste_crown(painter: Painter, crown, mirror, box, dark, light) -> None:
+def _paste_crown(renderer: Renderer, crown, mirror, box, dark, light) -> None:
     """Pastes a crown, coloured from dark to light leaves, into the pixel box (l, t, r, b)."""
     left, top = int(np.floor(box[0])), int(np.floor(box[1]))
     wide, high = max(2, round(float(box[2] - box[0]))), max(2, round(float(box[3] - box[1])))
-    if wide > 4 * painter.camera.width or left + wide < 0 or left > painter.camera.width:
+    if wide > 4 * renderer.camera.width or left + wide < 0 or left > renderer.camera.width:
         return
     shade, cover = (
         plane.resize((wide, high), Image.Resampling.BILINEAR) for plane in crown[mirror]
     )
-    if painter.photo is None:
-        painter.paste(None, cover, left, top, classes.TREE)
+    if renderer.photo is None:
+        renderer.paste(None, cover, left, top, classes.TREE)
         return
     table = np.asarray(dark) * (1 - _RAMP) + np.asarray(light) * _RAMP
     shade.putpalette(np.clip(table, 0, 255).astype(np.uint8).tobytes())
-    painter.paste(shade.convert("RGB"), cover, left, top, classes.TREE)
+    renderer.paste(shade.convert("RGB"), cover, left, top, classes.TREE)
 
 
-def draw_tree(painter: Painter, item: Item, rng: np.random.Generator) -> None:
+def draw_tree(renderer: Renderer, item: Item, rng: np.random.Generator) -> None:
     """Draws a tree: trunk, then crown.
 
     Args:
-      painter: the scene's painter.
+      renderer: the scene's renderer.
       item: kind "tree"; style is the species.
       rng: the scene's generator of details.
     """
     wide, high, bare, bark, leaves = _SPECIES[item.style]
     variant, mirror = int(rng.integers(_VARIANTS)), rng.random() < 0.5
-    season = np.random.default_rng(painter.world.salt + 3).random()
+    season = np.random.default_rng(renderer.world.salt + 3).random()
     stretch = rng.uniform(0.88, 1.14, 2)
     tint = 1 + rng.normal(0, 0.05, 3)
-    if not painter.place(item.x, item.z, bare * 0.8):
+    if not renderer.place(item.x, item.z, bare * 0.8):
         return
-    foot = painter.camera.project(item.x, 0.0, item.z)
-    scale = painter.camera.focal / item.z * item.size
+    foot = renderer.camera.project(item.x, 0.0, item.z)
+    scale = renderer.camera.focal / item.z * item.size
     thick = max(0.16 * scale, 0.7)
     middle = foot[1] - (bare + 0.3 * high) * scale
     column = foot[0]
@@ -129,35 +129,35 @@ def draw_tree(painter: Painter, item: Item, rng: np.random.Generator) -> None:
         (column - thick, column - 0.6 * thick, column + 0.6 * thick, column + thick),
         (foot[1], middle, middle, foot[1]),
     )
-    painter.polygon(
-        *points, painter.colour(bark, (painter.light.side * -0.3, 0.2, -0.9)), classes.TREE
+    renderer.polygon(
+        *points, renderer.colour(bark, (renderer.light.side * -0.3, 0.2, -0.9)), classes.TREE
     )
     dark, light = leaves[1 if season < 0.3 and len(leaves) > 1 else 0]
     if item.style == "cherry" and 0.3 <= season < 0.7:
         dark, light = leaves[1]
-    shaded = painter.colour(np.array(dark) * tint, (0, 0.1, -1), 0.55)
-    bright = painter.colour(np.array(light) * tint, (0, 0.9, -0.4), 1.0)
+    shaded = renderer.colour(np.array(dark) * tint, (0, 0.1, -1), 0.55)
+    bright = renderer.colour(np.array(light) * tint, (0, 0.9, -0.4), 1.0)
     half, top = 0.5 * wide * scale * stretch[0], foot[1] - (bare + high * stretch[1]) * scale
     box = (column - half, top, column + half, foot[1] - bare * 0.8 * scale)
-    _paste_crown(painter, _crown(item.style, variant), mirror, box, shaded, bright)
+    _paste_crown(renderer, _crown(item.style, variant), mirror, box, shaded, bright)
 
 
-def draw_bush(painter: Painter, item: Item, rng: np.random.Generator) -> None:
+def draw_bush(renderer: Renderer, item: Item, rng: np.random.Generator) -> None:
     """Draws a bush or a piece of hedge.
 
     Args:
-      painter: the scene's painter.
+      renderer: the scene's renderer.
       item: kind "bush" or "hedge".
       rng: the scene's generator of details.
     """
     variant, mirror = int(rng.integers(_VARIANTS)), rng.random() < 0.5
     wide, high = (0.85, 1.25) if item.kind == "hedge" else rng.uniform((0.9, 0.9), (1.8, 1.9))
     tint = 1 + rng.normal(0, 0.06, 3)
-    if not painter.place(item.x, item.z, 0.5):
+    if not renderer.place(item.x, item.z, 0.5):
         return
-    column, foot = painter.camera.project(item.x, 0.0, item.z)
-    scale = painter.camera.focal / item.z * item.size
-    dark = painter.colour(np.array((0.07, 0.13, 0.04)) * tint, (0, 0.1, -1), 0.55)
-    light = painter.colour(np.array((0.26, 0.40, 0.13)) * tint, (0, 0.9, -0.4), 1.0)
+    column, foot = renderer.camera.project(item.x, 0.0, item.z)
+    scale = renderer.camera.focal / item.z * item.size
+    dark = renderer.colour(np.array((0.07, 0.13, 0.04)) * tint, (0, 0.1, -1), 0.55)
+    light = renderer.colour(np.array((0.26, 0.40, 0.13)) * tint, (0, 0.9, -0.4), 1.0)
     box = (column - wide * scale, foot - high * scale, column + wide * scale, foot + 0.06 * scale)
-    _paste_crown(painter, _crown("hedge", variant), mirror, box, dark, light)
+    _paste_crown(renderer, _crown("hedge", variant), mirror, box, dark, light)

@@ -1,4 +1,4 @@
-"""Paints sky, distant backdrop and ground of a procedural scene."""
+"""Draws sky, distant backdrop and ground of a procedural scene."""
 
 import dataclasses
 
@@ -36,9 +36,9 @@ _CLASS = np.array(
 
 @dataclasses.dataclass
 class Canvas:
-    """The picture while it is painted: photo float32 [H, W, 3], label uint8, depth float32.
+    """The picture while it is drawn: photo float32 [H, W, 3], label uint8, depth float32.
 
-    Without a photo (None) only label and depth are painted, in a fraction of the time.
+    Without a photo (None) only label and depth are drawn, in a fraction of the time.
     """
 
     photo: np.ndarray | None
@@ -58,8 +58,8 @@ def shadow_of_buildings(world: kinds.World, x, y, z) -> np.ndarray:
     return 1 - np.clip(over * 1.5 + 0.5, 0, 1) * (height > -0.05)
 
 
-def paint_sky(world: kinds.World, canvas: Canvas) -> None:
-    """Paints gradient, glow of the sun and clouds over the whole canvas."""
+def draw_sky(world: kinds.World, canvas: Canvas) -> None:
+    """Draws gradient, glow of the sun and clouds over the whole canvas."""
     canvas.label[:] = classes.SKY
     canvas.depth[:] = np.inf
     if canvas.photo is None:
@@ -88,8 +88,8 @@ def paint_sky(world: kinds.World, canvas: Canvas) -> None:
     canvas.photo[len(colour) :] = light.sky_low
 
 
-def paint_backdrop(world: kinds.World, canvas: Canvas) -> None:
-    """Paints what closes the view: a skyline, a belt of trees or hills, seen through the haze."""
+def draw_backdrop(world: kinds.World, canvas: Canvas) -> None:
+    """Draws what closes the view: a skyline, a belt of trees or hills, seen through the haze."""
     camera, light = world.camera, world.light
     rng = np.random.default_rng(world.salt)
     distance = float(rng.uniform(115, 165))
@@ -129,8 +129,8 @@ def paint_backdrop(world: kinds.World, canvas: Canvas) -> None:
     wall *= np.where(panes, 0.55, 1.0)[..., None]
     clump = 1 + 0.3 * lookup("leaf", np.broadcast_to(x * 2.2, y.shape), y * 2.2)
     wall = np.where(leafy[None, :, None], np.array((0.17, 0.25, 0.10)) * clump[..., None], wall)
-    painted = light.expose(wall, np.full(y.shape, 0.45), np.full(y.shape, distance))
-    canvas.photo[top:stop][mask] = painted[mask]
+    drawn = light.expose(wall, np.full(y.shape, 0.45), np.full(y.shape, distance))
+    canvas.photo[top:stop][mask] = drawn[mask]
 
 
 def _materials(world: kinds.World, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -164,7 +164,7 @@ def _materials(world: kinds.World, x: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def _markings(world: kinds.World, x, z, pixel) -> np.ndarray:
-    """Returns the cover of white paint on the carriageway, float32 like x."""
+    """Returns the cover of white markings on the carriageway, float32 like x."""
     rng = np.random.default_rng(world.salt + 1)
 
     def line(at, width, dash=0.0, gap=0.0):
@@ -173,22 +173,22 @@ def _markings(world: kinds.World, x, z, pixel) -> np.ndarray:
         return cover * ((z + 1.7) % (dash + gap) < dash) if gap else cover
 
     half, style = world.half, rng.integers(4)
-    paint = line(0.0, 0.13, *((3.0, 3.0), (2.0, 4.0), (0, 0), (4.0, 2.0))[style])
+    cover = line(0.0, 0.13, *((3.0, 3.0), (2.0, 4.0), (0, 0), (4.0, 2.0))[style])
     if rng.random() < 0.55:
-        paint = np.maximum(paint, line(half - 0.3, 0.11) + line(-half + 0.3, 0.11))
+        cover = np.maximum(cover, line(half - 0.3, 0.11) + line(-half + 0.3, 0.11))
     if half > 4.6:
-        paint = np.maximum(paint, line(half / 2, 0.12, 2, 4) + line(-half / 2, 0.12, 2, 4))
-    paint = paint * (np.abs(x) < half)
+        cover = np.maximum(cover, line(half / 2, 0.12, 2, 4) + line(-half / 2, 0.12, 2, 4))
+    cover = cover * (np.abs(x) < half)
     if world.crossing:
         near, far = world.crossing
-        paint = paint * ((z < near - 0.3) | (z > far + 0.3))
+        cover = cover * ((z < near - 0.3) | (z > far + 0.3))
         stop = (np.abs(z - near + 0.6) < 0.22) & (x > 0) & (x < half)
         middle = (np.abs(z - (near + far) / 2) < 0.08) & (np.abs(x) > half) & (x % 5 < 2.5)
-        paint = np.maximum(paint, stop | middle)
+        cover = np.maximum(cover, stop | middle)
     if world.zebra:
         strip = (z > world.zebra) & (z < world.zebra + 2.8) & (np.abs(x) < half)
-        paint = np.where(strip, (x + half) % 1.1 < 0.55, paint)
-    return paint.astype(np.float32)
+        cover = np.where(strip, (x + half) % 1.1 < 0.55, cover)
+    return cover.astype(np.float32)
 
 
 def _albedo(world: kinds.World, material, x, z, pixel) -> np.ndarray:
@@ -219,13 +219,13 @@ def _albedo(world: kinds.World, material, x, z, pixel) -> np.ndarray:
     albedo = albedo * np.maximum(gain, 0.25)[..., None]
     if world.surface != kinds.COBBLE:
         worn = np.clip(0.95 + 0.25 * fine, 0.3, 1)
-        paint = (_markings(world, x, z, pixel) * worn * road)[..., None]
-        albedo = albedo + (np.float32(0.86) - albedo) * paint
+        cover = (_markings(world, x, z, pixel) * worn * road)[..., None]
+        albedo = albedo + (np.float32(0.86) - albedo) * cover
     return np.clip(albedo, 0.02, 0.95)
 
 
-def paint_ground(world: kinds.World, canvas: Canvas) -> None:
-    """Paints road, pavements, grass, markings and the shadows that lie on them."""
+def draw_ground(world: kinds.World, canvas: Canvas) -> None:
+    """Draws road, pavements, grass, markings and the shadows that lie on them."""
     camera, light = world.camera, world.light
     below = camera.below()
     ground = below > camera.focal * camera.eye / 400

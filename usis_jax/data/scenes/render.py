@@ -4,11 +4,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from usis_jax.data.scenes import classes
-from usis_jax.data.scenes.canvas import Painter
+from usis_jax.data.scenes.canvas import Renderer
 from usis_jax.data.scenes.cars import draw_car
-from usis_jax.data.scenes.facades import paint_buildings
+from usis_jax.data.scenes.facades import draw_buildings
 from usis_jax.data.scenes.foliage import draw_bush, draw_tree
-from usis_jax.data.scenes.ground import Canvas, paint_backdrop, paint_ground, paint_sky
+from usis_jax.data.scenes.ground import Canvas, draw_backdrop, draw_ground, draw_sky
 from usis_jax.data.scenes.layout import plan
 from usis_jax.data.scenes.objects import draw_fence, draw_person, draw_pole, draw_sign
 from usis_jax.errors import UserError
@@ -28,11 +28,11 @@ _DRAW = {
 }
 
 
-def _draw_bonnet(painter: Painter, rng: np.random.Generator) -> None:
+def _draw_bonnet(renderer: Renderer, rng: np.random.Generator) -> None:
     """Draws the bonnet of the car that carries the camera; its class is void."""
-    wide, high = painter.camera.width, painter.camera.height
+    wide, high = renderer.camera.width, renderer.camera.height
     shift, rise = rng.uniform(-0.1, 0.1), rng.uniform(0.04, 0.10)
-    paint = np.array(
+    body_colour = np.array(
         ((0.05, 0.05, 0.06), (0.30, 0.05, 0.06), (0.10, 0.14, 0.25), (0.45, 0.46, 0.48))[
             rng.integers(4)
         ]
@@ -40,10 +40,10 @@ def _draw_bonnet(painter: Painter, rng: np.random.Generator) -> None:
     across = np.linspace(-0.62, 0.62, 25)
     for i in range(4):
         drop = 1 - rise * (1 - 0.16 * i) * np.sqrt(np.maximum(0, 1 - (across / 0.62) ** 4))
-        painter.z, painter.shade = 1.0, 1.0
-        mirrored = 0.16 * (3 - i) / 3 * painter.light.sky_low
-        colour = painter.colour(paint * (1.0 - 0.12 * i) + mirrored, (0, 1, 0), 1.0)
-        painter.polygon(
+        renderer.z, renderer.shade = 1.0, 1.0
+        mirrored = 0.16 * (3 - i) / 3 * renderer.light.sky_low
+        colour = renderer.colour(body_colour * (1.0 - 0.12 * i) + mirrored, (0, 1, 0), 1.0)
+        renderer.polygon(
             np.r_[(0.5 + shift + across) * wide, 1.4 * wide, -0.4 * wide],
             np.r_[drop * high, 1.1 * high, 1.1 * high],
             colour,
@@ -67,7 +67,7 @@ def _develop(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _render(seed: int, height: int, width: int, photo: bool):
-    """Draws a scene larger than asked for; returns painter, oversampling, generator of details."""
+    """Draws a scene larger than asked for; returns renderer, oversampling, generator of details."""
     if min(height, width) < 16:
         raise UserError(f"height, width: got {height}, {width}, allowed 16 and more")
     if seed < 0:
@@ -80,14 +80,14 @@ def _render(seed: int, height: int, width: int, photo: bool):
         np.empty(shape, np.uint8),
         np.empty(shape, np.float32),
     )
-    for paint in (paint_sky, paint_backdrop, paint_ground, paint_buildings):
-        paint(world, canvas)
-    painter, rng = Painter(world, canvas, over), np.random.default_rng([20241, seed])
+    for draw in (draw_sky, draw_backdrop, draw_ground, draw_buildings):
+        draw(world, canvas)
+    renderer, rng = Renderer(world, canvas, over), np.random.default_rng([20241, seed])
     for item in world.items:
-        _DRAW[item.kind](painter, item, rng)
+        _DRAW[item.kind](renderer, item, rng)
     if rng.random() < 0.5:
-        _draw_bonnet(painter, rng)
-    return painter, over, rng
+        _draw_bonnet(renderer, rng)
+    return renderer, over, rng
 
 
 def draw_scene(seed: int, height: int = 64, width: int = 128) -> tuple[np.ndarray, np.ndarray]:
@@ -99,14 +99,14 @@ def draw_scene(seed: int, height: int = 64, width: int = 128) -> tuple[np.ndarra
       width: columns of the result, at least 16.
 
     Returns:
-      photo uint8 [H, W, 3] and label map uint8 [H, W] with the ids of `scene_classes`.
+      photo uint8 [H, W, 3] and label map uint8 [H, W] with the ids of `scenes.classes`.
 
     Raises:
       UserError: a size below 16, or a negative seed.
     """
-    painter, over, rng = _render(seed, height, width, photo=True)
-    label = np.asarray(painter.label)[over // 2 :: over, over // 2 :: over]
-    return _develop(np.asarray(painter.photo.reduce(over)), rng), np.ascontiguousarray(label)
+    renderer, over, rng = _render(seed, height, width, photo=True)
+    label = np.asarray(renderer.label)[over // 2 :: over, over // 2 :: over]
+    return _develop(np.asarray(renderer.photo.reduce(over)), rng), np.ascontiguousarray(label)
 
 
 def draw_label(seed: int, height: int = 64, width: int = 128) -> np.ndarray:
@@ -118,11 +118,11 @@ def draw_label(seed: int, height: int = 64, width: int = 128) -> np.ndarray:
       width: columns of the result, at least 16.
 
     Returns:
-      uint8 [H, W] with the ids of `scene_classes`.
+      uint8 [H, W] with the ids of `scenes.classes`.
 
     Raises:
       UserError: a size below 16, or a negative seed.
     """
-    painter, over, _ = _render(seed, height, width, photo=False)
-    label = np.asarray(painter.label)[over // 2 :: over, over // 2 :: over]
+    renderer, over, _ = _render(seed, height, width, photo=False)
+    label = np.asarray(renderer.label)[over // 2 :: over, over // 2 :: over]
     return np.ascontiguousarray(label)

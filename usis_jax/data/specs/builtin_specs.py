@@ -8,7 +8,7 @@ from usis_jax.data.specs.label_spec import LabelSpec
 
 _ADE20K = """
 wall building sky floor tree ceiling road bed windowpane grass cabinet sidewalk person earth
-door table mountain plant curtain chair car water generating sofa shelf house sea mirror rug field
+door table mountain plant curtain chair car water painting sofa shelf house sea mirror rug field
 armchair seat fence desk rock wardrobe lamp bathtub railing cushion base box column signboard
 chest_of_drawers counter sand sink skyscraper fireplace refrigerator grandstand path stairs
 runway case pool_table pillow screen_door stairway river bridge bookcase blind coffee_table

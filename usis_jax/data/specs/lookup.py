@@ -63,7 +63,8 @@ def check_colours(spec: LabelSpec) -> None:
         if first != k and not spec.file_colours and not any(pair <= known for known in published):
             raise UserError(
                 f"label spec {spec.name!r} gives colour {colour} to two classes, "
-                f"{spec_checks.class_words(spec, first)} and {spec_checks.class_words(spec, k)}; give each one of its own"
+                f"{spec_checks.class_words(spec, first)} and {spec_checks.class_words(spec, k)}; "
+                "give each one of its own"
             )
 
 

@@ -49,8 +49,8 @@ def _check_once(spec: "LabelSpec", what: str, pairs) -> None:
             raise UserError(f"label spec gives {what} {value} twice to {class_words(spec, k)}")
         else:
             raise UserError(
-                f"label spec gives {what} {value} to two classes, {class_words(spec, seen[value])} and "
-                f"{class_words(spec, k)}; keep one of them"
+                f"label spec gives {what} {value} to two classes, {class_words(spec, seen[value])} "
+                f"and {class_words(spec, k)}; keep one of them"
             )
 
 
@@ -64,6 +64,7 @@ def _check_names(spec: "LabelSpec") -> None:
         first = seen.setdefault(plain, k)
         if first != k:
             raise UserError(
-                f"label spec {spec.name!r} gives one name to two classes, {class_words(spec, first)} "
-                f"and {class_words(spec, k)}; rename one, or put the ids of both into one class"
+                f"label spec {spec.name!r} gives one name to two classes, "
+                f"{class_words(spec, first)} and {class_words(spec, k)}; rename one, or put the "
+                "ids of both into one class"
             )

@@ -1,4 +1,4 @@
-"""The files of an evaluator's folder that describe it: read, and checked against each other."""
+"""The files that describe an evaluator in its folder: read, and checked against each other."""
 
 import json
 from pathlib import Path

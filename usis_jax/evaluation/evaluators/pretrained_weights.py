@@ -1,4 +1,4 @@
-"""Files of published evaluation networks: which are known, where they are kept, how they get there.
+"""Weight files of published networks: which are known, where they are kept, how they get there.
 
 Each known file has a checksum, and nothing else is taken for it: a distance measured by another
 network is another measure.

@@ -1,7 +1,7 @@
-"""Published segmenters as evaluators: the networks that papers measure mIoU with.
+"""Published segmentation networks as evaluators: those that papers measure mIoU with.
 
-A published segmentation network has its own classes. Label maps of a run are brought to them by name, so that 35
-ids of Cityscapes are scored as the 19 of its benchmark, and what the evaluator does not know is void.
+A published network has its own classes. A run's label maps are mapped to them by name, so that the
+35 ids of Cityscapes are scored as the 19 of its benchmark; what the network does not know is void.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ BATCH = 4
 
 
 class Published(NamedTuple):
-    """One published segmenter and one way of reading photos with it.
+    """One published segmentation network and one way of reading images with it.
 
     Attributes:
       spec: name of the built-in label spec whose classes it is scored with.
@@ -124,7 +124,7 @@ KNOWN = {
 
 @dataclasses.dataclass(frozen=True)
 class PublishedSegmenter:
-    """A published segmenter with its weights, ready to read photos.
+    """A published segmentation network with its weights, ready to read images.
 
     Attributes:
       key: its name in KNOWN.
@@ -151,7 +151,7 @@ class PublishedSegmenter:
         return lookup.get(self.published.spec)
 
     def labels(self, labels, spec) -> np.ndarray:
-        """Brings label maps of a run to the evaluator's classes.
+        """Maps a run's label maps to the evaluator's classes.
 
         Args:
           labels: integers [N, H, W], train ids of `spec`.
@@ -168,7 +168,7 @@ class PublishedSegmenter:
         return table[np.asarray(labels)].astype(np.int32)
 
     def predict(self, photos) -> np.ndarray:
-        """Reads photos.
+        """Predicts label maps of images.
 
         Args:
           photos: uint8 [N, H, W, 3].
@@ -177,7 +177,7 @@ class PublishedSegmenter:
           int32 [N, H, W], train ids of the evaluator's spec, never void.
 
         Raises:
-          UserError: photos are no photos, or of a size that the evaluator cannot read.
+          UserError: `photos` is no batch of images, or of a size that the evaluator cannot read.
         """
         photos = np.asarray(photos)
         if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8 or not len(photos):
@@ -185,8 +185,8 @@ class PublishedSegmenter:
         multiple, smallest = self.published.multiple, self.published.smallest
         if any(side % multiple or side < smallest for side in photos.shape[1:3]):
             raise UserError(
-                f"--evaluator={self.key} reads photos whose sides are multiples of {multiple} and at "
-                f"least {smallest}, and these are {photos.shape[1]}x{photos.shape[2]}; choose "
+                f"--evaluator={self.key} reads images whose sides are multiples of {multiple} and "
+                f"at least {smallest}, and these are {photos.shape[1]}x{photos.shape[2]}; choose "
                 "another evaluator"
             )
         read = _reader(self.published.reader)
@@ -209,7 +209,7 @@ def load(name: str, given, advance=None) -> PublishedSegmenter:
 
     Raises:
       FileNotFoundError: there is no such file.
-      UserError: unknown name, not as many files as it has, or they hold something else.
+      UserError: the name is unknown, files are missing, or they hold something else.
     """
     if name not in KNOWN:
         raise UserError(f"evaluator is {name!r}; it must be one of {', '.join(KNOWN)}")
@@ -217,8 +217,8 @@ def load(name: str, given, advance=None) -> PublishedSegmenter:
     weights = [paths.of(path, "--evaluator_weights", paths.FILE) for path in given or ()]
     if len(weights) != len(published.files):
         raise UserError(
-            f"--evaluator={name} needs {len(published.files)} of --evaluator_weights, not {len(weights)}: "
-            f"{' and '.join(published.files)}, to be had from {published.where}"
+            f"--evaluator={name} needs {len(published.files)} of --evaluator_weights, not "
+            f"{len(weights)}: {' and '.join(published.files)}, to be had from {published.where}"
         )
     dicts = [files.read(path) for path in weights]
     for path, content in zip(weights, dicts, strict=True):

@@ -1,7 +1,8 @@
-"""The evaluator: a small segmenter of real photos, for measuring only; no player ever sees it.
+"""The evaluator: a small segmentation network trained on real pairs, for measuring only.
 
-An evaluator is a folder: `evaluator.safetensors` (weights), `evaluator.json` (sizes, what it was trained and
-measured on, its scores on real photos), `label_spec.json` and `evaluator.png`.
+No network of a run ever sees it. An evaluator is a folder: `evaluator.safetensors` (weights),
+`evaluator.json` (sizes, what it was trained and measured on, its scores on real photos),
+`label_spec.json` and `evaluator.png`.
 """
 
 import hashlib
@@ -42,8 +43,6 @@ class EvaluatorNetwork(nn.Module):
 
     `widths` are those of the levels, at 1/2, 1/4, ... of the photo's size; `axis_name` is the axis
     of the devices that share a batch in training, or None.
-
-    Source: ours.
     """
 
     num_classes: int
@@ -109,11 +108,11 @@ class _Twice(nn.Module):
 
 
 class Evaluator:
-    """A trained evaluator, ready to read photos.
+    """A trained evaluator, ready to read images.
 
     Args:
       variables: weights and statistics of its network.
-      spec: LabelSpec of what it reads.
+      spec: LabelSpec of what it predicts.
       info: what `evaluator.json` holds; needs height, width, widths and scores.
 
     Raises:
@@ -156,7 +155,7 @@ class Evaluator:
         directory = paths.of(directory, "--evaluator", paths.FOLDER)
         if not (directory / INFO_FILE).is_file():
             raise FileNotFoundError(
-                f"{directory} is no evaluator: it has no {INFO_FILE}; give the folder "
+                f"{directory} holds no evaluator: it has no {INFO_FILE}; give the folder "
                 "that usis train-evaluator wrote as --out"
             )
         info = evaluator_files.read_info(directory / INFO_FILE)
@@ -176,7 +175,7 @@ class Evaluator:
 
     @property
     def name(self) -> str:
-        """Name for results, such as "evaluator scenes 64x128 1a2b3c4d": other weights, another name."""
+        """Its name in results, such as "evaluator scenes 64x128 1a2b3c4d"; weights change it."""
         return f"evaluator {self.spec.name} {self.height}x{self.width} {self.sha256[:8]}"
 
     @property
@@ -185,7 +184,7 @@ class Evaluator:
         return self.info["scores"]
 
     def predict(self, photos) -> np.ndarray:
-        """Reads label maps from photos.
+        """Predicts label maps of images.
 
         Args:
           photos: uint8 [N, H, W, 3] of the evaluator's size, 0 to 255; or float in [-1, 1].
@@ -199,7 +198,7 @@ class Evaluator:
         return self._spread(self._labels, photos)
 
     def features(self, photos) -> np.ndarray:
-        """Averages the deepest layer over each photo, for a Fréchet distance of one's own.
+        """Averages the deepest layer over each photo, for a Fréchet distance.
 
         Args:
           photos: as of `predict`.
@@ -259,14 +258,14 @@ class Evaluator:
 def check_fits(
     evaluator, size, spec: LabelSpec, validation: str | None, name: str = "--evaluator"
 ) -> None:
-    """Checks that an evaluator can evaluator a run.
+    """Checks that an evaluator can measure a run.
 
     Args:
       evaluator: Evaluator.
       size: (height, width) of the run's photos.
       spec: LabelSpec of its label maps.
       validation: split that the run is measured with, or None.
-      name: of what names the evaluator, for the message.
+      name: the option or field that names the evaluator, for the message.
 
     Raises:
       UserError: it is of another size or of other classes, or was trained on that split.

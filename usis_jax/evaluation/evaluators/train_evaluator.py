@@ -1,12 +1,12 @@
-"""Training an evaluator on real pairs, measuring it on others, and the folder that it becomes.
+"""Trains an evaluator on real pairs, measures it on others, and writes its folder.
 
 500 steps of the default sizes, two CPU cores shared with other jobs (measured): scenes at 64x128,
 trained on the 200 pairs of test, mIoU 61 % and 85 % of pixels on the 200 of validation, 205 s;
 faces at 64x64, trained on 800, mIoU 45 % and 82 % of pixels on the 100 of validation, 145 s;
 CamVid at 96x128, trained on 367, mIoU 52 % and 87 % of pixels on the 101 of validation, 361 s.
 
-FD-evaluator to validation's photos (measured; scenes, faces, CamVid): photos of the training split
-0.05, 0.06, 2.4; the same photos blurred by 0.7 pixels 0.09, 0.05, 0.03, by 1.5 pixels 1.4, 1.9,
+FD-evaluator to the validation photos (measured; scenes, faces, CamVid): training photos 0.05,
+0.06, 2.4; the same photos blurred by 0.7 pixels 0.09, 0.05, 0.03, by 1.5 pixels 1.4, 1.9,
 0.16, by 3 pixels 5.3, 6.8, 1.6; label maps in each class's mean colour 2.3, 1.1, 2.6; noise 16, 11,
 12. So it hardly sees a faint blur, and CamVid's validation, one drive, is farther from other drives
 than from itself blurred. mIoU of maps in mean colours is 43 %, 43 %, 30 %: it measures layout and
@@ -162,7 +162,7 @@ def fit(
     network = EvaluatorNetwork(spec.num_classes, training.widths, spec.void, mesh.AXIS)
     if size[0] % network.stride or size[1] % network.stride:
         raise UserError(
-            f"an evaluator reads photos whose height and width are multiples of "
+            "an evaluator reads images whose height and width are multiples of "
             f"{network.stride}, not {size[0]}x{size[1]}; change data.height or "
             "data.width"
         )
@@ -216,7 +216,7 @@ def measure(evaluator: Evaluator, pairs) -> tuple[dict[str, Any], list]:
 
     Returns:
       (scores, columns): miou, accuracy and iou by class name (None where a class occurs neither in
-      label maps nor in what was read); and columns of a picture of a few pairs, for `grids.grid`.
+      label maps nor in predictions); and columns of a few pairs for `image_grid.grid`.
     """
     spec = evaluator.spec
     counts = np.zeros((spec.num_classes, spec.num_classes), np.int64)
@@ -240,7 +240,7 @@ def measure(evaluator: Evaluator, pairs) -> tuple[dict[str, Any], list]:
     columns = [
         ("photo", photos),
         ("label map", spec.colour(labels)),
-        ("read by the evaluator", spec.colour(maps)),
+        ("evaluator's prediction", spec.colour(maps)),
     ]
     return scores, columns
 

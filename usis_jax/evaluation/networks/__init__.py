@@ -1,1 +1,1 @@
-"""Published networks that evaluator photos, each with a reader of its published file."""
+"""Published networks that measure images, each with a reader of its published file."""

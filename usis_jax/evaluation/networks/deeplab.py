@@ -1,4 +1,4 @@
-"""DeepLab v2 with ResNet-101, read at three scales: the evaluator of COCO-Stuff's published mIoU.
+"""DeepLab v2 with ResNet-101, read at three scales: which measures COCO-Stuff's published mIoU.
 
 Source: Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous
 Convolution, and Fully Connected CRFs", TPAMI 2018, without the random field; sizes and names of

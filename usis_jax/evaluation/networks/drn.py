@@ -1,4 +1,4 @@
-"""DRN-D-105, the evaluator of Cityscapes' published mIoU, at one scale and at six.
+"""DRN-D-105, which measures Cityscapes' published mIoU, at one scale and at six.
 
 Source: Yu, Koltun, Funkhouser, "Dilated Residual Networks", CVPR 2017; sizes, mean photo and scales
 of github.com/fyu/drn.

@@ -1,4 +1,4 @@
-"""UPerNet with ResNet-101, the evaluator of ADE20K's published mIoU.
+"""UPerNet with ResNet-101, which measures ADE20K's published mIoU.
 
 Source: Xiao et al., "Unified Perceptual Parsing for Scene Understanding", ECCV 2018; sizes and
 names of github.com/CSAILVision/semantic-segmentation-pytorch, whose ResNet begins with three

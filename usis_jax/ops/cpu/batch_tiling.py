@@ -16,8 +16,6 @@ def together(batch: int, size: int, most: int) -> int:
       batch: their number.
       size: of one, in any unit.
       most: of all that are computed together, in the same unit.
-
-    Source: ours.
     """
     return max(
         count
@@ -35,8 +33,6 @@ def join(function: Callable[[Array], Array], x: Array, count: int) -> Array:
 
     Returns:
       [B, ..].
-
-    Source: ours.
     """
     if count == len(x):
         return function(x)
@@ -53,8 +49,6 @@ def total(function: Callable[..., Array], arrays: tuple[Array, ...], count: int)
 
     Returns:
       What the function gives.
-
-    Source: ours.
     """
 
     def of(first):

@@ -52,8 +52,6 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
 
     Returns:
       float [B, H', W', F], H' = (H + 2 * padding - k) // stride + 1.
-
-    Source: ours.
     """
     sizes = _sizes(x.shape, kernel.shape[0], stride, padding)
     if is_tiled((len(x), *sizes), x.dtype, kernel.shape, stride):
@@ -169,8 +167,6 @@ def neighbourhoods(x: Array, size: int, stride: int = 1, padding: int = 0) -> Ar
 
     Returns:
       [B, H', W', size * size * C], tap by tap.
-
-    Source: ours.
     """
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     height, width = ((n - size) // stride + 1 for n in x.shape[1:3])

@@ -3,9 +3,9 @@
 What a SPADE layer computes from a label map and one noise an image is the same at all pixels of a
 sample whose neighbourhoods in the map are the same. Most pixels lie in the midst of an area of one
 class, and along a straight edge the same few neighbourhoods come again and again. So both
-convolutions that make scale and shift, the largest part of generating, are computed at one pixel for
-each neighbourhood and looked up elsewhere: the same result. How many there are is known only when
-the map is; a loop takes as many turns as they need.
+convolutions that make scale and shift, the largest part of a generator's work, are computed at one
+pixel for each neighbourhood and looked up elsewhere: the same result. How many there are is known
+only when the map is; a loop takes as many turns as they need.
 """
 
 import functools

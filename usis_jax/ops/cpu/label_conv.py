@@ -39,8 +39,6 @@ def label_gather(label: Array, kernel: Array) -> Array:
 
     Returns:
       float [B, H, W, F], the dtype of `kernel`.
-
-    Source: ours.
     """
     return _look_up(label, kernel)
 

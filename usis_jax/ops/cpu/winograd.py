@@ -138,10 +138,7 @@ def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def tiles(height: int, width: int) -> int:
-    """How many tiles an image of results has.
-
-    Source: ours.
-    """
+    """How many tiles an image of results has."""
     return -(-height // TILE) * -(-width // TILE)
 
 
