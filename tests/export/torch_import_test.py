@@ -68,7 +68,7 @@ def test_imported_generator_gives_the_images_of_the_module(tmp_path, saved):
     label = np.random.default_rng(1).integers(0, 35, (1, 64, 64))
     image, other = generator(label, num_samples=2)
     noise = sampling.map_noise(
-        generator.settings, jax.random.fold_in(jax.random.key(0), 0), label.shape
+        generator.settings.generator, jax.random.fold_in(jax.random.key(0), 0), label.shape
     )
     expected = jax.jit(functools.partial(module.apply, train=False))(variables, label, noise)
     assert np.abs(image - (np.asarray(expected) + 1) * 127.5).max() < 0.51

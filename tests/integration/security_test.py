@@ -139,7 +139,7 @@ def test_prepared_data_cannot_have_python_modules_imported(tmp_path, monkeypatch
     (tmp_path / "harmful.py").write_text("import pathlib\npathlib.Path('harm').touch()\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"features\.json is damaged; prepare the data set again"):
+    with pytest.raises(ValueError, match=r"features\.json is damaged; run: usis prepare"):
         record_source.open_split(_prepared(tmp_path), "train")
     assert not pathlib.Path("harm").exists() and "harmful" not in sys.modules
     import tensorflow_datasets as tfds

@@ -3,7 +3,8 @@
 import pytest
 
 from usis_jax.config import loading, settings
-from usis_jax.data.specs.label_spec import LabelSpec, find
+from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.data.specs.lookup import find
 from usis_jax.errors import UserError
 from usis_jax.storage import texts
 from usis_jax.workdir import layout

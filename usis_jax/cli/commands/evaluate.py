@@ -49,7 +49,7 @@ def add(commands) -> None:
     )
     arguments.add_path(
         parser, "--evaluator", arguments.INPUT, metavar="DIR|NAME",
-        help="folder that usis train-evaluator wrote (mIoU, FD-evaluator), or a published segmenter: "
+        help="folder that usis train-evaluator wrote (mIoU, FD-evaluator), or a published network: "
         "drn-d-105, drn-d-105-ms, deeplabv2-resnet101-msc, upernet101",
     )  # fmt: skip
     arguments.add_path(
