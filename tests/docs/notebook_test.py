@@ -49,7 +49,8 @@ def kernel_environment(tmp_path, monkeypatch):
             "JAX_PLATFORMS": "cpu",
             "PYTHONPATH": str(ROOT),
             # As the other tests, unoptimised.
-            "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 "
+            "--xla_llvm_disable_expensive_passes=true",
         }
     )
 
