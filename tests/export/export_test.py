@@ -250,14 +250,8 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
         "7 steps of batch 4",
     ):
         assert words in text
-    row = {
-        "id": "fid",
-        "measure": "FID",
-        "value": 61.0,
-        "real": 20.0,
-        "better": "lower",
-        "protocol": "test",
-    }
+    row = {"id": "fid", "measure": "FID", "value": 61.0, "real": 20.0, "better": "lower"}
+    row["protocol"] = "test"
     scores = {"step": 7, "label_maps": 3, "real_photos": {"number": 5}, "rows": [row]}
     (tmp_path / "s.json").write_text(json.dumps(scores))
     export.export(workdir, "safetensors", tmp_path / "g.safetensors", scores=tmp_path / "s.json")
