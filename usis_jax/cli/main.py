@@ -148,6 +148,8 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Takes `--config.field=value` and `--config.field value` out of the arguments.
 
     Of fields that are true or false also `--config.field` and `--noconfig.field`, as absl has it.
+    Not by ml_collections.config_flags: its flags are absl's own, beside which argparse's commands
+    could not be, and a wrong field or value would end in absl's usage text instead of one line.
 
     Args:
       argv: arguments after the program's name.

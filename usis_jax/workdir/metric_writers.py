@@ -110,7 +110,10 @@ class Dispensable:
 
 
 class _All:
-    """Several MetricWriters as one, each call to all of them in their order."""
+    """Several MetricWriters as one, each call to all of them in their order.
+
+    clu has a MultiWriter, which imports TensorFlow; a run goes on without that.
+    """
 
     def __init__(self, writers):
         self._writers = writers
