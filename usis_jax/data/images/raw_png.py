@@ -1,6 +1,6 @@
 """PNG files that decode fast: what prepared data sets store.
 
-Pillow writes none without filters and deflate, which take most of the time that reading takes.
+Pillow has no option for rows with a filter and without compression, which is what makes them so.
 """
 
 import io
