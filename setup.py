@@ -13,7 +13,7 @@ VERSION = re.search(
 setuptools.setup(
     name="usis_jax",
     version=VERSION,
-    description="Photos from label maps, learned without pairs: the USIS method in JAX",
+    description="Images from label maps, learned without pairs: the USIS method in JAX",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

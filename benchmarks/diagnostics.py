@@ -1,6 +1,7 @@
-"""What the training diagnostics cost a training step: the step with and without them, in turns.
+"""What the training diagnostics cost a train step: the step with and without them, in turns.
 
-Command: python -m benchmarks.diagnostics [--setting=small|quickstart|full] [--rounds=N] [--json FILE]
+Command: python -m benchmarks.diagnostics [--setting=small|quickstart|full] [--rounds=N]
+    [--json FILE]
 
 Without: the step returns its losses only, and the compiler leaves out what nothing else needs. Both
 are compiled in one process and take turns on one state and one batch, without R1.
@@ -60,8 +61,8 @@ def measure(training, rounds: int) -> dict:
       rounds: steps of each.
 
     Returns:
-      {"with", "without": turns.summary and "mflop" by XLA's count; "diagnostics": names of the numbers
-      that are left out}.
+      {"with", "without": turns.summary and "mflop" by XLA's count; "diagnostics": names of the
+      metrics that are left out}.
     """
     whole = functools.partial(
         training.method.step,
@@ -73,9 +74,9 @@ def measure(training, rounds: int) -> dict:
 
     def losses_only(state, batch):
         state, metrics = whole(state, batch)
-        kept = {name: value for name, value in metrics.items() if name.startswith("loss_")}
-        left_out.update(metrics.keys() - kept.keys())
-        return state, kept
+        losses = {name: value for name, value in metrics.items() if name.startswith("loss_")}
+        left_out.update(metrics.keys() - losses.keys())
+        return state, losses
 
     bare = training.runner.compile(losses_only).lower(training.state, training.batch).compile()
     programs = {"with": training.compiled, "without": bare}

@@ -5,7 +5,7 @@
 Counted on the traced programs before optimisation, at the configuration's full size; nothing is
 compiled or run. The published step is written here plainly: three passes of the generator, and
 gradients of every network that a loss touches, of which the opponents' are thrown away; the
-segmenter's and the discriminator's photos come without the generator's gradient. Its convolutions
+segmenter's and the discriminator's images come without the generator's gradient. Its convolutions
 are those of the published networks (`ops.kernels.PUBLISHED`).
 """
 
@@ -26,7 +26,7 @@ from usis_jax.ops import kernels
 
 
 def published(state, batch, *, settings, networks, void):
-    """One step in the published way; to be mapped like steps.train_step."""
+    """One step in the published way; to be mapped like usis.train_step."""
     inputs, weights = terms.inputs_of(state, batch, settings, networks, void), settings.loss
     first = state.collections
 

@@ -8,7 +8,7 @@ the number of threads or workers with which it is fastest, from none to one for 
 they take turns, and medians of the rounds are compared. Ours delivers uint8, as training does
 (the compiled step scales them); "scaled" is ours with photos made float [-1, 1] on the host, as the
 DataLoader's are. Files are in the page cache for both. Memory is that of this process over a pass,
-once decoding at each reading, as with data sets larger than stored_images.MEMORY_LIMIT, and once
+once decoding at each reading, as with data sets larger than record_source.MEMORY_LIMIT, and once
 keeping decoded images, as with smaller ones.
 """
 

@@ -1,4 +1,4 @@
-"""Our generator generating, in a process of its own, told what to do by benchmarks.sample."""
+"""Sampling with our generator, in a process of its own that benchmarks.sample drives."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.inference import sampling
 
 
-class Generating:
+class Sampler:
     """A generator as `usis_jax.Generator` holds it: fixed statistics, one compiled function.
 
     Args:
@@ -46,7 +46,7 @@ class Generating:
         }
 
     def generate(self, batch: int, count: int = 1) -> dict:
-        """Generates; returns seconds of each call, from label maps to uint8 photos in NumPy."""
+        """Generates images; returns the seconds of each call, from label maps to uint8 in NumPy."""
         seconds = []
         for number in range(count):
             began = time.perf_counter()
@@ -56,7 +56,7 @@ class Generating:
         return {"seconds": seconds}
 
     def report(self) -> dict:
-        """What is known after the first photos."""
+        """What is known after the first images."""
         return {
             "start_seconds": self.start,
             "threads": len(os.sched_getaffinity(0)),
@@ -69,7 +69,7 @@ def main() -> None:
     made = {}
 
     def start(**arguments):
-        made["it"] = Generating(**arguments)
+        made["it"] = Sampler(**arguments)
         return made["it"].report()
 
     workers.serve(

@@ -150,11 +150,11 @@ def part_functions(networks, void) -> dict:
         )
         return losses.balanced_cross_entropy(logits, label, void=void), updates
 
-    def evaluator(own, photo):
+    def discriminate(own, photo):
         return networks.discriminator.apply({"params": own}, photo)
 
     def score(own, photo):
-        return losses.nonsaturating_fake(evaluator(own, photo)[0])
+        return losses.nonsaturating_fake(discriminate(own, photo)[0])
 
     def generator(params, collections, photo, label, z):
         _, pullback, updates = jax.vjp(
@@ -177,7 +177,7 @@ def part_functions(networks, void) -> dict:
 
     def penalty(params, collections, photo, label, z):
         return jax.value_and_grad(
-            lambda own: losses.r1_penalty(lambda x: evaluator(own, x)[0], photo)
+            lambda own: losses.r1_penalty(lambda x: discriminate(own, x)[0], photo)
         )(params["discriminator"])
 
     parts = {
@@ -193,7 +193,7 @@ def part_functions(networks, void) -> dict:
     if networks.decoder is not None:
 
         def decoder(params, collections, photo, label, z):
-            features = evaluator(params["discriminator"], photo)[1]
+            features = discriminate(params["discriminator"], photo)[1]
             return jax.value_and_grad(
                 lambda own, x: losses.reconstruction(
                     photo, networks.decoder.apply({"params": own}, x)

@@ -3,7 +3,7 @@
 Command: python -m benchmarks.sample [--setting=full|quickstart|small] [--json FILE]
          (PyTorch: pip install -e '.[torch]', or --torch_python=PATH of another environment's)
 
-From label maps in memory, of drawn street scenes, to uint8 photos in NumPy, one at a time (latency)
+From label maps in memory, of drawn street scenes, to uint8 images in NumPy, one at a time (latency)
 and eight (throughput), with the average's weights and fixed statistics. Contenders:
   usis_jax        what usis_jax.Generator runs
   eager           PyTorch as published: evaluation mode, no gradients
@@ -73,7 +73,7 @@ def _arguments(argv):
         "--batches",
         default="1,8",
         metavar="B,B",
-        help="photos generated at once (default: %(default)s)",
+        help="images generated at once (default: %(default)s)",
     )
     turns.add_arguments(parser, (OURS, *TWINS))
     values = parser.parse_args(argv)
@@ -114,7 +114,7 @@ def measure(contenders: list, batches: list[int], rounds: int, say) -> dict:
 
     Args:
       contenders: started turns.Contender.
-      batches: photos generated at once.
+      batches: images generated at once.
       rounds: turns of each with each batch.
       say: function that takes a line for the user.
 
@@ -162,10 +162,10 @@ def text(result: dict) -> str:
     """The results in words."""
     plan, machine = result["plan"], result["machine"]
     heads = "".join(
-        f"{f'batch {batch}':>10s}{'min':>9s}{'photos/s':>10s}" for batch in result["batches"]
+        f"{f'batch {batch}':>10s}{'min':>9s}{'images/s':>10s}" for batch in result["batches"]
     )
     rows = [
-        f"generating {plan['height']}x{plan['width']}, K = {plan['classes']}, generator width "
+        f"sampling {plan['height']}x{plan['width']}, K = {plan['classes']}, generator width "
         f"{plan['generator']['width']}; {machine['processor']}, {machine['cores']} cores",
         f"{'seconds a call':30s}{heads}{'peak MiB':>10s}{'idle':>7s}",
     ]
@@ -187,7 +187,7 @@ def text(result: dict) -> str:
     for name, own in result["contenders"].items():
         for heat, seconds in own["start"].items():
             rows.append(
-                f"{name}, {heat} start: first photos of all batch sizes after "
+                f"{name}, {heat} start: first images of all batch sizes after "
                 f"{seconds['first_step']:.1f} s"
             )
     return "\n".join(rows)

@@ -14,7 +14,8 @@ R1 penalty; data are in memory, the label maps are drawn street scenes. Contende
                        generated without a graph, R1 shares D's pass, fused Adam, denormals flushed;
                        in channels_last, with torch.compile, and with both
 Ours run as `usis train` does, with huge pages for malloc where the system gives them to who asks
-(usis_jax.runtime.huge_pages); `tuned` and `tuned-*` have the same, `published*` run as PyTorch starts.
+(usis_jax.runtime.huge_pages); `tuned` and `tuned-*` have the same, `published*` run as PyTorch
+starts.
 The update of all is `alternating`'s but for `joint`. Each contender is a process that stays alive
 and rests while others have their turn. All compute in float32.
 """
@@ -46,7 +47,7 @@ LOSS_TERMS = (
     "G: segmentation (class-balanced cross-entropy), adversarial (non-saturating)",
     "S: segmentation",
     "D: adversarial on real and generated images, reconstruction (L1, "
-    "decoder), R1 on real photos in one of r1_interval steps",
+    "decoder), R1 on real images in one of r1_interval steps",
 )
 
 

@@ -13,7 +13,7 @@ def get_config() -> ml_collections.ConfigDict:
         {
             # Decides initial weights, order of the data and noise; same seed, same run.
             "seed": 0,
-            # Training steps, each one update of all players.
+            # Train steps, each one update of all players.
             "steps": 100_000,
             # Samples in a step on all devices together; must divide over the devices.
             "batch_size": 8,
@@ -43,7 +43,7 @@ def get_config() -> ml_collections.ConfigDict:
             # Times that a run whose loss is not finite goes back to its last checkpoint and on with
             # another order of the data; 0 = it stops.
             "rollbacks": 0,
-            # Steps between two gradient penalties on real photos (lazy R1); 0 = none.
+            # Steps between two gradient penalties on real images (lazy R1); 0 = none.
             "r1_interval": 16,
             # Weight of the R1 penalty; it counts r1_gamma / 2 * r1_interval each time.
             "r1_gamma": 10.0,
@@ -129,23 +129,25 @@ def _evaluation():
     return {
         # What is measured every eval_interval steps: a comma list of swd (sliced Wasserstein
         # distance), spectrum (power spectrum and Haar sub-bands), consistency (what the run's own
-        # segmenter reads), ms_ssim (diversity), fid, kid (with Inception's weights), evaluator (with
-        # an evaluator). The first three need nothing but the validation data.
+        # segmenter reads), ms_ssim (diversity), fid, kid (with Inception's weights), evaluator
+        # (mIoU, with evaluation.evaluator). The first three need only the validation data.
         "measures": "swd,spectrum,consistency",
         # The value that decides which checkpoint is the best: swd; spectral_distance,
         # haar_distance; consistency_miou, consistency_pixel_accuracy; ms_ssim; fid; kid; miou,
-        # pixel_accuracy, fd_evaluator, kd_evaluator. Of accuracies and mIoU the highest, else the lowest.
+        # pixel_accuracy, fd_evaluator, kd_evaluator. The highest accuracy or mIoU is the best, the
+        # lowest of everything else.
         "best": "swd",
-        # Validation label maps generated and real photos compared, at most; 0 = all.
+        # Most validation label maps to generate from, and most real images to compare with;
+        # 0 = all.
         "photos": 200,
-        # Photos of each of 5 label maps, for ms_ssim.
+        # Images generated from each of 5 label maps, for ms_ssim.
         "samples": 4,
-        # Folder that `usis train-evaluator` wrote, for the measure evaluator.
+        # Folder that `usis train-evaluator` wrote; the measure evaluator needs it.
         "evaluator": "",
         # File or folder with Inception's weights, for fid and kid; empty = where
         # `usis get-weights inception` keeps them.
         "inception": "",
-        # How photos are brought to Inception's size: fid-published or fid-clean.
+        # How images are resized for Inception: fid-published or fid-clean.
         "preset": "fid-published",
     }
 
@@ -164,8 +166,8 @@ def _networks():
             "multipliers": (16, 16, 16, 8, 4, 2, 1),
             # Channels of the noise.
             "z_dim": 64,
-            # image: one noise vector for a photo; pixel: one for each of its pixels; mixed: half of
-            # the channels one, half the other.
+            # image: one noise vector for an image; pixel: one for each of its pixels; mixed: half
+            # of the channels one, half the other.
             "noise": "image",
             # Hidden channels of the layers that turn the label map into scale and shift.
             "spade_width": 128,
@@ -179,8 +181,8 @@ def _networks():
             "up": (512, 256, 256, 128, 128, 64),
         },
         "discriminator": {
-            # wavelet: Haar coefficients of the whole photo (the paper's choice). whole: pixels of
-            # the whole photo. patch: pixels of square tiles, a score each. With whole and patch,
+            # wavelet: Haar coefficients of the whole image (the paper's choice). whole: pixels of
+            # the whole image. patch: pixels of square tiles, a score each. With whole and patch,
             # decoder.name must be none.
             "name": "wavelet",
             # Side of a tile of patch: a power of two that divides height and width.
@@ -190,7 +192,7 @@ def _networks():
             "channel_max": 512,
             # Width of the dense layer before the score.
             "dense": 512,
-            # Photos that share one minibatch standard deviation (patch: each tile of them).
+            # Images that share one minibatch standard deviation (patch: each tile of them).
             "stddev_group": 4,
             # local: neighbours form a group, so that N devices compute what one does;
             # published: every (batch / group)-th sample, as in the published code.

@@ -11,11 +11,11 @@ Result: at step 4,000 streets at 96x128: grey road, kerbs and pavements, dark or
   fronts, bright sky, wintry trees, thin poles where the map has them, and another light with other
   noise; cars are brown, persons pale shapes, fronts have texture but no windows (measured). Sliced
   Wasserstein distance to the 101 validation photos 92.6, 83.3, 81.9, 73.2 at steps 1,000 to 4,000;
-  101 real training photos have 80.5, since validation is one drive (measured). At step 4,545 FID
-  270.9, KID 0.350, mIoU of an evaluator 0.326; real training photos have 134.8 and 0.085, the evaluator's
-  own mIoU is 0.523 (measured, `usis evaluate --step=latest`, fid-published). A run that began with
-  half the discriminator's rate and three times its penalty had 292.2, 0.388 and 0.321 at step
-  4,700.
+  101 training photos have 80.5, since validation is one drive (measured). At step 4,545 FID 270.9,
+  KID 0.350, mIoU 0.326 by an evaluator; training photos have FID 134.8 and KID 0.085, validation
+  photos mIoU 0.523 by the same evaluator (measured, `usis evaluate --step=latest`, fid-published).
+  A run that began with half the discriminator's rate and three times its penalty had 292.2, 0.388
+  and 0.321 at step 4,700.
 """
 
 import ml_collections

@@ -11,10 +11,10 @@ Result: at step 10,000 portraits at 64x64: skin with light from one side, hair w
   highlights, hats, brows, eyes with iris and lid, nose and lips where the map has them; another
   noise gives another light, hair colour and background; cheeks and noses are sometimes uneven,
   backgrounds blurred (measured). Sliced Wasserstein distance to 100 validation photos 76.6, 59.6,
-  47.8, 36.7 at steps 1,000 to 4,000 and 37.0 at 10,000; 100 real training photos have 31.9
-  (measured). At step 10,063, 100 generated against 100 validation photos: FID 131.4, KID 0.065, mIoU
-  0.355 of an evaluator; 100 real training photos have 73.6 and -0.001, the evaluator's own mIoU is 0.454
-  (measured, `usis evaluate --step=latest`, fid-published).
+  47.8, 36.7 at steps 1,000 to 4,000 and 37.0 at 10,000; 100 training photos have 31.9 (measured).
+  At step 10,063, 100 generated images against 100 validation photos: FID 131.4, KID 0.065, mIoU
+  0.355 by an evaluator; 100 training photos have FID 73.6 and KID -0.001, the validation photos
+  mIoU 0.454 by the same evaluator (measured, `usis evaluate --step=latest`, fid-published).
 """
 
 import ml_collections

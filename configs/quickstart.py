@@ -9,8 +9,8 @@ Time: 9 minutes for 1500 steps with compilation, grids and measuring, on two cor
   pip's downloads cached).
 Result: launch/quickstart.png. Roads, skies, house fronts, trees, signs, persons and fences in
   colours and textures of their own where the map has them; cars as grey shapes with a roof; another
-  noise gives another light and sky (measured). FID 183, mIoU of an evaluator 21 %; real training photos
-  have 61 and 61 % (measured, `usis evaluate`, 200 photos, fid-published). A run of the same seed
+  noise gives another light and sky (measured). FID 183, mIoU 21 % by an evaluator; real images
+  have 61 and 61 % (measured, `usis evaluate`, 200 images, fid-published). A run of the same seed
   with other rounding had 181 and 31 %.
 """
 

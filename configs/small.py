@@ -3,10 +3,10 @@
 Differs from the paper's settings, which `configs/cityscapes.py` has:
 - narrow networks, 4 upsamplings in the generator and the segmenter;
 - 1x1 modulation (`spade_kernel`), which is a table of classes and nearly free;
-- half of the noise differs from pixel to pixel (`noise`), without which narrow networks generate flat
-  areas: textures then grow within hundreds of steps (measured on the embedded scenes);
+- half of the noise differs from pixel to pixel (`noise`), without which narrow networks generate
+  flat areas: textures then grow within hundreds of steps (measured on the embedded scenes);
 - update rule "joint", which costs one pass through generator and segmenter instead of three (with
-  some seeds the classes are learnt later, so the quickstart, which is short, has "alternating");
+  some seeds the classes are learnt later, so the quickstart, which is short, uses "alternating");
 - higher rates and a shorter average, for thousands of steps instead of hundreds of thousands;
 - a weaker R1 penalty, since photos are smaller;
 - a discriminator whose rate rises over 2,000 steps: at full rate from the first step on the

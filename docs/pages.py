@@ -20,12 +20,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "usis_jax"
 ABOUT = {
     "usis_jax": "the top level: the version, the public names and the error for users",
-    "aot": "compiling for chips that are not here, and what a run would take on them",
+    "aot": "compiling for devices that this machine lacks, and what a run would take on them",
     "checkpoint": "checkpoints, their checks, and which is the best",
     "cli": "the parser of usis, and its commands",
     "config": "the fields of a configuration, every check of them, files and overrides",
     "data": "label specs, data sets, how they are prepared and what training reads",
-    "diagnostics": "diagnostics that a training is healthy",
+    "diagnostics": "the training diagnostics, their thresholds and what they mean",
     "display": "image grids, loss plots, progress, colours of the terminal",
     "distributed": "devices and hosts, who is alive and who was told to stop",
     "doctor": "what usis doctor looks at",
@@ -38,7 +38,7 @@ ABOUT = {
     "models": "generators, segmentation network, discriminators, decoders",
     "ops": "Haar transform, resampling, convolutions of label maps",
     "report": "the page of a run",
-    "runtime": "compiled programs that are kept, and memory",
+    "runtime": "stored compiled programs, and memory",
     "serving": "the demo page and its server",
     "storage": "files that are written whole or not at all, locks, caches, full disks",
     "train": "a run from start to end",

@@ -18,7 +18,7 @@ HOLDS = {
     "evaluation": "metrics, evaluators, tables",
     "report": "the HTML report",
     "inference": "generator, label folders",
-    "diagnostics": "diagnostics of a healthy run",
+    "diagnostics": "rules, thresholds, meanings",
     "interop": "PyTorch's files",
     "methods": "losses, optimizers, the step",
     "models": "generators, discriminators",
@@ -37,7 +37,7 @@ WIDTH, MARGIN, BOX, GAP = 960, 20, 46, 16
 
 
 def floors() -> list[list[str]]:
-    """Rooms from the top down, a list for each floor, as pyproject.toml has them."""
+    """Packages from the top down, a list for each level, as pyproject.toml has them."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
@@ -48,13 +48,13 @@ def floors() -> list[list[str]]:
 
 
 def svg() -> str:
-    """The picture: one row of boxes a floor, an arrow at the side."""
+    """The picture: one row of boxes a level, an arrow at the side."""
     rows = floors()
     height = 2 * MARGIN + len(rows) * (BOX + GAP) - GAP
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         'font-family="sans-serif" text-anchor="middle">',
-        "<title>The packages of usis_jax: each imports only from floors below its own</title>",
+        "<title>The packages of usis_jax: each imports only from levels below its own</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
     left = MARGIN + 40

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh clone to photos generated from label maps: install, draw the data, train, show where.
+# From a fresh clone to images generated from label maps: install, draw the data, train, show where.
 # Use: bash launch/quickstart.sh [--workdir=DIR] [--config.field=value ...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,6 +25,6 @@ usis train --config=configs/quickstart.py --workdir="$workdir" ${fields[@]+"${fi
 say "Done. Look at"
 newest=$(find "$workdir/samples" -name '*.png' 2>/dev/null | sort | tail -n 1)
 echo "   samples   ${newest:-$workdir/samples}"
-echo "             each row: a label map, photos generated from it, a real photo to compare"
+echo "             each row: a label map, images generated from it, a real image to compare"
 echo "   losses    $workdir/losses.png"
 echo "   more      . $VIRTUAL_ENV/bin/activate; usis sample --help"

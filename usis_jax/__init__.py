@@ -1,4 +1,4 @@
-"""Photos from label maps, learned without pairs: the USIS method in JAX.
+"""Images from label maps, learned without pairs: the USIS method in JAX.
 
 Letters in shapes, everywhere: B batch, H height, W width, C channels, Z noise channels,
 K classes. Photos are float32 [B, H, W, 3] in [-1, 1]; label maps are int32 [B, H, W] with values

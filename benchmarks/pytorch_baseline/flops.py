@@ -31,8 +31,6 @@ def count(plan: dict) -> dict:
     Returns:
       {"steps": procedure -> {"plain", "r1", "amortised"}, "parts": part -> FLOPs}; "amortised" has
       R1 in one of `r1_interval` steps.
-
-    Source: ours.
     """
     steps = {}
     with torch.device("meta"):

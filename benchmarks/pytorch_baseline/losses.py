@@ -30,7 +30,7 @@ def balanced_cross_entropy(logits: Tensor, label: Tensor, void: int | None) -> T
 
 
 def scores_high(score: Tensor) -> Tensor:
-    """softplus(-score), mean: real photos for D, generated ones for G. Source: paper eq. 2, 5."""
+    """softplus(-score), mean: real images for D, generated ones for G. Source: paper eq. 2, 5."""
     return F.softplus(-score).mean()
 
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.pytorch_baseline import losses
-from benchmarks.pytorch_baseline.generating import Segmenter, SpadeGenerator
-from benchmarks.pytorch_baseline.measuring import WaveletDecoder, WaveletDiscriminator
+from benchmarks.pytorch_baseline.discriminator import WaveletDecoder, WaveletDiscriminator
+from benchmarks.pytorch_baseline.generator import Segmenter, SpadeGenerator
 
 
 def build(plan: dict) -> dict[str, nn.Module]:
@@ -106,7 +106,7 @@ class Published(Procedure):
 
     Args:
       plan, networks, fused: as of Procedure.
-      attached: whether the photos for S and D keep G's graph, so that their backward passes run
+      attached: whether the images for S and D keep G's graph, so that their backward passes run
         through the generator as well.
 
     Source: paper §5.1; the published order of updates.

@@ -1,4 +1,4 @@
-"""The PyTorch generator generating, in a process of its own, told what to do by benchmarks.sample."""
+"""Sampling with the PyTorch generator, in a process of its own that benchmarks.sample drives."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmarks import workers
 from benchmarks.pytorch_baseline import procedures, worker
-from benchmarks.pytorch_baseline.generating import SpadeGenerator
+from benchmarks.pytorch_baseline.generator import SpadeGenerator
 from benchmarks.pytorch_baseline.layers import SpectralConv
 
 CONTENDERS = {
@@ -41,7 +41,7 @@ def fold(network: nn.Module) -> nn.Module:
     return network
 
 
-class Generating:
+class Sampler:
     """A generator in evaluation, eager or tuned.
 
     Tuned: inference mode, spectral norms folded into the weights, denormals flushed; with
@@ -92,7 +92,7 @@ class Generating:
         }
 
     def generate(self, batch: int, count: int = 1) -> dict:
-        """Generates; returns seconds of each call, from label maps to uint8 photos in NumPy."""
+        """Generates images; returns the seconds of each call, from label maps to uint8 in NumPy."""
         seconds = []
         for _ in range(count):
             began = time.perf_counter()
@@ -108,7 +108,7 @@ class Generating:
         return {"seconds": seconds}
 
     def report(self) -> dict:
-        """What is known after the first photos."""
+        """What is known after the first images."""
         return {
             "start_seconds": self.start,
             "threads": torch.get_num_threads(),
@@ -121,7 +121,7 @@ def main() -> None:
     made = {}
 
     def start(**arguments):
-        made["it"] = Generating(**arguments)
+        made["it"] = Sampler(**arguments)
         return made["it"].report()
 
     workers.serve(

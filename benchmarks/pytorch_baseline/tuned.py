@@ -13,16 +13,14 @@ from benchmarks.pytorch_baseline.procedures import Procedure
 class Tuned(Procedure):
     """G, then S and D on one fresh sample that both share (S's update leaves G as it is).
 
-    Opponents are frozen while a player moves, photos for S and D are generated without a graph, R1
-    shares D's pass over the photos, Adam is fused and the average is one call.
+    Opponents are frozen while a player moves, images for S and D are generated without a graph, R1
+    shares D's pass over the real images, Adam is fused and the average is one call.
 
     Args:
       plan, networks, fused: as of Procedure.
       channels_last: memory format of weights and activations.
       compiled: torch.compile of each network; D's pass under R1 stays eager, since compiled code
         has no second derivatives.
-
-    Source: ours.
     """
 
     def __init__(

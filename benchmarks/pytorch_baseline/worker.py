@@ -116,7 +116,7 @@ def parts(procedure: procedures.Procedure, photo, label) -> dict:
     def read(image):
         return procedure.segmentation(call["segmenter"](image), label)
 
-    def evaluator(image):
+    def fake_loss(image):
         return losses.scores_low(call["discriminator"](image)[0])
 
     def penalty(image):
@@ -137,7 +137,7 @@ def parts(procedure: procedures.Procedure, photo, label) -> dict:
             optimiser.step()
 
     made = {"generator, forward": forward, "generator": run("generator", generate, True, False)}
-    for name, loss in (("segmenter", read), ("discriminator", evaluator)):
+    for name, loss in (("segmenter", read), ("discriminator", fake_loss)):
         made |= {
             name: run(name, loss, True, True),
             f"{name}, weights": run(name, loss, True, False),

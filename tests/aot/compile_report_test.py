@@ -11,6 +11,7 @@ import pytest
 from tests.support import tiny_run
 from usis_jax.aot import batch_fit, compile_report, hardware
 from usis_jax.cli import main
+from usis_jax.methods import train_state
 
 CONFIG = """
 from configs import base
@@ -56,7 +57,7 @@ def test_local_compile_reports_what_each_device_needs(config, tmp_path, capsys):
 def test_gradients_are_sent_once_and_little_else():
     settings = tiny_run.settings(update="joint", r1_interval=0)
     report = compile_report.report("step", settings, tiny_run.SPEC, jax.devices()[:2])
-    state = compile_report.state_lib.shapes(settings, tiny_run.SPEC.num_classes)
+    state = train_state.shapes(settings, tiny_run.SPEC.num_classes)
     parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert parameters < report.collective_bytes < 1.35 * parameters
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import plans, sample, signs, step, step_report, turns, workers
+from benchmarks import diagnostics, plans, sample, step, step_report, turns, workers
 from usis_jax.config import settings as settings_lib
 from usis_jax.models import registry
 
@@ -239,14 +239,14 @@ def test_a_whole_run_of_generating_compares_both(tmp_path, tiny, capsys):
     assert "batch 2:" in capsys.readouterr().out
 
 
-def test_step_without_signs_computes_its_losses_only(monkeypatch):
+def test_step_without_diagnostics_computes_its_losses_only():
     def train_step(state, batch, **_):
         hits = jnp.sin(batch @ batch).sum()
         return state + 1, {"loss_real": state * 2, "right_real": hits, "score_real": hits + 1}
 
-    monkeypatch.setattr(signs.steps, "train_step", train_step)
     state, batch = jnp.float32(0), jnp.ones((20, 20))
     training = types.SimpleNamespace(
+        method=types.SimpleNamespace(step=train_step),
         settings=None,
         networks=None,
         void=None,
@@ -255,7 +255,7 @@ def test_step_without_signs_computes_its_losses_only(monkeypatch):
         runner=types.SimpleNamespace(compile=jax.jit),
         compiled=jax.jit(train_step).lower(state, batch).compile(),
     )
-    result = signs.measure(training, 3)
-    assert result["signs"] == ["right_real", "score_real"] and int(training.state) == 8
+    result = diagnostics.measure(training, 3)
+    assert result["diagnostics"] == ["right_real", "score_real"] and int(training.state) == 8
     assert (result["with"]["count"], result["without"]["count"]) == (3, 3)
     assert result["with"]["mflop"] > 2 * 20**3 / 1e6 > 1e-3 > result["without"]["mflop"]

@@ -18,12 +18,12 @@ torch = pytest.importorskip("torch")
 
 from benchmarks import plans  # noqa: E402
 from benchmarks.pytorch_baseline import (  # noqa: E402  (needs torch)
+    discriminator,
     flops,
-    generating,
+    generator,
     haar,
     layers,
     losses,
-    measuring,
     procedures,
     tuned,
 )
@@ -80,8 +80,8 @@ def one_hot(label, case):
 
 
 @functools.cache
-def discriminator(case="wavelet_discriminator"):
-    return filled(measuring.WaveletDiscriminator([256, 512, 512, 512, 512], (2, 4)), case)
+def loaded_discriminator(case="wavelet_discriminator"):
+    return filled(discriminator.WaveletDiscriminator([256, 512, 512, 512, 512], (2, 4)), case)
 
 
 # Leaky ReLUs of the first block whose input is so small (1e-7 and -7e-7 of a standard deviation
@@ -101,7 +101,7 @@ def published_slope(case):
         scale[unit] = slope / (1.0 if y[unit] > 0 else 0.2)
         return y * scale
 
-    hook = discriminator().convs[0].conv1[1].register_forward_hook(change)
+    hook = loaded_discriminator().convs[0].conv1[1].register_forward_hook(change)
     yield
     hook.remove()
 
@@ -132,7 +132,7 @@ def test_spade_layer_and_its_gradients_agree():
 def test_generator_and_its_gradients_agree(case):
     own, options = given(case), vectors.options(case)
     network = filled(
-        generating.SpadeGenerator(
+        generator.SpadeGenerator(
             options["semantic_nc"], options["channels_G"], z_dim=options["z_dim"]
         ),
         case,
@@ -149,7 +149,7 @@ def test_generator_and_its_gradients_agree(case):
 
 def test_segmenter_and_its_gradient_agree():
     own = given("segmenter")
-    network = filled(generating.Segmenter(7), "segmenter")
+    network = filled(generator.Segmenter(7), "segmenter")
     check("segmenter", y_eval=network.eval()(own["x"]))
     x = own["x"].requires_grad_()
     y = network.train()(x)
@@ -161,7 +161,7 @@ def test_discriminator_and_its_gradient_agree():
     own = given("wavelet_discriminator")
     x = own["x"].requires_grad_()
     with published_slope("wavelet_discriminator"):
-        score, features = discriminator()(x)
+        score, features = loaded_discriminator()(x)
     (dx,) = torch.autograd.grad(score, x, own["cotangent"])
     check("wavelet_discriminator", y=score, dx=dx)
     assert [tuple(feature.shape[2:]) for feature in features] == [(16, 32), (8, 16), (4, 8), (2, 4)]
@@ -169,7 +169,7 @@ def test_discriminator_and_its_gradient_agree():
 
 def test_r1_and_its_gradient_agree():
     x = given("r1")["x"].requires_grad_()
-    network = discriminator()
+    network = loaded_discriminator()
     with published_slope("r1"):
         penalty = losses.r1_penalty(network(x)[0], x)
     (gradient,) = torch.autograd.grad(penalty, network.from_rgbs[0].conv[0].weight)
@@ -198,7 +198,7 @@ def test_decoder_is_ours():
         random.normal(size=(2, width, 8 >> level, 16 >> level)).astype(np.float32)
         for level, width in enumerate(channels)
     ]
-    twin = measuring.WaveletDecoder(channels, 12)
+    twin = discriminator.WaveletDecoder(channels, 12)
     params = {
         f"conv_{number}": {"kernel": conv.weight.detach().numpy().transpose(2, 3, 1, 0)}
         for number, conv in enumerate(twin.convs)

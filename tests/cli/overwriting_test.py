@@ -193,7 +193,7 @@ def test_label_maps_that_were_changed_are_not_drawn_over(here):
     (path,) = image_files.find(folder)
     label_map(path)
     with pytest.raises(
-        UserError, match=r"was changed; generate those there with --labels=generated/l"
+        UserError, match=r"was changed; generate from those there with --labels=generated/l"
     ):
         examples.write(Grey(), "generated")
     before = contents(here)

@@ -10,7 +10,7 @@ from tests.support import own_files, places, tiny_data
 from usis_jax.cli import main
 from usis_jax.cli.commands import completion
 from usis_jax.config import loading, settings, suggestions
-from usis_jax.data.preparation import advice, locations
+from usis_jax.data.preparation import advice, locations, prepared_sets
 from usis_jax.data.specs import label_spec
 from usis_jax.doctor import holdings
 
@@ -267,7 +267,7 @@ def test_damaged_data_are_built_again_by_the_command_that_the_message_says(here,
     (place / "dataset_info.json").write_text("{")
     assert run(train) == 2
     assert run(said(capsys)) == 0
-    assert locations.splits(place) == {"train": 3, "validation": 1}
+    assert prepared_sets.splits(place) == {"train": 3, "validation": 1}
 
 
 def test_doctor_says_how_to_build_damaged_data_again(here, capsys):
@@ -280,7 +280,7 @@ def test_doctor_says_how_to_build_damaged_data_again(here, capsys):
     ]
     capsys.readouterr()
     assert run(finding.advice) == 0
-    assert locations.splits(place) == {"train": 3, "validation": 1}
+    assert prepared_sets.splits(place) == {"train": 3, "validation": 1}
     for shard in place.glob("*.array_record*"):
         shard.unlink()
     (finding,) = [

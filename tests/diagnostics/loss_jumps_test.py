@@ -9,7 +9,7 @@ from usis_jax.diagnostics import loss_jumps, rules, step_means
 
 
 def of(series, classes=12):
-    """The diagnostic of logged values by name, a line a step."""
+    """The diagnostic of loss jumps for logged values by name, a line a step."""
     series = {name: (list(range(1, len(v) + 1)), v) for name, v in series.items()}
     evaluation = {"rows": [], "classes": [{"name": str(i)} for i in range(classes)]}
     return next(s for s in rules.apply(series, evaluation) if s.name == "Losses jump")
@@ -51,7 +51,7 @@ def test_loss_without_a_level_counts_from_its_second_line_on():
     assert of(lines(0.5, 0.6, name="reconstruction", means=[0.1, 0.1])).status == "look at it"
 
 
-def test_runs_that_log_no_largest_values_are_not_measured():
+def test_runs_that_log_no_largest_values_have_no_status():
     assert of({"loss_segmentation": [2.5, 90.0]}).status == "not known yet"
 
 

@@ -1,4 +1,4 @@
-"""Statuses on training diagnostics: what a practitioner must see."""
+"""The status of training diagnostics: what a practitioner must see."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from usis_jax.diagnostics import rules
 def of(name, series=None, **evaluation):
     """The diagnostic of a name."""
     series = {k: (list(range(len(v))), v) for k, v in (series or {}).items()}
-    found = {diagnostic.name: diagnostic for diagnostic in rules.apply(series, evaluation or None)}
+    found = {one.name: one for one in rules.apply(series, evaluation or None)}
     return found[name]
 
 
@@ -28,7 +28,7 @@ def test_only_the_last_tenth_of_the_log_counts():
 
 
 @pytest.mark.parametrize(("value", "status"), [(0.1, "fine"), (0.5, "look at it"), (1.2, "bad")])
-def test_discriminator_that_knows_its_photos_by_heart_is_said(value, status):
+def test_discriminator_that_knows_its_images_by_heart_is_said(value, status):
     diagnostics = {"diagnostics/overfitting": value, "diagnostics/score_training": 1.0}
     assert of("D overfits", rows=[], diagnostics=diagnostics).status == status
 
@@ -53,7 +53,7 @@ def test_classes_that_are_not_generated_are_named():
     assert of("Classes not generated", rows=[row], classes=classes).status == "fine"
 
 
-def test_class_that_the_evaluator_does_not_find_in_real_photos_either_does_not_count():
+def test_class_that_the_evaluator_does_not_find_in_real_images_either_does_not_count():
     row = {
         "id": "miou",
         "details": {"iou": [0.0, 0.0], "shares": [0.5, 0.5], "iou_of_real": [0.03, 0.5]},
@@ -73,8 +73,8 @@ def test_blur_and_grids_are_said(value, status):
 
 def test_collapse_and_unused_noise_are_said():
     diagnostics = {"diagnostics/spread": 0.2, "diagnostics/noise_difference": 0.1}
-    assert of("Photos differ from each other", rows=[], diagnostics=diagnostics).status == "bad"
-    assert of("Noise changes the photo", rows=[], diagnostics=diagnostics).status == "bad"
+    assert of("Images differ from each other", rows=[], diagnostics=diagnostics).status == "bad"
+    assert of("Noise changes the image", rows=[], diagnostics=diagnostics).status == "bad"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,5 @@ def test_measure_that_gets_worse_again_is_said(values, status):
 
 def test_nothing_is_known_of_an_empty_run_and_every_diagnostic_has_its_sentence():
     diagnostics = rules.apply({})
-    assert {diagnostic.status for diagnostic in diagnostics} == {"not known yet"}
-    assert all(
-        diagnostic.meaning.endswith(".") and diagnostic.rule and diagnostic.advice
-        for diagnostic in diagnostics
-    )
+    assert {one.status for one in diagnostics} == {"not known yet"}
+    assert all(one.meaning.endswith(".") and one.rule and one.advice for one in diagnostics)

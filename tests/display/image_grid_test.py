@@ -1,4 +1,4 @@
-"""Grids: where each photo lies, and that pictures are written whole."""
+"""Grids: where each image lies, and that pictures are written whole."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from usis_jax.display import image_grid
 from usis_jax.storage import atomic
 
 
-def test_grid_places_each_photo_in_its_row_and_column():
+def test_grid_places_each_image_in_its_row_and_column():
     colours = np.arange(12, dtype=np.uint8).reshape(3, 2, 2) * 20
     columns = [
         (f"column {i}", np.broadcast_to(c[:, None, None, :1], (2, 4, 6, 3)))
@@ -28,11 +28,11 @@ def test_grid_places_each_photo_in_its_row_and_column():
     assert (picture[-gap:] == 255).all()
 
 
-def test_small_photos_are_enlarged_without_blur():
-    photo = np.random.default_rng(0).integers(0, 256, (1, 16, 32, 3), dtype=np.uint8)
-    picture = image_grid.grid([("a", photo)])
+def test_small_images_are_enlarged_without_blur():
+    image = np.random.default_rng(0).integers(0, 256, (1, 16, 32, 3), dtype=np.uint8)
+    picture = image_grid.grid([("a", image)])
     assert picture.shape == (24 + 64 + 4, 4 + 128 + 4, 3)
-    np.testing.assert_array_equal(picture[24:88:4, 4:132:4], photo[0])
+    np.testing.assert_array_equal(picture[24:88:4, 4:132:4], image[0])
 
 
 def test_columns_of_different_shape_are_refused():
@@ -51,9 +51,9 @@ def test_contact_sheet_begins_with_the_label_map_in_its_colours():
 
 
 def test_png_is_lossless_and_leaves_nothing_else(tmp_path):
-    photo = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    atomic.write_png(tmp_path / "new" / "a.png", photo)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), photo)
+    image = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    atomic.write_png(tmp_path / "new" / "a.png", image)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), image)
     with pytest.raises(TypeError):
         atomic.write_png(tmp_path / "new" / "b.png", np.zeros((5, 7, 9), np.uint8))
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.png"]

@@ -27,7 +27,7 @@ def test_time_of_an_evaluation_is_not_counted_in_the_rate(clock):
     assert progress.overall() == {"steps_per_second": 2, "images_per_second": 8}
 
 
-def test_bar_of_an_evaluation_counts_photos_and_vanishes(capsys):
+def test_bar_of_an_evaluation_counts_images_and_vanishes(capsys):
     progress = progress_lib.Progress(0, 10, 4, terminal=True)
     with progress.inner(20, "evaluate") as bar:
         bar.delay = 0
@@ -64,7 +64,7 @@ def test_a_line_an_interval_tells_losses_diagnostics_rate_time_left_and_memory(c
     )
     assert capsys.readouterr().err == (
         "step 200/1,000 | generator 1.5, fake 0.25 | S reads 50% of a class | "
-        "D right on 75% of real | 8 photos/s | 1.2 GiB | 06:40 left\n"
+        "D right on 75% of real | 8 images/s | 1.2 GiB | 06:40 left\n"
     )
 
 

@@ -21,14 +21,14 @@ def plain(monkeypatch):
 
 
 def test_terminal_gets_colours_and_a_file_does_not():
-    assert terminal.generate("x", "bold", "red", stream=Screen()) == "\033[1;31mx\033[0m"
-    assert terminal.generate("x", "bold", "red", stream=io.StringIO()) == "x"
+    assert terminal.styled("x", "bold", "red", stream=Screen()) == "\033[1;31mx\033[0m"
+    assert terminal.styled("x", "bold", "red", stream=io.StringIO()) == "x"
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_environment_switches_colours_off(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    assert terminal.generate("x", "red", stream=Screen()) == "x"
+    assert terminal.styled("x", "red", stream=Screen()) == "x"
 
 
 def test_missing_or_closed_stream_has_no_colours(monkeypatch):

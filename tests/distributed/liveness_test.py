@@ -12,7 +12,7 @@ from usis_jax.distributed import liveness
 
 
 class Service:
-    """What Watch uses of JAX's client."""
+    """What HeartbeatMonitor uses of JAX's client."""
 
     def __init__(self):
         self.values, self.answers = {}, True
@@ -31,7 +31,7 @@ class Service:
 
 
 def watching(service, index, lost_seconds):
-    """Watch of one of two processes, and the event and list that say how it ended."""
+    """HeartbeatMonitor of one of two processes, and the event and list that say how it ended."""
     ended, how = threading.Event(), []
 
     def leave(code):
@@ -40,7 +40,7 @@ def watching(service, index, lost_seconds):
         watch._ended.set()
         ended.set()
 
-    watch = liveness.Watch(service, index, 2, lost_seconds, leave)
+    watch = liveness.HeartbeatMonitor(service, index, 2, lost_seconds, leave)
     watch._interval = 0.02
     return watch, ended, how
 

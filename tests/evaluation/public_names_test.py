@@ -8,7 +8,7 @@ import usis_jax
 
 def test_public_measures_work_from_the_package():
     features = np.random.default_rng(0).standard_normal((2, 20, 4))
-    assert usis_jax.evaluation.metrics.fid.distance(*features) > 0
+    assert usis_jax.evaluation.frechet.distance(*features) > 0
     assert np.isfinite(usis_jax.evaluation.kernel_distance(*features))
     photo = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert usis_jax.evaluation.ms_ssim(photo, photo) == pytest.approx(1, abs=1e-6)

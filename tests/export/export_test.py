@@ -1,4 +1,4 @@
-"""Exported generators generate what ours generate, in their own runtimes and in NumPy."""
+"""Exported generators give the same images as ours, in their own runtimes and in NumPy."""
 
 import importlib.util
 import json
@@ -93,7 +93,7 @@ def module(name):
     return loaded
 
 
-def test_each_format_generates_within_a_ten_thousandth(exported):
+def test_images_of_each_format_are_within_a_ten_thousandth_of_ours(exported):
     _, results = exported
     for form, result in results.items():
         if form != "safetensors" and (form != "onnx" or importlib.util.find_spec("onnxruntime")):
@@ -102,7 +102,7 @@ def test_each_format_generates_within_a_ten_thousandth(exported):
 
 
 @pytest.mark.parametrize("form", FILES)
-def test_example_generates_without_this_package(exported, workdir, form, tmp_path):
+def test_example_runs_without_this_package(exported, workdir, form, tmp_path):
     pytest.importorskip(NEEDS[form])
     folder, _ = exported
     label = tiny_run.batch(0, 0, 1)["label"][0]
@@ -136,7 +136,7 @@ def test_example_generates_without_this_package(exported, workdir, form, tmp_pat
     assert np.abs(difference).max() <= 1 and np.asarray(ours).std() > 5
 
 
-def test_numpy_sampler_of_the_docs_is_ours(workdir):
+def test_numpy_generator_of_the_docs_gives_our_images(workdir):
     pytest.importorskip("safetensors")
     generator = usis_jax.Generator.load(workdir)
     (label, noise), ours = programs.trial(generator, 16, 24, "noise")
@@ -173,7 +173,7 @@ def test_wavelet_generator_with_one_noise_an_image_is_the_same_in_onnx():
     assert ours.std() > 0.05
 
 
-def test_seed_generates_what_generator_generates_from_it(workdir):
+def test_seed_gives_the_generators_own_images(workdir):
     generator = usis_jax.Generator.load(workdir)
     label = tiny_run.batch(0, 0, 3)["label"]
     content = stablehlo.serialised(generator, 16, 16, "seed")
@@ -250,12 +250,13 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
         "7 steps of batch 4",
     ):
         assert words in text
-    row = {"measure": "FID", "value": 61.0, "real": 20.0, "better": "lower", "protocol": "test"}
+    row = {"id": "fid", "measure": "FID", "value": 61.0, "real": 20.0, "better": "lower"}
+    row["protocol"] = "test"
     scores = {"step": 7, "label_maps": 3, "real_photos": {"number": 5}, "rows": [row]}
     (tmp_path / "s.json").write_text(json.dumps(scores))
     export.export(workdir, "safetensors", tmp_path / "g.safetensors", scores=tmp_path / "s.json")
     text = (tmp_path / "g.safetensors.md").read_text()
-    assert "on 3 label maps and 5 real photos" in text and "| FID " in text
+    assert "on 3 label maps and 5 real images" in text and "| FID " in text
     kept = {
         "command": "evaluate",
         "time": "",
@@ -265,10 +266,10 @@ def test_card_has_data_training_scores_and_places_to_fill(exported, workdir, tmp
     }
     for more in ({"command": "train"}, {"step": 6}, {"real_photos": 3}, {}):
         rows = [row | {"value": 59.5, "protocol": str(more)}]
-        eval_records.keep(workdir, kept | more | {"rows": rows})
+        eval_records.write(workdir, kept | more | {"rows": rows})
     export.export(workdir, "safetensors", tmp_path / "k.safetensors")
     text = (tmp_path / "k.safetensors.md").read_text()
-    assert "on 4 label maps and 9 real photos" in text and "59.5" in text
+    assert "on 4 label maps and 9 real images" in text and "59.5" in text
     (tmp_path / "s.json").write_text(json.dumps(scores | {"step": 6}))
     with pytest.raises(ValueError, match="of step 6"):
         export.export(
@@ -293,7 +294,10 @@ def test_card_names_the_preset_and_what_differs():
         (["--format=onnx", "--out=g.onnx", "--height=15"], "multiple of the generator's stride 2"),
         (["--format=onnx", "--out=g.onnx", "--dtype=float16"], "only --format=safetensors"),
         (["--format=safetensors", "--out=g.bin"], "must end with .safetensors"),
-        (["--format=safetensors", "--out=g.safetensors", "--width=32"], "are not of weights"),
+        (
+            ["--format=safetensors", "--out=g.safetensors", "--width=32"],
+            "weights generate images of every size",
+        ),
         (["--format=saved_model", "--out=."], "which is there and no SavedModel"),
         (["--format=stablehlo", "--out=g", "--step=3"], "3"),
     ],
@@ -314,22 +318,22 @@ def test_missing_package_names_the_command_that_installs_it(monkeypatch):
         programs.need("onnx", "--format=onnx")
 
 
-def test_packaged_generator_generates_drawn_scenes_at_once(tmp_path, monkeypatch):
+def test_packaged_generator_draws_scenes_without_training(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("USIS_CACHE", str(tmp_path / "cache"))
     assert usis_jax.inference.generator_file.pretrained.FILE.stat().st_size < 5e6
     assert main.main(["sample", f"--out={tmp_path / 'out'}", "--num_samples=1"]) == 0
     labels = sorted((tmp_path / "out/labels").iterdir())
-    photos = [np.asarray(Image.open(tmp_path / f"out/{path.stem}_0.png")) for path in labels]
-    assert len(photos) == 6 and all(photo.shape == (64, 128, 3) for photo in photos)
+    images = [np.asarray(Image.open(tmp_path / f"out/{path.stem}_0.png")) for path in labels]
+    assert len(images) == 6 and all(image.shape == (64, 128, 3) for image in images)
     generator = usis_jax.Generator.load()
     maps = [generator.read(path) for path in labels]
     np.testing.assert_array_equal(
         np.sort(maps, axis=0),
         np.sort([label for _, label in examples.label_maps(generator)], axis=0),
     )
-    # Trained: the sky is brighter than the road in every photo that has both.
-    both = [(p, m) for p, m in zip(photos, maps, strict=True) if {0, 2} <= set(np.unique(m))]
+    # Trained: the sky is brighter than the road in every image that has both.
+    both = [(p, m) for p, m in zip(images, maps, strict=True) if {0, 2} <= set(np.unique(m))]
     assert both and all(p[m == 0].mean() > p[m == 2].mean() + 10 for p, m in both)
 
 

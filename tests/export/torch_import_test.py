@@ -50,7 +50,7 @@ def generate(workdir, height, width, num_classes):
     return usis_jax.Generator.load(workdir)(label.repeat(16, 1).repeat(16, 2))
 
 
-def test_imported_generator_generates_what_the_module_generates(tmp_path, saved):
+def test_imported_generator_gives_the_images_of_the_module(tmp_path, saved):
     out = tmp_path / "run"
     assert (
         run(
@@ -66,13 +66,13 @@ def test_imported_generator_generates_what_the_module_generates(tmp_path, saved)
     generator = usis_jax.Generator.load(out)
     module, variables = torch.load("spade_generator", ARRAYS, semantic_nc=35, channels_G=1)
     label = np.random.default_rng(1).integers(0, 35, (1, 64, 64))
-    photo, other = generator(label, num_samples=2)
+    image, other = generator(label, num_samples=2)
     noise = sampling.map_noise(
-        generator.settings, jax.random.fold_in(jax.random.key(0), 0), label.shape
+        generator.settings.generator, jax.random.fold_in(jax.random.key(0), 0), label.shape
     )
     expected = jax.jit(functools.partial(module.apply, train=False))(variables, label, noise)
-    assert np.abs(photo - (np.asarray(expected) + 1) * 127.5).max() < 0.51
-    assert photo.std() > 0 and not np.array_equal(photo, other)
+    assert np.abs(image - (np.asarray(expected) + 1) * 127.5).max() < 0.51
+    assert image.std() > 0 and not np.array_equal(image, other)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_moving_average_is_taken_from_a_file_of_several_networks(tmp_path, suffi
     np.testing.assert_array_equal(bias, average["conv_img.bias"])
 
 
-def test_command_line_generates_with_a_whole_published_checkpoint(tmp_path):
+def test_command_line_samples_from_a_whole_published_checkpoint(tmp_path):
     """Real keys and shapes for Cityscapes at width 64; 17 s of computing on two cores.
 
-    The networks are too wide to generate faster: one photo takes 550 GFLOP. In processes of their own,
+    The networks are too wide to be faster: one image takes 550 GFLOP. In processes of their own,
     so that the code is optimised, which conftest.py does without.
     """
     published_files.save(published_files.generator(64, 64 + 35), tmp_path / "best_EMA.pth")
@@ -216,8 +216,8 @@ def test_command_line_generates_with_a_whole_published_checkpoint(tmp_path):
     result = json.loads((tmp_path / "import.json").read_text())
     assert result["parameters"] == 71_107_523
     assert (result["channels_G"], result["num_classes"], result["z_dim"]) == (64, 35, 64)
-    with Image.open(tmp_path / "generated" / "a_0.png") as photo:
-        assert photo.size == (512, 256) and np.asarray(photo).std() > 0
+    with Image.open(tmp_path / "generated" / "a_0.png") as image:
+        assert image.size == (512, 256) and np.asarray(image).std() > 0
 
 
 def test_command_offers_what_importing_knows():

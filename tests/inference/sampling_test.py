@@ -1,4 +1,4 @@
-"""Generating from a checkpoint: shapes, noise, folders of label maps, bad input."""
+"""Sampling from a checkpoint: shapes, noise, folders of label maps, bad input."""
 
 import io
 
@@ -30,9 +30,9 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def generator(workdir):
-    """The generator of that run, loud enough that its photos are not all grey."""
+    """The generator of that run, loud enough that its images are not all grey."""
     found = usis_jax.Generator.load(workdir)
-    # The tiny untrained network generates within one grey level of 127.5
+    # The tiny untrained network stays within one grey level of 127.5
     found.variables["params"] = _louder(found.variables["params"])
     return found
 
@@ -47,14 +47,14 @@ def labels():
     return tiny_run.batch(0, 0, 2)["label"]
 
 
-def test_photos_have_one_row_a_sample(generator, labels):
-    photos = generator(labels, num_samples=3)
-    assert (photos.shape, photos.dtype) == ((3, 2, 16, 16, 3), np.uint8)
+def test_images_have_one_row_a_sample(generator, labels):
+    images = generator(labels, num_samples=3)
+    assert (images.shape, images.dtype) == ((3, 2, 16, 16, 3), np.uint8)
     assert generator(labels[0]).shape == (1, 1, 16, 16, 3)
     assert generator.step == 7 and generator.spec == tiny_run.SPEC
 
 
-def test_photos_follow_the_variables(workdir, labels):
+def test_images_follow_the_variables(workdir, labels):
     generator = usis_jax.Generator.load(workdir)
     first = generator.folded
     assert generator.folded is first
@@ -70,17 +70,17 @@ def test_photos_follow_the_variables(workdir, labels):
     assert (generator(labels) == 0).all()
 
 
-def test_photos_show_themselves_and_compute_like_arrays(generator, labels):
-    photos = generator(labels, num_samples=3)
-    sheet = np.asarray(Image.open(io.BytesIO(photos._repr_png_())))
-    np.testing.assert_array_equal(sheet, photos.picture())
+def test_images_show_themselves_and_compute_like_arrays(generator, labels):
+    images = generator(labels, num_samples=3)
+    sheet = np.asarray(Image.open(io.BytesIO(images._repr_png_())))
+    np.testing.assert_array_equal(sheet, images.picture())
     assert sheet.shape[1] > 3 * 16 and sheet.shape[0] > 2 * 16
-    alone = Image.open(io.BytesIO(photos[1, 0]._repr_png_()))
-    np.testing.assert_array_equal(np.asarray(alone), photos[1, 0])
-    assert photos[:, 0]._repr_png_() and photos[0, 0, :, :, 0]._repr_png_() is None
-    assert type(photos - 1) is np.ndarray and type(photos.max()) is np.uint8
-    assert type(photos[:0]) is type(photos) and photos[:0]._repr_png_() is None
-    assert (jax.jit(jnp.sum)(photos) == photos.sum(dtype=np.uint32)).all()
+    alone = Image.open(io.BytesIO(images[1, 0]._repr_png_()))
+    np.testing.assert_array_equal(np.asarray(alone), images[1, 0])
+    assert images[:, 0]._repr_png_() and images[0, 0, :, :, 0]._repr_png_() is None
+    assert type(images - 1) is np.ndarray and type(images.max()) is np.uint8
+    assert type(images[:0]) is type(images) and images[:0]._repr_png_() is None
+    assert (jax.jit(jnp.sum)(images) == images.sum(dtype=np.uint32)).all()
 
 
 def test_label_map_file_is_read_as_train_ids(generator, labels, tmp_path):
@@ -96,11 +96,11 @@ def test_generator_says_what_it_is(generator):
     assert repr(generator).startswith("Generator(tiny: 4 classes, 16x16, step 7, 0.")
 
 
-def test_same_seed_generates_the_same_and_samples_differ(generator, labels):
-    photos = generator(labels, seed=4, num_samples=2)
-    np.testing.assert_array_equal(photos, generator(labels, seed=4, num_samples=2))
-    assert (photos[0] != photos[1]).any()
-    assert (photos[0] != generator(labels, seed=5)[0]).any()
+def test_same_seed_gives_the_same_images_and_samples_differ(generator, labels):
+    images = generator(labels, seed=4, num_samples=2)
+    np.testing.assert_array_equal(images, generator(labels, seed=4, num_samples=2))
+    assert (images[0] != images[1]).any()
+    assert (images[0] != generator(labels, seed=5)[0]).any()
 
 
 def test_noise_of_a_map_does_not_depend_on_its_batch(generator, labels):
@@ -109,7 +109,7 @@ def test_noise_of_a_map_does_not_depend_on_its_batch(generator, labels):
     np.testing.assert_array_equal(both[:, 1:], second)
 
 
-def test_other_sizes_that_are_multiples_of_the_stride_are_generated(generator):
+def test_other_sizes_that_are_multiples_of_the_stride_are_allowed(generator):
     assert generator(np.ones((1, 8, 24), int)).shape == (1, 1, 8, 24, 3)
 
 
@@ -150,7 +150,7 @@ def _write_labels(folder, number=3, size=(20, 12), value=None):
     return folder
 
 
-def test_folder_of_label_maps_becomes_photos_and_a_contact_sheet(generator, tmp_path):
+def test_folder_of_label_maps_becomes_images_and_a_contact_sheet(generator, tmp_path):
     labels = _write_labels(tmp_path / "labels")
     out = tmp_path / "new" / "out"
     result = label_folders.sample_folder(generator, labels, out, num_samples=2, batch_size=2)
@@ -158,8 +158,8 @@ def test_folder_of_label_maps_becomes_photos_and_a_contact_sheet(generator, tmp_
     assert sorted(p.name for p in out.iterdir()) == ["contact_sheet.png", *names]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels", "new"]
     assert (result["labels"], result["photos"], result["step"]) == (3, 6, 7)
-    photo = Image.open(out / "map2_1.png")
-    assert (photo.size, photo.mode) == ((16, 16), "RGB")
+    image = Image.open(out / "map2_1.png")
+    assert (image.size, image.mode) == ((16, 16), "RGB")
     whole = label_folders.sample_folder(generator, labels, tmp_path / "whole", 2, batch_size=8)
     assert whole["files"] == result["files"]
     for name in names:

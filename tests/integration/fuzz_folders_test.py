@@ -15,7 +15,7 @@ from usis_jax.checkpoint import flat_trees, manager
 from usis_jax.cli import main
 from usis_jax.data.datasets import base
 from usis_jax.data.pipeline import record_source
-from usis_jax.data.preparation import locations, prepare
+from usis_jax.data.preparation import locations, prepare, prepared_sets
 from usis_jax.data.specs import label_spec
 from usis_jax.evaluation.evaluators import segmentation_evaluator
 from usis_jax.export import torch_import
@@ -47,7 +47,7 @@ def _read_prepared(path):
         "images": [images[number] for number in range(len(images))],
         "names": [records[number]["name"] for number in range(len(records))],
         "spec": label_spec.LabelSpec.load(path / base.SPEC_FILE),
-        "splits": locations.splits(path),
+        "splits": prepared_sets.splits(path),
     }
 
 

@@ -105,7 +105,7 @@ def test_files_of_this_kind_are_drafted_prepared_and_trained_on(here, kind):
 
 
 class Grey:
-    """Stands in for sampling.Sampler."""
+    """Stands in for sampling.ShardedSampler."""
 
     def __init__(self, *_):
         """Any generator."""
@@ -137,7 +137,7 @@ def test_photos_and_label_maps_without_common_names_are_shown_as_unrelated(here,
 
     shown = []
     monkeypatch.setattr(periodic_eval.grids, "grid", shown.extend)
-    monkeypatch.setattr(sampling, "Sampler", Grey)
+    monkeypatch.setattr(sampling, "ShardedSampler", Grey)
     looks = periodic_eval.Validation(run, input_pipeline.spec(run), mesh.Runner())
     state = types.SimpleNamespace(
         params={"generator": {}}, collections={"generator": {}}, ema_params={}

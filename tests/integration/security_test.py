@@ -12,7 +12,7 @@ from tests.support import own_files, places, tiny_run
 from usis_jax.cli import main
 from usis_jax.config import schema, settings
 from usis_jax.data.pipeline import input_pipeline, record_source
-from usis_jax.data.preparation import locations
+from usis_jax.data.preparation import prepared_sets
 from usis_jax.data.specs import label_spec
 from usis_jax.train import run
 
@@ -139,7 +139,7 @@ def test_prepared_data_cannot_have_python_modules_imported(tmp_path, monkeypatch
     (tmp_path / "harmful.py").write_text("import pathlib\npathlib.Path('harm').touch()\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"features\.json is damaged; prepare the data set again"):
+    with pytest.raises(ValueError, match=r"features\.json is damaged; run: usis prepare"):
         record_source.open_split(_prepared(tmp_path), "train")
     assert not pathlib.Path("harm").exists() and "harmful" not in sys.modules
     import tensorflow_datasets as tfds
@@ -165,7 +165,7 @@ def test_prepared_data_cannot_name_files_outside(tmp_path, part):
     whole = {"name": "train", "filepathTemplate": "{DATASET}", "shardLengths": ["1"]}
     part = whole | part if isinstance(part, dict) else part
     with pytest.raises(ValueError, match=r"dataset_info\.json is damaged"):
-        locations.splits(_prepared(tmp_path, splits=[part]))
+        prepared_sets.splits(_prepared(tmp_path, splits=[part]))
 
 
 def test_messages_have_no_signs_that_terminals_obey(tmp_path, monkeypatch, capsys):

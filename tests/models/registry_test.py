@@ -21,7 +21,7 @@ DISCRIMINATORS = (
 @functools.cache
 def sampler(generator, run):
     """The compiled sampler of a generator; it does not depend on the other networks."""
-    return sampling.sampler(generator, run.generator)
+    return sampling.make_sampler(generator, run.generator)
 
 
 @pytest.mark.parametrize(("discriminator", "decoder"), DISCRIMINATORS)

@@ -72,7 +72,7 @@ def workdir(tmp_path):
         grid = np.full((40, 60, 3), 10 * step, np.uint8)
         atomic.write_png(folder / f"samples/step_{step:06d}.png", grid)
         diagnostics = {"diagnostics/overfitting": 0.9, "diagnostics/score_training": 1.0}
-        eval_records.keep(
+        eval_records.write(
             folder, eval_records.record("train", step, tiny_run.SPEC, 3, rows(step), diagnostics)
         )
     provenance.note_start(folder, 0)
@@ -156,13 +156,13 @@ def test_diagnostic_that_turns_bad_is_said_once_while_training(workdir):
     report.begin(said.append)
     report.end(said.append)
     (line,) = [text for text in said if text.startswith("D overfits")]
-    assert ": bad (rule of thumb: fine below 0.4" in line and "knows its photos by heart" in line
+    assert ": bad (rule of thumb: fine below 0.4" in line and "knows its images by heart" in line
 
 
 def test_evaluations_of_another_kind_stand_beside_each_other(tmp_path):
     for command, step, measure in (("evaluate", 3, 1), ("evaluate", 3, 2), ("train", 3, 1),
                                    ("train", 9, 1), ("evaluate", 3, 2)):  # fmt: skip
-        eval_records.keep(
+        eval_records.write(
             tmp_path,
             eval_records.record(
                 command,
@@ -184,7 +184,7 @@ def test_label_spec_without_colours_has_some_in_the_report(tmp_path):
     spec = LabelSpec("plain", ("a", "b", "c"))
     found = eval_records.record("train", 1, spec, 3, [], {})
     assert len({tuple(one["colour"]) for one in found["classes"]}) == 3
-    eval_records.keep(tmp_path, found)
+    eval_records.write(tmp_path, found)
 
 
 def test_many_starts_and_a_damaged_file_do_not_matter(tmp_path):

@@ -142,7 +142,7 @@ def test_no_step_reads_what_a_run_may_change_on_its_way():
 def test_where_nothing_is_kept_the_step_is_traced(tmp_path, monkeypatch):
     assert jax.config.jax_compilation_cache_dir is None
     assert not isinstance(
-        trace_cache.of(Traced(), tiny_run.settings(), SPEC, RUNNER), trace_cache.KeptStep
+        trace_cache.of(Traced(), tiny_run.settings(), SPEC, RUNNER), trace_cache.CachedStep
     )
     step = Traced()
     assert float(compiled(step)(*arguments())[1]["total"]) == 28 and step.count
@@ -158,7 +158,7 @@ def test_accelerators_keep_no_traced_step(folder, monkeypatch):
     settings = tiny_step.settings()
     monkeypatch.setattr(trace_cache, "_released", lambda: True)
     assert trace_cache.of(None, settings, SPEC, given) == "compiled"
-    assert isinstance(trace_cache.of(None, settings, SPEC, runner), trace_cache.KeptStep)
+    assert isinstance(trace_cache.of(None, settings, SPEC, runner), trace_cache.CachedStep)
 
 
 def test_working_copy_of_a_package_and_pmap_are_not_trusted(folder, monkeypatch):
@@ -191,7 +191,7 @@ def test_step_without_a_portable_form_runs_all_the_same(folder, caplog):
 
     state, _ = compiled(step)(*arguments())
     np.testing.assert_array_equal(state["a"], np.arange(3) + 7.0)
-    assert "cannot be kept" in caplog.text and not kept_files(folder)
+    assert "cannot be cached" in caplog.text and not kept_files(folder)
 
 
 def test_training_step_from_its_kept_form_moves_the_state_alike(folder):

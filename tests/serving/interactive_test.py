@@ -1,4 +1,4 @@
-"""What the demo generates: photos of the generator, with noise chosen by region."""
+"""What the demo generates: the generator's images, with noise chosen by region."""
 
 import functools
 
@@ -19,7 +19,7 @@ GENERATOR = {"width": 2, "multipliers": (2, 2, 1), "z_dim": 4, "spade_width": 4}
 
 
 def make(noise="mixed", size=(16, 16), spade_kernel=3):
-    """An untrained generator whose photos differ from grey."""
+    """An untrained generator whose images differ from grey."""
     run = tiny_run.settings(
         generator=GENERATOR | {"noise": noise, "spade_kernel": spade_kernel},
         data={"height": size[0], "width": size[1]},
@@ -40,8 +40,8 @@ def drawn(spade_kernel):
 
 @pytest.fixture(scope="module", params=NOISES)
 def sampler(request):
-    """A Sampler for each kind of noise."""
-    return interactive.Sampler(make(request.param))
+    """An InteractiveSampler for each kind of noise."""
+    return interactive.InteractiveSampler(make(request.param))
 
 
 @pytest.fixture
@@ -50,21 +50,21 @@ def label():
     return tiny_run.batch(0, 0, 1)["label"][0]
 
 
-def test_photo_is_the_generators_own(sampler, label):
+def test_image_is_the_generators_own(sampler, label):
     want = sampler.generator(label, seed=5, num_samples=2)[:, 0]
     for sample in range(2):
-        photo, seconds = sampler(label, interactive.Noise(seed=5), sample)
-        np.testing.assert_array_equal(photo, want[sample])
+        image, seconds = sampler(label, interactive.Noise(seed=5), sample)
+        np.testing.assert_array_equal(image, want[sample])
         assert seconds > 0
     assert (want[0] != want[1]).any()
 
 
-def test_region_over_everything_is_the_other_seeds_photo(sampler, label):
+def test_region_over_everything_is_the_other_seeds_image(sampler, label):
     everything = np.ones((16, 16), np.uint8)
-    photo, _ = sampler(label, interactive.Noise(1, 1, 0.0, everything, (8,)))
+    image, _ = sampler(label, interactive.Noise(1, 1, 0.0, everything, (8,)))
     want, _ = sampler(label, interactive.Noise(seed=8))
     # One noise an image is summed up in another order when it is spread over the pixels.
-    assert np.abs(photo.astype(int) - want).max() <= 1
+    assert np.abs(image.astype(int) - want).max() <= 1
     nowhere, _ = sampler(label, interactive.Noise(1, 1, 0.0, 0 * everything, (8,)))
     want, _ = sampler(label, interactive.Noise(seed=1))
     assert np.abs(nowhere.astype(int) - want).max() <= 1
@@ -73,19 +73,19 @@ def test_region_over_everything_is_the_other_seeds_photo(sampler, label):
 def test_region_changes_pixels_near_it_only():
     # Start and two blocks of two convolutions at half size, two at full size, one at the end.
     size, near = (16, 64), 2 * 3 + 1 + 2 + 1
-    sampler = interactive.Sampler(make("mixed", size, spade_kernel=1))
+    sampler = interactive.InteractiveSampler(make("mixed", size, spade_kernel=1))
     label = np.random.default_rng(0).integers(0, 4, size).astype(np.int32)
     regions = np.zeros(size, np.uint8)
     regions[:, 30:34] = 1
     plain, _ = sampler(label, interactive.Noise(2, 2, 0.0, np.zeros_like(regions), (9,)))
-    photo, _ = sampler(label, interactive.Noise(2, 2, 0.0, regions, (9,)))
-    columns = np.flatnonzero((photo != plain).any(axis=(0, 2)))
+    image, _ = sampler(label, interactive.Noise(2, 2, 0.0, regions, (9,)))
+    columns = np.flatnonzero((image != plain).any(axis=(0, 2)))
     assert columns.min() >= 30 - near and columns.max() < 34 + near
     assert set(range(30, 34)) <= set(columns)
 
 
 def test_each_region_has_the_noise_of_its_seed():
-    sampler = interactive.Sampler(make("pixel"))
+    sampler = interactive.InteractiveSampler(make("pixel"))
     drawn = {}
 
     def keep(variables, label, z, train):
@@ -113,9 +113,9 @@ def test_each_region_has_the_noise_of_its_seed():
 
 def test_interpolation_begins_and_ends_at_the_two_seeds(sampler, label):
     for mix, seed in ((0.0, 3), (1.0, 4)):
-        photo, _ = sampler(label, interactive.Noise(3, 4, mix))
+        image, _ = sampler(label, interactive.Noise(3, 4, mix))
         want, _ = sampler(label, interactive.Noise(seed))
-        np.testing.assert_array_equal(photo, want)
+        np.testing.assert_array_equal(image, want)
 
 
 def test_noise_on_the_way_stays_standard_normal():

@@ -22,8 +22,8 @@ SPEC = tiny_run.SPEC
 
 @pytest.fixture(scope="module")
 def sampler():
-    """A Sampler of a tiny generator."""
-    return interactive.Sampler(make())
+    """An InteractiveSampler of a tiny generator."""
+    return interactive.InteractiveSampler(make())
 
 
 def start(sampler, **options):
@@ -89,7 +89,7 @@ def train_ids():
     return tiny_run.batch(0, 0, 1)["label"][0].astype(np.uint8)
 
 
-def test_label_map_becomes_the_generators_photo(running, sampler, train_ids):
+def test_label_map_becomes_the_generators_image(running, sampler, train_ids):
     want = sampler.generator(train_ids.astype(int), seed=3, num_samples=3)[:, 0]
     bodies = {
         "?seed=3": png(FILE_IDS[train_ids]),
@@ -97,12 +97,12 @@ def test_label_map_becomes_the_generators_photo(running, sampler, train_ids):
         "?seed=3&format=png&samples=1": png(SPEC.colour(train_ids)),
     }
     for query, body in bodies.items():
-        status, headers, photo = post(running, body, query)
+        status, headers, image = post(running, body, query)
         assert (status, headers["Content-Type"]) == (200, "image/png")
         assert float(headers["X-Seconds"]) > 0
-        np.testing.assert_array_equal(picture(photo), want[0])
-    *_, photo = post(running, png(train_ids), "?seed=3&ids=train&samples=3")
-    np.testing.assert_array_equal(picture(photo), np.concatenate(want, axis=1))
+        np.testing.assert_array_equal(picture(image), want[0])
+    *_, image = post(running, png(train_ids), "?seed=3&ids=train&samples=3")
+    np.testing.assert_array_equal(picture(image), np.concatenate(want, axis=1))
 
 
 def test_json_request_has_all_fields_and_a_json_answer(running, sampler, train_ids):
@@ -118,20 +118,18 @@ def test_json_request_has_all_fields_and_a_json_answer(running, sampler, train_i
     assert status == 200 and (answer["height"], answer["width"]) == (16, 16)
     assert len(answer["photos"]) == len(answer["seconds"]) == 2
     noise = interactive.Noise(1, 2, 0.25, regions, (7,))
-    for sample, photo in enumerate(answer["photos"]):
+    for sample, image in enumerate(answer["photos"]):
         want, _ = sampler(train_ids.astype(np.int32), noise, sample)
-        np.testing.assert_array_equal(picture(base64.b64decode(photo)), want)
+        np.testing.assert_array_equal(picture(base64.b64decode(image)), want)
 
 
-def test_generating_changes_the_photo_near_the_generated_pixels(train_ids):
-    run = start(interactive.Sampler(make(size=(16, 64), spade_kernel=1)))
+def test_drawing_changes_the_image_near_the_drawn_pixels(train_ids):
+    run = start(interactive.InteractiveSampler(make(size=(16, 64), spade_kernel=1)))
     try:
         label = np.tile(train_ids, 4)
-        generated = label.copy()
-        generated[:, :6] = (generated[:, :6] + 1) % 4
-        before, after = (
-            picture(post(run, png(each), "?ids=train")[2]) for each in (label, generated)
-        )
+        drawn = label.copy()
+        drawn[:, :6] = (drawn[:, :6] + 1) % 4
+        before, after = (picture(post(run, png(each), "?ids=train")[2]) for each in (label, drawn))
         changed = np.flatnonzero((before != after).any(axis=(0, 2)))
         assert set(range(6)) <= set(changed) and changed.max() < 6 + 10
     finally:
@@ -333,8 +331,9 @@ def test_fields_may_come_in_the_query_of_json_too(running, train_ids):
     assert (alone[0], both[0]) == (200, 200) and alone[2] == both[2]
 
 
-def test_status_says_what_is_compiling_while_other_sizes_are_generated(train_ids, monkeypatch):
-    sampler, begun, go_on = interactive.Sampler(make()), threading.Event(), threading.Event()
+def test_status_says_what_is_compiling_while_other_sizes_are_served(train_ids, monkeypatch):
+    sampler = interactive.InteractiveSampler(make())
+    begun, go_on = threading.Event(), threading.Event()
     other = next(size for size in sampler.sizes.values() if size != (16, 16))
     compile_program = sampler._compile
 
@@ -464,16 +463,16 @@ def test_turns_are_in_order_and_few_may_wait():
         pass
 
 
-def test_fifty_at_once_are_generated_or_told_to_wait(sampler, train_ids):
+def test_fifty_at_once_are_answered_or_told_to_wait(sampler, train_ids):
     run = start(sampler, most_waiting=8)
     try:
         body, want = png(FILE_IDS[train_ids]), None
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             answers = list(pool.map(lambda n: post(run, body, f"?seed={n}"), range(50)))
-        generated = [n for n, answer in enumerate(answers) if answer[0] == 200]
-        assert len(generated) >= 9
+        answered = [n for n, answer in enumerate(answers) if answer[0] == 200]
+        assert len(answered) >= 9
         for n, answer in enumerate(answers):
-            if n in generated:
+            if n in answered:
                 want, _ = sampler(train_ids.astype(np.int32), interactive.Noise(n))
                 np.testing.assert_array_equal(picture(answer[2]), want)
             else:
@@ -656,7 +655,7 @@ def test_command_serves_until_it_is_stopped(sampler, monkeypatch, tmp_path):
         return sampler.generator
 
     monkeypatch.setattr(sampling.Generator, "load", load)
-    monkeypatch.setattr(serve.generating, "Sampler", lambda generator: sampler)
+    monkeypatch.setattr(serve.interactive, "InteractiveSampler", lambda generator: sampler)
     monkeypatch.setattr(serve.examples, "label_maps", lambda generator: [])
 
     def visit(url):

@@ -3,7 +3,8 @@
 import pytest
 
 from usis_jax.config import loading, settings
-from usis_jax.data.specs.label_spec import LabelSpec, find
+from usis_jax.data.specs.label_spec import LabelSpec
+from usis_jax.data.specs.lookup import find
 from usis_jax.errors import UserError
 from usis_jax.storage import texts
 from usis_jax.workdir import layout
@@ -56,7 +57,7 @@ def test_configuration_is_read_whatever_its_mark(tmp_path, way):
         ("a.yaml", b"name: a\nname: b\nclasses: [a]\n", "'name' comes twice, in line 2"),
         ("a.json", b'{"name": "a", "name": "b", "classes": ["a"]}', "'name' comes twice"),
         ("a.yaml", b"classes: [{name: a, ids: [12:30]}]", "`ids` is '12:30'"),
-        ("a.json", b'{"classes": [{"name": true}]}', "must be a text in quotes"),
+        ("a.json", b'{"classes": [{"name": true}]}', "must be a text in quotation marks"),
         ("a.toml", b'classes = [""]', "is empty"),
         ("a.json", b'{"categories": [{"id": 1, "name": "a"}]}', "COCO's annotations"),
         ("a.json", b'{"classes": ["a"], "palette": [[1, 2, 3]]}', "MMSegmentation's"),

@@ -1,4 +1,4 @@
-"""Names on boards, and Weights & Biases by a small stand-in."""
+"""Names on dashboards, and Weights & Biases by a small stand-in."""
 
 import re
 import sys
@@ -86,7 +86,7 @@ def test_numbers_and_pictures_reach_the_run_that_a_resumed_run_goes_on_with(tmp_
     assert '"loss_real": 0.5' in (tmp_path / "metrics.jsonl").read_text()
     events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
     assert b"diagnostics/meanings" in events
-    assert all(diagnostic.meaning.encode() in events for diagnostic in rules.apply({}))
+    assert all(one.meaning.encode() in events for one in rules.apply({}))
 
 
 def test_training_goes_on_when_nothing_can_be_written_there(tmp_path, wandb, caplog):

@@ -1,4 +1,4 @@
-"""Compiles training and generating without running them, for devices that need not be there."""
+"""Compiles training and sampling without running them, for devices that need not be there."""
 
 import dataclasses
 import functools
@@ -109,7 +109,7 @@ def trace(program: str, settings, spec, targets: list, train_step=None, kernels=
     """A program of a run, traced for devices.
 
     Args:
-      program: "step" or "sample" (each device generates as many label maps as it trains on).
+      program: "step" or "sample" (each device generates from as many label maps as it trains on).
       settings: Settings of the run.
       spec: LabelSpec of its label maps.
       targets: devices.

@@ -51,8 +51,6 @@ def chip(device) -> Chip:
 
     Returns:
       Chip.
-
-    Source: the makers' data sheets.
     """
     if device.device_kind in _TPUS:
         return _TPUS[device.device_kind]

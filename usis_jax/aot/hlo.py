@@ -54,8 +54,6 @@ def collectives(text: str) -> list[Collective]:
 
     Returns:
       Collectives in their order in the text.
-
-    Source: ours; XLA's text format.
     """
     found = []
     for lines in _computations(text):

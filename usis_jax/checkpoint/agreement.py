@@ -12,7 +12,6 @@ from usis_jax.config import settings as settings_lib
 from usis_jax.config.settings import Settings
 from usis_jax.data.specs import label_spec, lookup, spec_mapping
 from usis_jax.errors import UserError
-from usis_jax.workdir import layout
 
 _CHECKPOINT, _DATA = "the checkpoint", "the data"
 
@@ -143,7 +142,7 @@ def field_changes(meta: dict, settings: Settings) -> list[str]:
     except ValueError:  # of another version: nothing to compare
         return []
     changes = settings_lib.differences(kept, settings)
-    return [each for each in changes if each.split(":")[0] not in layout.FREE_FIELDS]
+    return [each for each in changes if each.split(":")[0] not in settings_lib.FREE_FIELDS]
 
 
 def spec_beside(folder: Any, spec: label_spec.LabelSpec) -> str | None:

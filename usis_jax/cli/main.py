@@ -37,7 +37,7 @@ from usis_jax.distributed import jax_environment, liveness, preemption
 from usis_jax.errors import UserError
 from usis_jax.storage import atomic
 
-# In the order of `usis --help`: first the path from data to photos, then what stands beside it.
+# In the order of `usis --help`: first the path from data to images, then what stands beside it.
 PATH = (prepare, train, evaluate, sample, demo)
 OTHERS = (
     export,
@@ -148,6 +148,8 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Takes `--config.field=value` and `--config.field value` out of the arguments.
 
     Of fields that are true or false also `--config.field` and `--noconfig.field`, as absl has it.
+    Not by ml_collections.config_flags: its flags are absl's own, beside which argparse's commands
+    could not be, and a wrong field or value would end in absl's usage text instead of one line.
 
     Args:
       argv: arguments after the program's name.
@@ -227,13 +229,11 @@ class _TopParser(_Parser):
         path = len(PATH)
         lines = [f"{self.description}", ""]
         for title, names in (
-            ("The path from data to photos", list(about)[:path]),
+            ("The path from data to images", list(about)[:path]),
             ("Beside it", list(about)[path:]),
         ):
-            lines.append(terminal.generate(title, "bold"))
-            lines += [
-                f"  {terminal.generate(f'{name:<13}', 'cyan')} {about[name]}" for name in names
-            ]
+            lines.append(terminal.styled(title, "bold"))
+            lines += [f"  {terminal.styled(f'{name:<15}', 'cyan')} {about[name]}" for name in names]
             lines.append("")
         lines.append("usis COMMAND --help tells more; usis --version says which one this is.")
         return "\n".join(lines) + "\n"
@@ -242,7 +242,7 @@ class _TopParser(_Parser):
 def parser() -> argparse.ArgumentParser:
     """The parser of `usis` with all commands."""
     top = _TopParser(
-        prog="usis", description="usis COMMAND [OPTIONS]: photos from label maps, without pairs."
+        prog="usis", description="usis COMMAND [OPTIONS]: images from label maps, without pairs."
     )
     top.add_argument("--version", action="version", version=f"usis_jax {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
@@ -270,7 +270,7 @@ def _end(code, text):
 
 
 def _complain(text):
-    print(f"{terminal.generate('usis:', 'bold', 'red', stream=sys.stderr)} {text}", file=sys.stderr)
+    print(f"{terminal.styled('usis:', 'bold', 'red', stream=sys.stderr)} {text}", file=sys.stderr)
 
 
 def _write_json(file, result):

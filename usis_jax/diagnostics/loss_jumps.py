@@ -102,7 +102,7 @@ def largest(series, num_classes):
 
 
 def diagnostic(series, classes):
-    """The training diagnostic: whether a loss has jumped in any step of the run.
+    """The diagnostic of loss jumps: whether a loss has jumped in any step of the run.
 
     Args:
         series: as of `largest`.

@@ -6,7 +6,10 @@ from usis_jax.workdir.wandb_writer import grouped
 
 def markdown() -> str:
     """A sentence on what each training diagnostic means, under the names that dashboards show."""
-    lines = [f"- **{diagnostic.name}** ({', '.join(f'`{grouped(name)}`' for name in diagnostic.series)}): "
-             f"{diagnostic.meaning}" for diagnostic in rules.apply({})]  # fmt: skip
-    return "\n".join([*lines, "", "Statuses and thresholds are in `report.html` and in "
-                       "docs/training_curves.md."])  # fmt: skip
+    lines = [
+        f"- **{one.name}** ({', '.join(f'`{grouped(name)}`' for name in one.series)}): "
+        f"{one.meaning}"
+        for one in rules.apply({})
+    ]
+    where = "The status of each is in `report.html`, the thresholds in docs/training_curves.md."
+    return "\n".join([*lines, "", where])

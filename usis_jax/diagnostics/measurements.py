@@ -1,5 +1,7 @@
-"""Training diagnostics that need more than a training step: what D says of photos it never saw, whether
-generated images differ from each other, which classes S does not find, how strong fine detail is.
+"""Training diagnostics that need more than a train step.
+
+What D says of images it never saw, whether generated images differ from each other, which classes S
+does not find, how strong fine detail is.
 
 `usis_jax.diagnostics.rules` says in words what they mean.
 """
@@ -13,7 +15,7 @@ from usis_jax.distributed import sharded_map
 from usis_jax.ops import pixel_range
 
 PREFIX = "diagnostics/"
-# Photos of each kind that D scores, at most.
+# Images of each kind that D scores, at most.
 _MOST = 200
 _AT_ONCE = 8
 # Below it a difference of mean scores is no scale to measure by.
@@ -41,12 +43,12 @@ def measure(material, rows):
 
 
 def overfitting(scores):
-    """How far D takes unseen real photos for generated ones: 0 not at all, 1 completely.
+    """How far D takes unseen real images for generated ones: 0 not at all, 1 completely.
 
     Args:
         scores: dict with "score_training", "score_validation" and "score_generated", mean scores.
     Returns:
-        {"overfitting": float}, or {} where D does not tell training photos from generated ones.
+        {"overfitting": float}, or {} where D does not tell training images from generated ones.
     Source: r_v of Karras et al., "Training Generative Adversarial Networks with Limited Data",
         NeurIPS 2020, eq. 1.
     """
@@ -58,35 +60,35 @@ def overfitting(scores):
     return {"overfitting": (scores["score_training"] - scores["score_validation"]) / gap}
 
 
-def scores(network, variables, photos, seed=0):
-    """D's score of each photo, in groups as it saw them in training.
+def scores(network, variables, images, seed=0):
+    """D's score of each image, in groups as it saw them in training.
 
-    Photos are put in a random order first: neighbours in a data set are often of one place, and D
-    compares the photos of a group.
+    Images are put in a random order first: neighbours in a data set are often of one place, and D
+    compares the images of a group.
 
     Args:
         network: discriminator module, without a devices' axis.
         variables: {"params": ...} of it.
-        photos: uint8 [N, H, W, 3], N at least 1.
+        images: uint8 [N, H, W, 3], N at least 1.
         seed: int, of the order.
     Returns:
         float32 [n]: n is the largest multiple of the group up to N, at most 200. Mean over tiles.
     """
-    chosen = np.random.default_rng(seed).permutation(len(photos))[:_MOST]
+    chosen = np.random.default_rng(seed).permutation(len(images))[:_MOST]
     group = min(network.stddev_group, len(chosen))
     chosen = chosen[: len(chosen) // group * group]
-    groups = photos[chosen].reshape(-1, group, *photos.shape[1:])
+    groups = images[chosen].reshape(-1, group, *images.shape[1:])
     return np.asarray(_scorer(network, group)(variables, groups)).reshape(-1)
 
 
 @functools.lru_cache(maxsize=4)
 def _scorer(network, group):
-    """A discriminator on all devices; its rows are groups of photos."""
+    """A discriminator on all devices; its rows are groups of images."""
 
     def score(variables, groups):
-        def one(photos):
-            found, _ = network.apply(variables, pixel_range.to_float(photos))
-            return found.reshape(len(photos), -1).mean(axis=1)
+        def one(images):
+            logits, _ = network.apply(variables, pixel_range.to_float(images))
+            return logits.reshape(len(images), -1).mean(axis=1)
 
         return jax.vmap(one)(groups)
 
@@ -94,7 +96,7 @@ def _scorer(network, group):
 
 
 def _discriminator(material):
-    """Mean scores and shares measured right of generated, validation and training photos."""
+    """D's mean score and the share it gets right of generated, validation and training images."""
     if material.discriminator is None:
         return {}
     kinds = {
@@ -103,10 +105,10 @@ def _discriminator(material):
         "training": material.other,
     }
     found = {}
-    for name, photos in kinds.items():
-        if photos is None or not len(photos):
+    for name, images in kinds.items():
+        if images is None or not len(images):
             continue
-        each = scores(*material.discriminator, photos)
+        each = scores(*material.discriminator, images)
         right = each < 0 if name == "generated" else each > 0
         found[f"score_{name}"] = float(each.mean(dtype=np.float64))
         found[f"right_{name}"] = float(right.mean())
@@ -121,15 +123,15 @@ def _spread(material):
     return {"spread": _deviation(material.generated) / max(real, 1e-6)}
 
 
-def _deviation(photos):
-    """Standard deviation over photos of each pixel, mean over pixels; in grey levels."""
-    rows = [photos[:, y].std(axis=0, dtype=np.float32).mean() for y in range(photos.shape[1])]
+def _deviation(images):
+    """Standard deviation over images of each pixel, mean over pixels; in grey levels."""
+    rows = [images[:, y].std(axis=0, dtype=np.float32).mean() for y in range(images.shape[1])]
     return float(np.mean(rows, dtype=np.float64))
 
 
 def _noise(material):
-    """Mean difference of two photos of one label map by their noise, in grey levels of 255."""
+    """Mean difference of two images of one label map by their noise, in grey levels of 255."""
     if material.samples is None or len(material.samples) < 2:
         return {}
-    a, b = (photos.astype(np.int16) for photos in material.samples[:2])
+    a, b = (images.astype(np.int16) for images in material.samples[:2])
     return {"noise_difference": float(np.abs(a - b).mean(dtype=np.float64))}

@@ -1,4 +1,4 @@
-"""What the training diagnostics say, in words: each with a sentence, a status and its rule of thumb.
+"""The training diagnostics in words: each with a sentence, a status and its rule of thumb.
 
 Thresholds are rules of thumb: they show where to look, they prove nothing.
 """
@@ -6,36 +6,36 @@ Thresholds are rules of thumb: they show where to look, they prove nothing.
 from usis_jax.diagnostics import loss_jumps
 from usis_jax.diagnostics.diagnosis import BAD, FINE, LOOK, UNKNOWN, Diagnostic
 
-# Classes whose IoU is below it count as not generated.
+# Classes whose IoU is below it count as missing from the generated images.
 NOT_GENERATED = 0.02
 _RECENT = 0.1
-# Logged values below which there is no status on them.
+# With fewer logged values than this the status is UNKNOWN.
 _ENOUGH = 5
 _FEW_MAPS = 0.0001
 
 
 def apply(series, evaluation=None, best="swd", better="lower"):
-    """Evaluators all diagnostics.
+    """Applies the rules to what was logged and measured.
 
     Args:
-        series: dict of name -> (steps, values), of plots.read_metrics.
-        evaluation: the newest dict of evaluations.record, or None.
+        series: dict of name -> (steps, values), of display.loss_plot.read_metrics.
+        evaluation: the newest dict of workdir.eval_records.record, or None.
         best: value that decides the best checkpoint, such as "swd".
         better: "lower" or "higher".
     Returns:
         list of Diagnostic, always the same ones in the same order.
     """
     rows = {row["id"]: row for row in (evaluation or {}).get("rows", ())}
-    diagnostics = (evaluation or {}).get("diagnostics", {})
+    measured = (evaluation or {}).get("diagnostics", {})
     classes = (evaluation or {}).get("classes", ())
     return [
         _discriminator(series),
-        _overfitting(diagnostics),
+        _overfitting(measured),
         _segmenter(series, classes),
         _ignored(rows, classes),
-        _frequencies(diagnostics, rows),
-        _variety(diagnostics),
-        _noise(diagnostics),
+        _frequencies(measured, rows),
+        _variety(measured),
+        _noise(measured),
         _getting_better(series, best, better),
         loss_jumps.diagnostic(series, classes),
         _finite(series),
@@ -49,8 +49,9 @@ def ignored_classes(row, classes):
         row: dict of protocol.Row with "iou" and "shares" of the classes in its details.
         classes: list of {"name"} in the order of their ids.
     Returns:
-        (names of those with an IoU below NOT_GENERATED though they have 0.01% of the pixels or more,
-        and a segmenter finds them in real photos where that is known; number of classes there).
+        (names of those with an IoU below NOT_GENERATED although they have 0.01% of the pixels or
+        more and, where that is known, a segmenter finds them in real images; number of classes
+        there).
     """
     details = row.get("details", {})
     found, present = [], 0
@@ -78,8 +79,8 @@ def _discriminator(series):
     scores = [_recent(series, f"score_{kind}") for kind in ("real", "fake")]
     gap = None if None in scores else scores[0] - scores[1]
     rule, status, value = (
-        "fine while D is right on 55 to 95% of the photos, bad above 99%",
-        (UNKNOWN),
+        "fine while D is right on 55 to 95% of the images, bad above 99%",
+        UNKNOWN,
         "too little is logged",
     )
     if None not in shares:
@@ -93,7 +94,7 @@ def _discriminator(series):
         rule = "fine while mean scores are 0.1 to 6 apart, bad above 12"
     return Diagnostic(
         "D tells real from generated", value, status,
-        "How well the discriminator separates the photos it trains on: near guessing it teaches "
+        "How well the discriminator separates the images it trains on: near guessing it teaches "
         "the generator nothing, and when it is always right its gradient vanishes.",
         rule, "D wins: raise r1_gamma, lower optimizer.discriminator_rate or add "
         "discriminator.augment; D guesses: the opposite, or give D more channels.",
@@ -101,27 +102,27 @@ def _discriminator(series):
     )  # fmt: skip
 
 
-def _overfitting(diagnostics):
-    value, status = diagnostics.get("diagnostics/overfitting"), UNKNOWN
+def _overfitting(measured):
+    value, status = measured.get("diagnostics/overfitting"), UNKNOWN
     text = (
         "not measured"
-        if "diagnostics/score_training" not in diagnostics
-        else ("D does not tell training photos from generated ones, so there is no scale")
+        if "diagnostics/score_training" not in measured
+        else "D does not tell training images from generated ones, so there is no scale"
     )
     if value is not None:
         status = _level(value, FINE, (0.4, LOOK), (0.8, BAD))
         text = (
-            f"{value:.2f}; held-out real photos measured real: "
-            f"{diagnostics.get('diagnostics/right_validation', 0):.0%}, training photos: "
-            f"{diagnostics.get('diagnostics/right_training', 0):.0%}"
+            f"{value:.2f}; held-out real images taken for real: "
+            f"{measured.get('diagnostics/right_validation', 0):.0%}, training images: "
+            f"{measured.get('diagnostics/right_training', 0):.0%}"
         )
     return Diagnostic(
         "D overfits", text, status,
-        "Where the score of real photos that D never saw lies between that of its training photos "
-        "(0) and that of generated ones (1): towards 1 it knows its photos by heart.",
+        "Where the score of real images that D never saw lies between that of its training "
+        "images (0) and that of generated ones (1): towards 1 it knows its images by heart.",
         "fine below 0.4, bad above 0.8 (r_v of Karras et al. 2020)",
         "Use discriminator.augment, more photos, a larger r1_gamma, or stop earlier. It also "
-        "rises where the held-out photos are of other places than the training photos.",
+        "rises where the held-out images are of other places than the training images.",
         ("diagnostics/overfitting", "diagnostics/score_training", "diagnostics/score_validation",
          "diagnostics/score_generated"),
     )  # fmt: skip
@@ -143,8 +144,8 @@ def _segmenter(series, classes):
             status, text = max(status, LOOK, key=_RANKS.index), f"{text}, {most:.0%} before"
     return Diagnostic(
         "S reads generated images", text, status,
-        "How much of the label map the segmenter finds again in what the generator has just "
-        "generated: if it stays near chance, the generator has lost the map.",
+        "How much of the label map the segmenter recovers from the images that the generator has "
+        "just generated: if it stays near chance, the generator ignores the map.",
         f"fine above 3 times chance (here {3 / number:.0%}), bad below 1.5 times, look where it "
         "fell below 70% of its best",
         "In the first hundreds of steps low is normal. Later: optimizer.discriminator_warmup, a "
@@ -166,27 +167,24 @@ def _ignored(rows, classes):
     return Diagnostic(
         "Classes not generated", "; ".join(texts) or "not measured", status,
         "Classes in the label maps that a segmenter does not find in the generated images: the "
-        "generator generates something else there.",
+        "generator puts something else there.",
         f"IoU below {NOT_GENERATED:.0%}: look where there is one, bad where it is more than a "
         "quarter of the classes",
         "Rare classes come last: train longer, or set data.class_balance; tiny ones may need "
-        "larger photos.",
+        "larger images.",
         ("evaluation/consistency_miou", "diagnostics/segmenter_class_accuracy"),
     )  # fmt: skip
 
 
-def _frequencies(diagnostics, rows):
-    value, status, text = (
-        diagnostics.get("diagnostics/high_frequencies_db"),
-        UNKNOWN,
-        "not measured",
-    )
+def _frequencies(measured, rows):
+    value = measured.get("diagnostics/high_frequencies_db")
+    status, text = UNKNOWN, "not measured"
     if value is not None:
         status = _level(abs(value), FINE, (3, LOOK), (6, BAD))
-        text = f"{10 ** (value / 10):.0%} of the power of real photos ({value:+.1f} dB)"
+        text = f"{10 ** (value / 10):.0%} of the power of real images ({value:+.1f} dB)"
         floor = rows.get("spectral_distance", {}).get("details", {}).get("high_of_training")
         if isinstance(floor, float):
-            text += f"; real training photos: {10 ** (floor / 10):.0%}"
+            text += f"; real training images: {10 ** (floor / 10):.0%}"
     return Diagnostic(
         "High frequencies", text, status,
         "Fine detail (from a quarter cycle a pixel on) in generated images against real ones: less "
@@ -198,11 +196,11 @@ def _frequencies(diagnostics, rows):
     )  # fmt: skip
 
 
-def _variety(diagnostics):
-    value = diagnostics.get("diagnostics/spread")
-    text = "not measured" if value is None else f"{value:.0%} of what real photos differ by"
+def _variety(measured):
+    value = measured.get("diagnostics/spread")
+    text = "not measured" if value is None else f"{value:.0%} of what real images differ by"
     return Diagnostic(
-        "Photos differ from each other", text, _enough(value, 0.6, 0.35),
+        "Images differ from each other", text, _enough(value, 0.6, 0.35),
         "How far generated images of different label maps differ in each pixel, against real ones: "
         "if they become alike, the generator has collapsed.",
         "fine from 60% on, bad below 35%",
@@ -211,13 +209,13 @@ def _variety(diagnostics):
     )  # fmt: skip
 
 
-def _noise(diagnostics):
-    value, text = diagnostics.get("diagnostics/noise_difference"), "not measured"
+def _noise(measured):
+    value, text = measured.get("diagnostics/noise_difference"), "not measured"
     if value is not None:
         text = f"other noise changes a pixel by {value:.1f} of 255 grey levels"
     return Diagnostic(
-        "Noise changes the photo", text, _enough(value, 3, 0.5),
-        "How far two photos of one label map differ: near 0 there is only one photo for each map.",
+        "Noise changes the image", text, _enough(value, 3, 0.5),
+        "How far two images of one label map differ: near 0 there is only one image for each map.",
         "fine from 3 grey levels on, bad below 0.5",
         "generator.noise=mixed or pixel gives the noise more to do.",
         ("diagnostics/noise_difference",),
@@ -228,8 +226,8 @@ def _getting_better(series, best, better):
     steps, values = series.get(f"evaluation/{best}", ([], []))
     status, text = UNKNOWN, f"{len(values)} measurements of {best}"
     if len(values) >= 3:
-        diagnostic = 1 if better == "lower" else -1
-        place = min(range(len(values)), key=lambda i: diagnostic * values[i])
+        sign = 1 if better == "lower" else -1
+        place = min(range(len(values)), key=lambda i: sign * values[i])
         ratio = values[-1] / values[place] if values[place] else 1.0
         worse = ratio if better == "lower" else 1 / ratio if ratio else float("inf")
         late = steps[place] >= 0.7 * steps[-1]
@@ -271,7 +269,7 @@ def _level(value, status, *limits):
 
 
 def _enough(value, fine, bad):
-    """The status on a value of which more is better: fine from one limit on, bad below another."""
+    """The status of a value of which more is better: fine from one limit on, bad below another."""
     if value is None:
         return UNKNOWN
     return BAD if value < bad else LOOK if value < fine else FINE

@@ -1,4 +1,4 @@
-"""Pictures for people: grids of photos under column titles, and contact sheets."""
+"""Pictures for people: grids of images under column titles, and contact sheets."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,19 +14,19 @@ _LEGEND_LINE = 18
 
 
 def grid(columns, scale=None):
-    """Lays photos out in titled columns, one row a label map.
+    """Lays images out in titled columns, one row a label map.
 
     Args:
         columns: list of (title, uint8 [N, H, W, 3]); every column of the same shape.
-        scale: whole number by which photos are enlarged (nearest); None chooses one that makes
-            small photos at least 128 pixels wide.
+        scale: whole number by which images are enlarged (nearest); None chooses one that makes
+            small images at least 128 pixels wide.
     Returns:
         uint8 [rows, columns, 3].
     Raises:
         UserError: no columns, or their shapes differ.
     """
-    columns = [(title, np.asarray(photos)) for title, photos in columns]
-    shapes = {photos.shape for _, photos in columns}
+    columns = [(title, np.asarray(images)) for title, images in columns]
+    shapes = {images.shape for _, images in columns}
     if len(shapes) != 1:
         raise UserError(f"columns of a grid must share one shape, got {sorted(shapes)}")
     number, height, width, _ = shapes.pop()
@@ -39,11 +39,11 @@ def grid(columns, scale=None):
         _BACKGROUND,
     )
     draw = ImageDraw.Draw(sheet)
-    for i, (title, photos) in enumerate(columns):
+    for i, (title, images) in enumerate(columns):
         left = _GAP + i * (width + _GAP)
         draw.text((left + width / 2, head / 2), _fit(title, font, width), _INK, font, anchor="mm")
-        for j, photo in enumerate(photos):
-            tile = Image.fromarray(photo.astype(np.uint8))
+        for j, image in enumerate(images):
+            tile = Image.fromarray(image.astype(np.uint8))
             tile = tile.resize((width, height), Image.Resampling.NEAREST)
             sheet.paste(tile, (left, head + j * (height + _GAP)))
     return np.asarray(sheet)
@@ -79,7 +79,7 @@ def sample_columns(spec, labels, samples):
     Returns:
         list of (title, uint8 [B, H, W, 3]).
     """
-    titled = [(f"sample {i}", photos) for i, photos in enumerate(samples)]
+    titled = [(f"sample {i}", images) for i, images in enumerate(samples)]
     return [("label map", spec.colour(labels)), *titled]
 
 

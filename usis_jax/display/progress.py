@@ -7,7 +7,7 @@ import time
 import tqdm
 
 _SHOWN = {
-    "speed/images_per_second": "{:.3g} photos/s",
+    "speed/images_per_second": "{:.3g} images/s",
     "speed/memory_gib": "{:.1f} GiB",
     "speed/device_memory_gib": "{:.1f} GiB of the device",
 }
@@ -19,7 +19,7 @@ class Progress:
     Args:
         start: int, step at which the bar begins.
         steps: int, step at which it ends.
-        batch_size: int, photos a step, for the rate.
+        batch_size: int, images a step, for the rate.
         shown: False shows nothing.
         terminal: whether there is one, for bars; None asks the system.
         lines: name of a number -> how the line shows it, a format string, in their
@@ -79,19 +79,19 @@ class Progress:
         """Returns a bar of its own for work between two steps, shown if it takes a while.
 
         Args:
-            total: int, photos.
+            total: int, images.
             what: text before it.
         """
         return tqdm.tqdm(
-            total=total, desc=what, unit="photo", leave=False, delay=2, position=1,
+            total=total, desc=what, unit="image", leave=False, delay=2, position=1,
             disable=self._bar.disable, dynamic_ncols=True,
         )  # fmt: skip
 
     def overall(self):
         """Returns {"steps_per_second", "images_per_second"} over all rates, or None for each."""
         rate = self._steps / self._seconds if self._steps > 0 else None
-        photos = None if rate is None else rate * self._batch_size
-        return {"steps_per_second": rate, "images_per_second": photos}
+        images = None if rate is None else rate * self._batch_size
+        return {"steps_per_second": rate, "images_per_second": images}
 
     def left(self, step):
         """Seconds to the last step at the pace since the start, evaluations and all; or None."""

@@ -15,8 +15,6 @@ def has_colours(stream=None) -> bool:
     Returns:
       False for files and pipes, where NO_COLOR is set to anything, and on terminals that call
       themselves dumb.
-
-    Source: the convention of NO_COLOR (no-color.org).
     """
     stream = sys.stdout if stream is None else stream
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "") == "dumb":
@@ -34,7 +32,7 @@ def show_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def generate(text: str, *styles: str, stream=None) -> str:
+def styled(text: str, *styles: str, stream=None) -> str:
     """Text in styles where the stream shows colours, else as it is.
 
     Args:

@@ -30,7 +30,7 @@ _current = None
 _abort = {"text": ""}
 
 
-class Watch:
+class HeartbeatMonitor:
     """Watches the other processes; ends this one when another is gone.
 
     Args:
@@ -152,7 +152,7 @@ class Watch:
 def watch(client, index, count, lost_seconds):
     """Begins to watch the other processes until this one ends."""
     global _current
-    _current = Watch(client, index, count, lost_seconds)
+    _current = HeartbeatMonitor(client, index, count, lost_seconds)
     _current.start()
     atexit.register(_close)
     say_at_abort(f"process 0 of {count}, which coordinates the others, is gone: {_AGAIN}")

@@ -41,8 +41,6 @@ def initialize(
     Raises:
       UserError: only some of the three are given, they are no numbers, joining failed, or there
         are no devices of the kind that JAX_PLATFORMS asks for.
-
-    Source: JAX's own jax.distributed.
     """
     if not jax.distributed.is_initialized():
         _join_others(address, num_processes, process_id, join_seconds, lost_seconds)
@@ -131,8 +129,6 @@ def mean(tree: Any, axis_name: str = AXIS) -> Any:
     Returns:
       A pytree of the same structure. On one device it is `tree` itself: XLA's sum over one CPU
       device waits for all of its terms and copies them.
-
-    Source: jax.lax.pmean.
     """
     return jax.lax.pmean(tree, axis_name) if jax.lax.axis_size(axis_name) > 1 else tree
 
@@ -146,7 +142,7 @@ def smallest(value: int) -> int:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and prints for all. Source: ours."""
+    """Whether this is the process that writes and prints for all."""
     return jax.process_index() == 0
 
 
@@ -155,8 +151,6 @@ class Runner:
 
     With mapping "shard_map" the step is `jax.jit(jax.shard_map(...))` over all hosts' devices; with
     "pmap" it is `jax.pmap`, for one host.
-
-    Source: design of our own.
     """
 
     def __init__(self, mapping: str = "shard_map", devices: list | None = None):
@@ -268,8 +262,6 @@ def prefetch(batches: Iterable, runner: Runner, depth: int = 2) -> Iterator:
 
     Returns:
       Iterator over device batches, in the same order.
-
-    Source: ours; the transfer is asynchronous.
     """
     queue: collections.deque = collections.deque()
     for batch in batches:

@@ -14,8 +14,6 @@ def batches(rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray, int]
 
     Yields:
       (number of the first row, batch [size, ...], how many of its rows are of the array).
-
-    Source: ours.
     """
     for start in range(0, len(rows), size):
         part = rows[start : start + size]

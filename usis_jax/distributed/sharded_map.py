@@ -1,4 +1,4 @@
-"""Work on rows, such as generating or reading photos, spread over all devices of all hosts.
+"""Work on rows, such as generating or segmenting images, spread over all devices of all hosts.
 
 Every host holds all rows and gets all results; a host works on an equal share of them. What fills
 the last batch is thrown away, so no row counts twice, and a row's result does not depend on how
@@ -19,10 +19,7 @@ from usis_jax.distributed.mesh import AXIS
 
 
 class Spread:
-    """A compiled function of rows; each device works on at most `size` rows at once.
-
-    Source: ours.
-    """
+    """A compiled function of rows; each device works on at most `size` rows at once."""
 
     def __init__(self, function: Callable, size: int, devices: list | None = None):
         """Makes it; compiled at its first call, and when more rows come than ever before.
@@ -90,8 +87,6 @@ def over_hosts(function: Callable, *rows: np.ndarray) -> np.ndarray:
 
     Returns:
       [N, ...], on every host.
-
-    Source: ours.
     """
     if jax.process_count() == 1:
         return function(*rows)
@@ -117,8 +112,6 @@ def each_device(
 
     Returns:
       [N, ...], on every host.
-
-    Source: ours.
     """
     devices = jax.local_devices()
     placed: dict = {}
@@ -154,7 +147,7 @@ def agreed(values: list[float]) -> list[float]:
 
 
 def all_hosts(value: bool) -> bool:
-    """Whether a value is true on all hosts. Source: ours."""
+    """Whether a value is true on all hosts."""
     if jax.process_count() == 1:
         return bool(value)
     liveness.meet()

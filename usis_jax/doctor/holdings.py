@@ -5,7 +5,7 @@ import pathlib
 import re
 
 from usis_jax.config import suggestions
-from usis_jax.data.preparation import advice, folder_layout, locations
+from usis_jax.data.preparation import advice, folder_layout, locations, prepared_sets
 from usis_jax.doctor.finding import NOTE, OK, WRONG, Finding
 
 _SIZED = re.compile(r"(photos|labels)_[0-9]+x[0-9]+")
@@ -62,7 +62,7 @@ def source(folder: pathlib.Path) -> list[Finding]:
 
 
 def caches(folder: pathlib.Path) -> list[Finding]:
-    """Weights of evaluation networks in the cache, by name and size; checksums are for their use."""
+    """Weights of evaluation networks in the cache, by name and size; their use checks the sums."""
     from usis_jax.evaluation.evaluators import pretrained_weights
 
     found = []
@@ -144,8 +144,8 @@ def _data_set(place):
     if not locations.is_prepared(place):
         return Finding("data", name, WRONG, f"{place} is not finished", again)
     try:
-        counts = locations.splits(place)
-        missing = locations.missing_shards(place)
+        counts = prepared_sets.splits(place)
+        missing = prepared_sets.missing_shards(place)
     except ValueError as error:
         return Finding("data", name, WRONG, str(error), again)
     if missing:
@@ -268,7 +268,7 @@ def _data_of(settings):
         if locations.is_prepared(place) or place in told:
             continue
         told.add(place)
-        message = locations.missing_message(settings, name, kind, validation)
+        message = prepared_sets.missing_message(settings, name, kind, validation)
         text, _, advice = message.partition("; run: ")
         found.append(Finding("run", "data", WRONG, text, advice))
     if not found:

@@ -2,11 +2,12 @@
 
 import importlib
 
+# Name -> module, and what of it has the name; None for the module itself.
 _PUBLIC = {
-    "frechet": "usis_jax.evaluation.metrics.fid",
-    "kernel_distance": "usis_jax.evaluation.metrics.kid",
-    "ms_ssim": "usis_jax.evaluation.metrics.diversity",
-    "confusion": "usis_jax.evaluation.metrics.segmentation",
+    "frechet": ("usis_jax.evaluation.metrics.fid", None),
+    "kernel_distance": ("usis_jax.evaluation.metrics.kid", "kernel_distance"),
+    "ms_ssim": ("usis_jax.evaluation.metrics.diversity", "ms_ssim"),
+    "confusion": ("usis_jax.evaluation.metrics.segmentation", "confusion"),
 }
 __all__ = sorted(_PUBLIC)
 
@@ -15,8 +16,9 @@ def __getattr__(name):
     """Imports a public name when it is first used."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'usis_jax.evaluation' has no attribute {name!r}")
-    module = importlib.import_module(_PUBLIC[name])
-    return module if _PUBLIC[name].endswith(f".{name}") else getattr(module, name)
+    path, part = _PUBLIC[name]
+    module = importlib.import_module(path)
+    return getattr(module, part) if part else module
 
 
 def __dir__():

@@ -184,7 +184,7 @@ def generate(generator, labels, seed=0, samples=(0,), advance=None):
         uint8 [len(samples), N, H, W, 3]; independent of the number of devices and hosts.
     """
     if generator not in _placed:
-        sampler = sampling.Sampler(generator.network, generator.settings.generator)
+        sampler = sampling.ShardedSampler(generator.network, generator.settings.generator)
         _placed[generator] = sampler, sampler.place(generator.variables)
     sampler, variables = _placed[generator]
     return sampler(variables, labels, seed, samples, advance)

@@ -40,10 +40,10 @@ def export(
       form: one of FORMATS.
       out: file, or folder of a SavedModel, to write.
       step, best: which checkpoint, as of `Generator.load`.
-      height, width: of photos, where they differ from those of training.
+      height, width: of images, where they differ from those of training.
       given: "noise" or "seed", the second input.
       dtype: of safetensors' parameters, "float32" or "float16".
-      scores: file that `usis evaluate --json` wrote; None for what the work directory keeps of it.
+      scores: file that `usis evaluate --json` wrote; None for what is stored in the work directory.
 
     Returns:
       dict: file, format, step, bytes, height, width, inputs, largest_difference (None where the
@@ -52,9 +52,7 @@ def export(
     Raises:
       FileNotFoundError: there is no such checkpoint or folder.
       UserError: an option does not fit the format or the generator, a package is missing, or what
-        was written generates something else.
-
-    Source: ours.
+        was written generates other images.
     """
     out = paths.of(out, "--out")
     _check(form, out, height or width, given, dtype)
@@ -64,7 +62,7 @@ def export(
     measured = (
         _scores(scores, meta["step"], generator.spec)
         if scores
-        else _kept_scores(workdir, meta["step"])
+        else _stored_scores(workdir, meta["step"])
     )
     meta = generator_file.described(meta) | ({"scores": measured} if measured else {})
     size = _size(generator, height, width)
@@ -77,8 +75,8 @@ def export(
     elif form == "saved_model":
         difference = _write_folder(out, generator, size, given, values)
     else:
-        content, generated = _content(form, generator, size, given, values, about)
-        difference = _difference(generated, generator, size, given, form)
+        content, generate = _content(form, generator, size, given, values, about)
+        difference = _difference(generate, generator, size, given, form)
         atomic.write_with(out, lambda file: file.write(content))
     beside = {name: out.with_name(f"{out.name}.{name}") for name in ("json", "md")}
     atomic.write_text(beside["json"], model_card.json_text(about))
@@ -132,7 +130,7 @@ def _check(form, out, sized, given, dtype):
             "noise that JAX draws; leave it out"
         )
     if sized and form == "safetensors":
-        raise UserError("--height and --width are not of weights, which generate every size")
+        raise UserError("weights generate images of every size; leave out --height and --width")
 
 
 def _size(generator, height, width):
@@ -147,7 +145,7 @@ def _size(generator, height, width):
 
 
 def _content(form, generator, size, given, values, about):
-    """(bytes of the file, function that generates with them)."""
+    """(bytes of the file, function that generates images with them)."""
     if form == "onnx":
         metadata = {"usis_jax": json.dumps(about)}
         content = onnx_model.model(generator, *size, metadata).SerializeToString()
@@ -156,17 +154,17 @@ def _content(form, generator, size, given, values, about):
     return content, lambda arguments: stablehlo.run(content, arguments)
 
 
-def _difference(generated, generator, size, given, form):
-    """Largest difference of what an export generates from ours; None where it cannot be tried."""
+def _difference(generate, generator, size, given, form):
+    """Largest difference of an export's images from ours; None where it cannot be tried."""
     arguments, ours = programs.trial(generator, *size, given)
-    photo = generated(arguments)
-    if photo is None:
+    image = generate(arguments)
+    if image is None:
         return None
-    largest = float(np.abs(photo - ours).max())
+    largest = float(np.abs(image - ours).max())
     if not largest <= TOLERANCE:
         raise UserError(
-            f"--format={form}: the exported generator generates something else, "
-            f"{largest:.1e} away where {TOLERANCE:.0e} is allowed; nothing was "
+            f"--format={form}: the exported generator's images differ from ours "
+            f"by {largest:.1e}, where {TOLERANCE:.0e} is allowed; nothing was "
             "written; please report it"
         )
     return largest
@@ -219,8 +217,8 @@ def _scores(file, step, spec) -> dict:
     return result
 
 
-def _kept_scores(workdir, step) -> dict | None:
-    """The newest result of `usis evaluate` for this step that a work directory keeps, or None."""
+def _stored_scores(workdir, step) -> dict | None:
+    """The newest stored result of `usis evaluate` for this step, or None."""
     found, _ = eval_records.read(workdir) if workdir and os.path.isdir(workdir) else ([], [])
     for one in reversed(found):
         if (one["command"], one["step"]) == ("evaluate", step):

@@ -33,7 +33,7 @@ def description(meta: dict, form: str, values, height: int, width: int) -> dict:
       meta: what is known of the generator, as `weights.described` leaves it.
       form: one of `export.FORMATS`.
       values: inputs, of `programs.inputs`; () for weights.
-      height, width: of photos.
+      height, width: of images.
 
     Returns:
       dict of JSON values.
@@ -75,18 +75,18 @@ def text(meta: dict, form: str, file, values, checked: float | None) -> str:
     Args:
       meta, form, values: as of `description`.
       file: pathlib.Path of the export.
-      checked: largest difference from this package's photos, or None.
+      checked: largest difference from this package's images, or None.
 
     Returns:
       Markdown.
     """
     run, spec = settings_lib.from_json(meta["settings"]), metadata.restore_spec(meta)
     parts = [
-        f"# {file.name}: photos from label maps of {spec.name}\n",
+        f"# {file.name}: images from label maps of {spec.name}\n",
         f"A generator of usis_jax {__version__} (unsupervised semantic image synthesis, arXiv "
-        f"2109.14715), exported as {form}. It generates {run.data.height}x{run.data.width} photos, "
+        f"2109.14715), exported as {form}. It generates {run.data.height}x{run.data.width} images, "
         f"the size of its training, from label maps with {spec.num_classes} classes and noise. "
-        f"To load it takes {_RUNTIMES[form]}; `{file.name}.json` describes it to programs.\n",
+        f"Loading it takes {_RUNTIMES[form]}; `{file.name}.json` describes it to programs.\n",
         _interface(run, values, checked),
         _data(run, spec),
         _training(run, meta),
@@ -104,7 +104,7 @@ def _interface(run, values, checked) -> str:
         lines.append(f"\n`photo`, float32 in [-1, 1]. Noise is {_NOISE[run.generator.noise]}.")
         if checked is not None:
             lines.append(
-                f"Tried after writing: at most {checked:.1e} from what usis_jax generates."
+                f"Checked after writing: differs by at most {checked:.1e} from usis_jax's images."
             )
     else:
         lines.append(
@@ -164,7 +164,7 @@ def _scores(meta) -> str:
     if scores:
         lines.append(
             f"By `usis evaluate`, on {scores['label_maps']} label maps and "
-            f"{scores['real_photos']} real photos.\n"
+            f"{scores['real_photos']} real images.\n"
         )
         lines.append(tables.markdown(scores["rows"]))
     elif meta.get("metrics"):

@@ -1,7 +1,7 @@
 """Generators as ONNX models, written by hand with ONNX's own operators.
 
-jax2onnx, the converter that is kept up, was tried first (0.17.1): its graph of the quickstart's
-generator generated other photos (up to 0.5 away), and it holds orbax-checkpoint back.
+jax2onnx, the converter that is maintained, was tried first (0.17.1): its graph of the quickstart's
+generator gave other images (up to 0.5 away), and it holds orbax-checkpoint back.
 """
 
 import jax
@@ -43,7 +43,7 @@ def model(generator, height: int, width: int, texts: dict[str, str]):
             "may have; choose stablehlo, saved_model or safetensors"
         )
     graph = Graph()
-    _Layers(graph, generator, height, width).generate()
+    _Layers(graph, generator, height, width).build()
     kinds = {"int32": TensorProto.INT32, "float32": TensorProto.FLOAT}
 
     def info(value):
@@ -69,7 +69,7 @@ def model(generator, height: int, width: int, texts: dict[str, str]):
 
 
 def run(content: bytes, values, arguments) -> np.ndarray | None:
-    """Photos that an ONNX model generates here: float32 [B, H, W, 3]; None without onnxruntime."""
+    """Images that an ONNX model generates here: float32 [B, H, W, 3]; None without onnxruntime."""
     try:
         import onnxruntime
     except ImportError:
@@ -80,7 +80,7 @@ def run(content: bytes, values, arguments) -> np.ndarray | None:
 
 
 class _Layers:
-    """Adds a generator's layers to a graph, in the order in which they generate."""
+    """Adds a generator's layers to a graph, in the order in which they run."""
 
     def __init__(self, graph, generator, height, width):
         self.graph, self.options = graph, generator.settings.generator
@@ -88,8 +88,8 @@ class _Layers:
         self.stride = self.options.stride
         self.variables = jax.tree.map(np.asarray, generator.variables)
 
-    def generate(self):
-        """All of it; the last value is named photo."""
+    def build(self):
+        """Adds all of it; the last value is named photo."""
         graph, wavelet = self.graph, self.options.name == "wavelet"
         self.inputs = self._inputs()
         start = self._of("params", "start")

@@ -34,7 +34,7 @@ def network(generator, kernels: Kernels | None = PUBLISHED):
       kernels: others; None = those of JAX's default platform.
 
     Returns:
-      Flax module; with the generator's variables it generates the same.
+      Flax module; with the generator's variables it generates the same images.
     """
     plain = dataclasses.replace(generator.settings, remat="none", compute_dtype="float32")
     return (
@@ -64,7 +64,7 @@ def inputs(generator, height: int, width: int, given: str) -> tuple[Value, ...]:
 
 
 def output(height: int, width: int) -> Value:
-    """The output: photos in [-1, 1]."""
+    """The output: images in [-1, 1]."""
     return Value("photo", "float32", ("batch", height, width, 3))
 
 
@@ -76,8 +76,8 @@ def function(generator, given: str):
       given: "noise" or "seed".
 
     Returns:
-      generate(variables, label, noise), or generate(variables, label, seed, sample), which draws the
-      noise of `Generator.__call__` for maps numbered from 0: float32 [B, H, W, 3] in [-1, 1].
+      generate(variables, label, noise), or generate(variables, label, seed, sample), which draws
+      the noise of `Generator.__call__` for maps numbered from 0: float32 [B, H, W, 3] in [-1, 1].
     """
     module = network(generator)
 
@@ -93,7 +93,7 @@ def function(generator, given: str):
 
 
 def trial(generator, height: int, width: int, given: str, maps: int = 2):
-    """Arguments to try an export with, and the photos that the generator generates of them.
+    """Arguments to try an export with, and the images that the generator makes of them.
 
     Args:
       generator: Generator.
@@ -111,9 +111,9 @@ def trial(generator, height: int, width: int, given: str, maps: int = 2):
     noise = np.asarray(sampling.map_noise(generator.settings.generator, key, label.shape))
     ours = network(generator, kernels=None)
     generate = jax.jit(lambda *arguments: generation.generate(ours, *arguments))
-    photo = np.asarray(generate(generator.variables, jnp.asarray(label), noise))
+    images = np.asarray(generate(generator.variables, jnp.asarray(label), noise))
     more = (noise,) if given == "noise" else (np.int32(3), np.int32(1))
-    return (label, *more), photo
+    return (label, *more), images
 
 
 def need(module: str, what: str, extra: str = "export") -> None:

@@ -19,8 +19,6 @@ def write(folder, generator, height: int, width: int, given: str) -> None:
 
     Raises:
       UserError: TensorFlow is not installed.
-
-    Source: jax.experimental.jax2tf.
     """
     programs.need("tensorflow", "--format=saved_model")
     import tensorflow as tf
@@ -60,7 +58,7 @@ def write(folder, generator, height: int, width: int, given: str) -> None:
 
 
 def run(folder, values, arguments) -> np.ndarray:
-    """Photos that a SavedModel generates here: float32 [B, H, W, 3].
+    """Images that a SavedModel generates here: float32 [B, H, W, 3].
 
     Raises:
       UserError: TensorFlow is too old for programs of this JAX.

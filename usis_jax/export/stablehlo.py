@@ -22,8 +22,6 @@ def serialised(generator, height: int, width: int, given: str) -> bytes:
 
     Raises:
       ValueError: the package flatbuffers is not installed.
-
-    Source: jax.export.
     """
     programs.need("flatbuffers", "--format=stablehlo")
     (batch,) = jax.export.symbolic_shape("batch")
@@ -37,12 +35,12 @@ def serialised(generator, height: int, width: int, given: str) -> bytes:
     generate = programs.function(generator, given)
 
     @jax.jit
-    def photo(*arguments):
+    def images(*arguments):
         return generate(generator.variables, *arguments)
 
-    return bytes(jax.export.export(photo, platforms=PLATFORMS)(*shapes).serialize())
+    return bytes(jax.export.export(images, platforms=PLATFORMS)(*shapes).serialize())
 
 
 def run(content: bytes, arguments) -> np.ndarray:
-    """Photos that an exported generator generates here: float32 [B, H, W, 3]."""
+    """Images that an exported generator generates here: float32 [B, H, W, 3]."""
     return np.asarray(jax.export.deserialize(bytearray(content)).call(*arguments))

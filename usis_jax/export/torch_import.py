@@ -1,4 +1,4 @@
-"""From a published checkpoint to a work directory that generates."""
+"""From a published checkpoint to a work directory that usis sample can use."""
 
 import contextlib
 import hashlib
@@ -51,11 +51,11 @@ def import_checkpoint(
       out: the work directory; appears whole or not at all.
       dataset: "cityscapes", "ade20k" or "coco_stuff", for its classes and its size.
       spec: the classes, instead of the data set's.
-      height, width: of photos, instead of the data set's.
+      height, width: of images, instead of the data set's.
 
     Returns:
       dict: workdir, arch, file, sha256, tensors, channels_G, parameters, num_classes, z_dim, and
-      height and width of photos.
+      height and width of images.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -139,7 +139,7 @@ def _noise(spec, dataset, segmentation, path) -> int:
     if z_dim == 0:
         raise UserError(
             f"{what}: the network was trained without noise (no_3dnoise), which this "
-            "version does not generate with"
+            "version does not support"
         )
     if z_dim < 0:
         raise UserError(f"{what}, fewer than {spec.num_classes} classes of {spec.name!r}")

@@ -1,4 +1,4 @@
-"""A generator in one .safetensors file: its weights, and beside them all that generating needs."""
+"""A generator in one .safetensors file: its weights, and all else that inference needs."""
 
 import dataclasses
 import json
@@ -42,8 +42,6 @@ def write(path, variables, meta: dict, dtype: str = "float32") -> None:
 
     Raises:
       UserError: a parameter is too large for the type; names it, and nothing is written.
-
-    Source: the safetensors format.
     """
     flat = flat_trees.flatten(variables)
     # The larger type first, so that every array begins at a multiple of its own size.
@@ -114,9 +112,9 @@ def described(meta: dict) -> dict:
     data = dataclasses.replace(
         run.data, prepared_dir="", label_spec="" if named else run.data.label_spec
     )
-    measuring = dataclasses.replace(run.evaluation, inception="")
-    measuring = schema.Evaluation() if measuring.evaluator else measuring
-    run = dataclasses.replace(run, data=data, evaluation=measuring)
+    evaluation = dataclasses.replace(run.evaluation, inception="")
+    evaluation = schema.Evaluation() if evaluation.evaluator else evaluation
+    run = dataclasses.replace(run, data=data, evaluation=evaluation)
     kept = {name: value for name, value in meta.items() if name not in _LEFT}
     return kept | {"settings": settings_lib.to_json(run)}
 

@@ -1,4 +1,4 @@
-"""Generating folders of label maps."""
+"""Generates images from folders of label maps."""
 
 import itertools
 import os
@@ -22,19 +22,19 @@ _SHEET_ROWS = 24
 
 
 def sample_folder(generator, labels_dir, out_dir, num_samples=4, seed=0, batch_size=8):
-    """Generates every label map of a folder: NAME_0.png, NAME_1.png, ... and contact_sheet.png.
+    """Generates from every label map of a folder: NAME_0.png, ... and contact_sheet.png.
 
-    Maps in folders of the folder, such as train/ and val/, give photos in folders of these names.
+    Maps in subfolders, such as train/ and val/, give images in subfolders of the same names.
 
-    Files appear in `out_dir` all at once, after everything was generated.
+    Files appear in `out_dir` all at once, after everything is generated.
 
     Args:
         generator: Generator.
         labels_dir: folder of label maps with the file ids of the generator's label spec.
-        out_dir: folder for the photos; made if missing.
-        num_samples: photos from each map.
+        out_dir: folder for the images; made if missing.
+        num_samples: images from each map.
         seed: int, at least 0.
-        batch_size: maps generated at once.
+        batch_size: maps in a batch.
     Returns:
         dict of labels, photos, height, width, step, out_dir, contact_sheet and files.
     Raises:
@@ -83,7 +83,7 @@ def list_labels(labels_dir):
         dict of name (path inside the folder without suffix) -> Path, in the order of the paths.
     Raises:
         FileNotFoundError: no folder, or no label map in it.
-        UserError: two files would give photos of the same name.
+        UserError: two files would give images of the same name.
     """
     folder = paths.of(labels_dir, "--labels", paths.FOLDER)
     if not folder.is_dir():
@@ -96,7 +96,7 @@ def list_labels(labels_dir):
 
 
 def _targets(named, num_samples, labels_dir, out):
-    """For each label map the files of its photos, relative to `out`; none may be a label map."""
+    """For each label map the files of its images, relative to `out`; none may be a label map."""
     targets = [[f"{name}_{n}.png" for n in range(num_samples)] for name in named]
     if paths.is_inside(labels_dir, out):
         for name in itertools.chain(*targets):
@@ -105,25 +105,25 @@ def _targets(named, num_samples, labels_dir, out):
 
 
 def _generate_all(generator, labels, targets, folder, seed, batch_size):
-    """Generates and saves all maps; returns the first ones' photos uint8 [N, rows, H, W, 3]."""
+    """Generates and saves all images; returns those of the first maps, uint8 [N, rows, H, W, 3]."""
     batch_size, num_samples = min(batch_size, len(targets)), len(targets[0])
     shown = []
     for start, batch, count in padding.batches(labels, batch_size):
-        photos = generator(batch, seed, num_samples, first=start)[:, :count]
+        images = generator(batch, seed, num_samples, first=start)[:, :count]
         for i, names in enumerate(targets[start : start + count]):
             for n, name in enumerate(names):
-                atomic.write_png(folder / name, photos[n, i])
+                atomic.write_png(folder / name, images[n, i])
         if start < _SHEET_ROWS:
-            shown.append(photos)
+            shown.append(images)
     return np.concatenate(shown, axis=1)[:, :_SHEET_ROWS]
 
 
 def _check_names(out, names):
-    """Raises UserError where a folder has the name of a photo to come: found before generating."""
+    """Raises UserError, before anything is generated, where a folder has an image's name."""
     for name in names:
         if (out / name).is_dir():
             raise errors.UserError(
-                f"--out {out} holds a folder {name}, and a photo would get that name: move it "
+                f"--out {out} holds a folder {name}, and an image would get that name: move it "
                 "away, or choose another --out"
             )
 

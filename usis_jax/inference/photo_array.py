@@ -22,16 +22,16 @@ class Photos(np.ndarray):
         return array[()] if return_scalar or not array.ndim else np.asarray(array)
 
     def _repr_png_(self):
-        """PNG for notebooks, or None for what is no photos."""
-        photos = self.ndim in (3, 4, 5) and self.shape[-1] == 3 and self.dtype == np.uint8
-        if not photos or not self.size:
+        """PNG for notebooks, or None for what is no images."""
+        are_images = self.ndim in (3, 4, 5) and self.shape[-1] == 3 and self.dtype == np.uint8
+        if not are_images or not self.size:
             return None
         file = io.BytesIO()
         Image.fromarray(self.picture()).save(file, "PNG")
         return file.getvalue()
 
     def picture(self):
-        """All photos (of many, the first 16 of 16 maps) in one: a photo alone is left as it is.
+        """All images (of many, the first 16 of 16 maps) in one; a single image is left as it is.
 
         Returns:
             uint8 [rows, columns, 3].
@@ -41,4 +41,4 @@ class Photos(np.ndarray):
             return array
         rows = array if array.ndim == 5 else array[:, None]
         rows = rows[:_MOST_SHOWN, :_MOST_SHOWN]
-        return image_grid.grid([(f"sample {n}", photos) for n, photos in enumerate(rows)])
+        return image_grid.grid([(f"sample {n}", images) for n, images in enumerate(rows)])

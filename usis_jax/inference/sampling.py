@@ -1,4 +1,4 @@
-"""Generating images from label maps with a trained generator: one class, one command's work."""
+"""Generates images from label maps with a trained generator."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from usis_jax.workdir import layout
 
 
 class Generator:
-    """A generator with its weights, ready to generate.
+    """A generator with its weights, ready to generate images.
 
     Args:
         network: Flax module, apply(variables, label, z, train=False).
@@ -31,13 +31,13 @@ class Generator:
         spec: LabelSpec of the label maps it understands.
         step: steps it was trained for.
 
-    `sampler` is its compiled function, see `sampler` of this module; call it with `folded`.
+    `sampler` is its compiled function, of `make_sampler`; call it with `folded`.
     """
 
     def __init__(self, network, variables, settings, spec, step=0):
         self.network, self.settings, self.spec, self.step = network, settings, spec, step
         self.variables = jax.tree.map(jnp.asarray, variables)
-        self.sampler = sampler(network, settings.generator)
+        self.sampler = make_sampler(network, settings.generator)
         self._folded, self._folded_from = None, []
 
     @classmethod
@@ -84,7 +84,7 @@ class Generator:
         Args:
             label: int [B, H, W] or [H, W], train ids in [0, K); H and W multiples of the stride.
             seed: int, 0 to randomness.MOST_SEED.
-            num_samples: photos generated from each map.
+            num_samples: images generated from each map.
             first: number of the first map, when maps come in several batches.
         Returns:
             Photos, uint8 [N, B, H, W, 3]: an array that notebooks show as a picture.
@@ -100,7 +100,7 @@ class Generator:
 
     @property
     def folded(self):
-        """`variables` with the spectral norms in the kernels (`spectral.fold`), for generating only.
+        """`variables` with the spectral norms in the kernels (`spectral.fold`), for inference only.
 
         Made at the first use, and anew once `variables` has another array.
         """
@@ -178,15 +178,15 @@ def read(workdir, best=False, step=None):
         return checkpoints.restore_generator(step, best)
 
 
-def sampler(network, options: schema.Generator):
-    """Makes the compiled function that generates a batch.
+def make_sampler(network, options: schema.Generator):
+    """Makes the compiled function that generates a batch of images.
 
     Args:
         network: generator module.
         options: the run's generator section, which says what noise it takes.
     Returns:
         generate(variables, label int32 [B, H, W], seed, sample, first=0) -> uint8 [B, H, W, 3];
-        compiled once for each shape, on CPUs once for each size of photos.
+        compiled once for each shape, on CPUs once for each image size.
     """
 
     @jax.jit
@@ -196,7 +196,7 @@ def sampler(network, options: schema.Generator):
 
     def generate(variables, label, seed, sample, first=0):
         key = jax.random.fold_in(jax.random.key(seed), sample)
-        # On CPUs each of several photos at once costs more than one alone, and memory besides.
+        # On CPUs each of several images at once costs more than one alone, and memory besides.
         each = 1 if jax.default_backend() == "cpu" else len(label)
         parts = [np.asarray(run(variables, label[i : i + each], key, first + i))
                  for i in range(0, len(label), each)]  # fmt: skip
@@ -205,8 +205,8 @@ def sampler(network, options: schema.Generator):
     return generate
 
 
-class Sampler:
-    """Generates any number of label maps, spread over all devices of all hosts.
+class ShardedSampler:
+    """Generates from any number of label maps, spread over all devices of all hosts.
 
     Args:
         network: generator module.
@@ -230,14 +230,14 @@ class Sampler:
         return self._spread.place(variables)
 
     def __call__(self, variables, labels, seed=0, samples=(0,), advance=None):
-        """Generates images of label maps, one for each sample.
+        """Generates images from label maps, one for each sample.
 
         Args:
             variables: the generator's.
             labels: int [N, H, W], train ids, the same on all hosts.
             seed: int, at least 0.
             samples: numbers of the samples; noise is as in `Generator.__call__`.
-            advance: called with the number of photos each time some are generated, or None.
+            advance: called with the number of images each time some are generated, or None.
         Returns:
             uint8 [len(samples), N, H, W, 3], the same on all hosts whatever the number of devices.
         """

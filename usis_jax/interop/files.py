@@ -34,8 +34,6 @@ def read(path) -> Any:
     Raises:
       FileNotFoundError, IsADirectoryError, PermissionError: there is no such file to read.
       UserError: the file is of another format or damaged, or asks for more than tensors.
-
-    Source: the formats of PyTorch and safetensors.
     """
     path = pathlib.Path(path)
     with path.open("rb") as file:
@@ -91,8 +89,6 @@ def write(path, arrays: Mapping[str, np.ndarray]) -> None:
 
     Raises:
       UserError: the suffix is of no known format.
-
-    Source: the formats of PyTorch and safetensors.
     """
     check_name(path)
     write_to = safetensors.write if pathlib.Path(path).suffix == SAFETENSORS else _write_zip
@@ -118,8 +114,6 @@ def _describe(arrays: Mapping[str, np.ndarray]) -> bytes:
 
     Returns:
       The pickle; what it names (torch._utils._rebuild_tensor_v2 and storages) is not imported.
-
-    Source: the format of PyTorch 1.6 and later.
     """
     storages = {np.dtype(dtype): f"{kind}Storage" for kind, dtype in pickles.DTYPES.items()}
 

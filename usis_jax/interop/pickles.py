@@ -165,8 +165,6 @@ def read_zip(file: BinaryIO, name, scripted: bool = False) -> Any:
 
     Raises:
       BadFile: the file is damaged, asks for more than tensors, or is big-endian.
-
-    Source: the format of PyTorch 1.6 and later.
     """
     size = file.seek(0, 2)
     archive = zipfile.ZipFile(file)
@@ -195,10 +193,7 @@ def read_zip(file: BinaryIO, name, scripted: bool = False) -> Any:
 
 
 def read_legacy(file: BinaryIO, name) -> Any:
-    """What torch.save wrote before PyTorch 1.6; arguments and errors as for `read_zip`.
-
-    Source: the format of PyTorch 0.4 to 1.5.
-    """
+    """What torch.save wrote before PyTorch 1.6; arguments and errors as for `read_zip`."""
     _Reader(file, name).load()
     if _Reader(file, name).load() != _PROTOCOL:
         raise BadFile(f"{name} is of an unknown version of PyTorch's old format")

@@ -51,9 +51,10 @@ def load(kind: str, state_dict: Mapping[str, Any], **options) -> tuple[nn.Module
         "whole_discriminator" or "patch_discriminator".
       state_dict: published key -> array, float32, any that NumPy reads (weights [O, I, kh, kw]).
       **options: generators: `semantic_nc` (K), `channels_G` (64), `z_dim` (64); `crop_size`
-        and `aspect_ratio` are accepted, but the modules generate any size. segmenter: `semantic_nc`
-        (K). wavelet_discriminator: `size` (the photo's longer side), `channel_multiplier` (2).
-        whole_discriminator: `size`. patch_discriminator: `patch` (a tile's side).
+        and `aspect_ratio` are accepted, but the modules generate images of any size.
+        segmenter: `semantic_nc` (K). wavelet_discriminator: `size` (the image's longer side),
+        `channel_multiplier` (2). whole_discriminator: `size`. patch_discriminator: `patch` (a
+        tile's side).
 
     Returns:
       (module, variables), module.apply(variables, ...) as for our own networks; discriminators

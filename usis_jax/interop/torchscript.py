@@ -22,8 +22,6 @@ def read(path) -> dict[str, np.ndarray]:
       FileNotFoundError, IsADirectoryError, PermissionError: there is no such file to read.
       ValueError: the file is of another format or damaged, holds no tensor, or asks for more than
         tensors and TorchScript classes.
-
-    Source: the format of TorchScript.
     """
     path = pathlib.Path(path)
     with path.open("rb") as file:

@@ -39,7 +39,7 @@ def collect(workdir):
         faults.append(f"{provenance.FILE} cannot be read")
     if not found:
         notes.append(
-            "No evaluation is kept here yet: class scores, spectra and the table of "
+            "No evaluation is stored here yet: class scores, spectra and the table of "
             "measures appear after the first one (eval_interval, or usis evaluate)."
         )
     saved = _checkpoints(workdir)
@@ -59,9 +59,7 @@ def collect(workdir):
         "step": max(steps, default=0),
         "steps": settings.steps,
         "best": _best(series, best, better),
-        "diagnostics": [
-            vars(diagnostic) for diagnostic in rules.apply(series, newest, best, better)
-        ],
+        "diagnostics": [vars(one) for one in rules.apply(series, newest, best, better)],
         "diagnostics_step": newest["step"] if newest else None,
         "charts": _charts(settings.method.name),
         "series": {
@@ -109,19 +107,18 @@ def _thinned(steps, values, joined):
 
 
 def _with_diagnostics(found):
-    """The newest evaluation; where it lacks diagnostics or S's scores, older ones do not fill in."""
-    return next(
-        (one for one in reversed(found) if one["diagnostics"]), found[-1] if found else None
-    )
+    """The newest evaluation with diagnostics, else the newest; older ones fill no gaps."""
+    newest = found[-1] if found else None
+    return next((one for one in reversed(found) if one["diagnostics"]), newest)
 
 
 def _short(one):
     """An evaluation without what no chart shows."""
-    kept = ("iou", "iou_of_real", "recall", "shares", "spectra", "bands", "low", "middle", "high",
-            "high_of_training")  # fmt: skip
+    details = ("iou", "iou_of_real", "recall", "shares", "spectra", "bands", "low", "middle",
+               "high", "high_of_training")  # fmt: skip
     shown = ("id", "measure", "value", "real", "better", "protocol", "warning", "controls")
     rows = [{**{name: row.get(name) for name in shown},
-             "details": {k: v for k, v in row["details"].items() if k in kept}}
+             "details": {k: v for k, v in row["details"].items() if k in details}}
             for row in one["rows"]]  # fmt: skip
     names = ("command", "step", "time", "label_maps", "diagnostics", "left_out", "classes")
     return {name: one.get(name) for name in names} | {"rows": rows}

@@ -51,7 +51,7 @@ def write(workdir, out=None):
 class Background:
     """Writes the report of a run in a thread, so that training goes on meanwhile.
 
-    Training diagnostics that begin to be other than fine are said.
+    Says which training diagnostics are no longer fine.
 
     Args:
         workdir: directory of the run.
@@ -80,16 +80,14 @@ class Background:
     def _write(self, say):
         try:
             diagnostics = write(self._workdir)["diagnostics"]
-            for diagnostic in diagnostics:
-                changed = self._statuses.get(diagnostic["name"], rules.FINE) != diagnostic["status"]
-                if changed and diagnostic["status"] in (rules.LOOK, rules.BAD):
+            for one in diagnostics:
+                changed = self._statuses.get(one["name"], rules.FINE) != one["status"]
+                if changed and one["status"] in (rules.LOOK, rules.BAD):
                     say(
-                        f"{diagnostic['name']}: {diagnostic['value']}: {diagnostic['status']} (rule of thumb: "
-                        f"{diagnostic['rule']}). {diagnostic['meaning']}"
+                        f"{one['name']}: {one['value']}: {one['status']} (rule of thumb: "
+                        f"{one['rule']}). {one['meaning']}"
                     )
-            self._statuses = {
-                diagnostic["name"]: diagnostic["status"] for diagnostic in diagnostics
-            }
+            self._statuses = {one["name"]: one["status"] for one in diagnostics}
         except Exception as error:  # whatever it is, it must not end a training run
             text = f"no {FILE} could be written ({type(error).__name__}: {error})"
             if text != self._said:

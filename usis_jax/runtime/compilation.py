@@ -17,7 +17,7 @@ def compile_ahead(step: Any, state: Any, batch: Any) -> Callable:
     It is done beside this thread, which waits: so signals are heard meanwhile.
 
     Args:
-      step: function from `mesh.Runner.compile`, or a `trace_cache.KeptStep`.
+      step: function from `mesh.Runner.compile`, or a `trace_cache.CachedStep`.
       state, batch: what it will be called with; left as they are.
 
     Returns:

@@ -34,8 +34,6 @@ def use(workdir, on=True):
     Args:
         workdir: directory of a run; nothing is written before something is compiled.
         on: False keeps nothing from now on.
-
-    Source: JAX's own persistent compilation cache; its place and size are ours.
     """
     global _kept
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") or not (on or _kept):

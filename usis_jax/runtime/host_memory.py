@@ -12,8 +12,6 @@ def collected_later():
 
     It looks through everything again and again and finds next to nothing: a fifth of the time, and
     no more memory without it (measured).
-
-    Source: ours.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -28,8 +26,6 @@ def give_back() -> None:
     """Returns memory that is no longer used to the system, where the C library can (glibc).
 
     Compiling a step leaves one to two GB of free memory behind that the process would keep.
-
-    Source: ours.
     """
     gc.collect()
     if sys.platform == "linux":

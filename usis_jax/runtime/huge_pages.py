@@ -27,8 +27,6 @@ def ask() -> None:
 
     Process number, arguments, interpreter flags and open streams stay. To be called before
     anything heavy is imported; returns where there is nothing to ask for or no new start possible.
-
-    Source: the tunable is glibc's, https://sourceware.org/glibc/manual/latest/html_node/.
     """
     if os.environ.pop(_RESTARTED, None) is not None:
         return

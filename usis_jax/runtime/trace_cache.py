@@ -42,19 +42,17 @@ def of(step: Callable, settings, spec, runner: mesh.Runner) -> Any:
 
     Returns:
       What `compilation.compile_ahead` takes: the mapped step; or, on CPUs, where compiled programs
-      are kept (see `compilation_cache`) and the mapping is shard_map, a KeptStep.
-
-    Source: ours; jax.export.
+      are kept (see `compilation_cache`) and the mapping is shard_map, a CachedStep.
     """
     folder = jax.config.jax_compilation_cache_dir
     on_cpus = runner.devices[0].platform == "cpu"
     if not folder or not on_cpus or runner.mapping != "shard_map" or not _released():
         return runner.compile(step)
     description = {"settings": _fixed(settings), "classes": spec.num_classes, "void": spec.void}
-    return KeptStep(step, runner, Path(folder), description)
+    return CachedStep(step, runner, Path(folder), description)
 
 
-class KeptStep:
+class CachedStep:
     """A training step that is traced only if its traced form is not in a folder.
 
     Args:
@@ -80,7 +78,7 @@ class KeptStep:
             except (ValueError, NotImplementedError) as error:
                 # Not everything has a portable form; if it is another fault, it comes again here.
                 lowered = self._runner.compile(self._step).lower(state, batch)
-                logging.warning("the traced step cannot be kept: %s", str(error).splitlines()[0])
+                logging.warning("the traced step cannot be cached: %s", str(error).splitlines()[0])
                 return lowered
             if mesh.is_first():
                 _write(path, data)

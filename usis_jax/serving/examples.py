@@ -75,7 +75,7 @@ def _check_only(files, folder):
         if not same:
             raise UserError(
                 f"{path} is not a label map that usis sample begins with, or was "
-                f"changed; generate those there with --labels={folder}, or give another "
+                f"changed; generate from those there with --labels={folder}, or give another "
                 "--out"
             )
 

@@ -1,4 +1,4 @@
-"""Generating one photo at a time with noise that differs between regions."""
+"""Generates one image at a time, with noise that may differ between regions."""
 
 import dataclasses
 import math
@@ -27,7 +27,7 @@ _PRESETS = (
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """Which noise a photo is generated from.
+    """Which noise an image is generated from.
 
     A region has all channels of its noise: of one noise an image the same vector at each of its
     pixels, so that its colours and light change, and of a noise at each pixel its own ones.
@@ -48,8 +48,8 @@ class Noise:
     region_seeds: tuple[int, ...] = ()
 
 
-class Sampler:
-    """Generates images of a few sizes; each size is compiled once, ahead or when it is first asked.
+class InteractiveSampler:
+    """Generates images of a few sizes; each is compiled once, ahead or when it is first asked for.
 
     Args:
         generator: Generator.
@@ -91,7 +91,7 @@ class Sampler:
         return (*size, self.spread_always or bool(noise.region_seeds))
 
     def wait_for(self, size, noise):
-        """Waits until what generates this is compiled; returns the seconds, 0.0 if it was before."""
+        """Waits until the program for this is compiled; returns the seconds, 0.0 if it was."""
         program = self.program_of(size, noise)
         if program in self._compiled:
             return 0.0
@@ -117,15 +117,15 @@ class Sampler:
     def __call__(self, label, noise, sample=0):
         """Generates an image.
 
-        With noise without regions it is the one that `Generator.__call__` generates as number `sample`
-        of `noise.seed`.
+        From noise without regions it is sample number `sample` of `Generator.__call__` with seed
+        `noise.seed`.
 
         Args:
             label: integers [H, W], train ids, of one of `sizes`.
             noise: Noise.
             sample: number of the sample.
         Returns:
-            (photo uint8 [H, W, 3], seconds it took without compiling).
+            (image uint8 [H, W, 3], seconds it took without compiling).
         Raises:
             UserError: the size is none of `sizes`.
         """
@@ -133,8 +133,8 @@ class Sampler:
             raise UserError(f"label map is {label.shape}; it must be one of {self.sizes}")
         program = self.prepare(self.program_of(label.shape, noise))
         start = time.perf_counter()
-        photo = np.asarray(program(self.generator.folded, *_arguments(label, noise, sample)))
-        return photo, time.perf_counter() - start
+        image = np.asarray(program(self.generator.folded, *_arguments(label, noise, sample)))
+        return image, time.perf_counter() - start
 
     def _generate(self, variables, label, seeds, count, regions, weights, sample, *, spread):
         """The compiled part; see `_arguments`. Returns uint8 [H, W, 3]."""
@@ -160,22 +160,22 @@ class Sampler:
                 return jnp.where(inside, over(draw(number + 1)), z)
 
             z = jax.lax.fori_loop(1, count + 1, region, over(z))
-        photo = generation.generate(self.generator.network, variables, label[None], z)
-        return pixel_range.to_uint8(photo)[0]
+        image = generation.generate(self.generator.network, variables, label[None], z)
+        return pixel_range.to_uint8(image)[0]
 
 
 def mix_weights(mix):
     """Weights of two Gaussian noises on the way from one (0) to the other (1).
 
-    Their squares sum to 1, so that every noise on the way is standard normal too; the generator
-    has seen no other. Source: ours (spherical interpolation of independent Gaussians).
+    Their squares sum to 1 (spherical interpolation of independent Gaussians), so that every noise
+    on the way is standard normal too; the generator has seen no other.
     """
     angle = mix * math.pi / 2
     return {0.0: (1.0, 0.0), 1.0: (0.0, 1.0)}.get(mix, (math.cos(angle), math.sin(angle)))
 
 
 def presets(settings):
-    """Photo sizes that are offered: those of training first, all multiples of the stride.
+    """Image sizes that are offered: those of training first, all multiples of the stride.
 
     Returns:
         dict of (height, width) by name.
@@ -194,7 +194,7 @@ def presets(settings):
 
 
 def _arguments(label, noise, sample):
-    """Arrays of fixed shapes for `Sampler._generate`."""
+    """Arrays of fixed shapes for `InteractiveSampler._generate`."""
     seeds = np.zeros(2 + MOST_REGIONS, np.int32)
     seeds[: 2 + len(noise.region_seeds)] = (noise.seed, noise.seed_to, *noise.region_seeds)
     regions = np.zeros(label.shape, np.uint8) if noise.regions is None else noise.regions

@@ -22,7 +22,7 @@ CODES = {
     "too_many": (429, "this client asks too often; Retry-After says when to come again"),
     "long_headers": (431, "the headers are too long or too many"),
     "internal": (500, "a fault of the program; the server's own output has its traceback"),
-    "busy": (503, "too many wait to be generated; Retry-After says when to come again"),
+    "busy": (503, "too many requests wait; Retry-After says when to come again"),
     "wrong_version": (505, "the version of HTTP is not known"),
 }
 
@@ -41,11 +41,11 @@ class Refusal(Exception):
 
 
 class Rate:
-    """Lets each client generate `rate` photos a second, and `burst` at once after a pause.
+    """Lets each client ask for `rate` images a second, and `burst` at once after a pause.
 
     Args:
-        rate: photos a second.
-        burst: photos at once.
+        rate: images a second.
+        burst: images at once.
         most_clients: clients that are remembered; the one that came longest ago is forgotten.
     """
 
@@ -55,7 +55,7 @@ class Rate:
         self._lock = threading.Lock()
 
     def take(self, client, cost=1, now=None):
-        """Takes `cost` photos from what the client may have.
+        """Takes `cost` images from what the client may have.
 
         Raises:
             Refusal: too_many, with the seconds until there are enough.
@@ -69,7 +69,7 @@ class Rate:
             while len(self._left) > self.most_clients:
                 self._left.popitem(last=False)
         if not enough:
-            message = f"more than {self.rate:g} photos a second, {self.burst:g} at once"
+            message = f"more than {self.rate:g} images a second, {self.burst:g} at once"
             raise Refusal("too_many", message, (cost - left) / self.rate)
 
 

@@ -43,7 +43,7 @@ def schema(sampler):
     """OpenAPI document of the server.
 
     Args:
-        sampler: Sampler, for the sizes and defaults.
+        sampler: InteractiveSampler, for the sizes and defaults.
     Returns:
         dict that JSON can hold.
     """
@@ -53,7 +53,7 @@ def schema(sampler):
         "info": {
             "title": "usis demo",
             "version": usis_jax.__version__,
-            "description": "Photos from label maps. Every error is JSON: "
+            "description": "Images from label maps. Every error is JSON: "
             '{"error": {"code": ..., "message": ...}}.',
         },
         "paths": {
@@ -64,7 +64,7 @@ def schema(sampler):
             "/api/schema": {"get": _get("this document")},
             "/api/status": {
                 "get": _get(
-                    "what is compiled: the first photo of a size waits until its program is",
+                    "what is compiled: the first image of a size waits until its program is",
                     _STATUS,
                 )
             },
@@ -91,12 +91,12 @@ def schema(sampler):
 
 
 def _fields(sizes):
-    """Schema of each field of a request to generate."""
+    """Schema of each field of a request to generate images."""
     return {
         "size": {
             "enum": sizes,
             "default": sizes[0],
-            "description": "height x width of the photo; the label map is stretched to it",
+            "description": "height x width of the image; the label map is resized to it",
         },
         "seed": {**_SEED, "default": 0, "description": "decides the noise"},
         "seed_to": {**_SEED, "description": "other end of an interpolation; default: seed"},
@@ -106,7 +106,7 @@ def _fields(sizes):
         },
         "samples": {
             "type": "integer", "minimum": 1, "maximum": request.MOST_SAMPLES, "default": 1,
-            "description": "photos, each of other noise; as a PNG they lie side by side",
+            "description": "images, each from other noise; in a PNG they lie side by side",
         },
         "ids": {
             "enum": list(request.IDS), "default": "file",
@@ -141,7 +141,7 @@ def _generate(sizes):
         },
     }
     return {
-        "summary": "generates images of a label map",
+        "summary": "generates images from a label map",
         "description": "Fields come in the query or, with JSON, in the body, which counts where "
         "both have one.",
         "parameters": [_in_query(name, every[name]) for name in request.GENERATE_FIELDS],
@@ -151,7 +151,7 @@ def _generate(sizes):
         },
         "responses": {
             "200": {
-                "description": "the photos; X-Seconds: time of generating one",
+                "description": "the images; X-Seconds: seconds to generate one",
                 "headers": {
                     "X-Seconds": {"schema": {"type": "number"}},
                     "X-Compiling": {

@@ -32,7 +32,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """A request to generate: train ids [H, W], noise, number of samples and format of the answer."""
+    """A request: train ids [H, W], noise, number of samples and format of the answer."""
 
     label: np.ndarray
     noise: Noise
@@ -86,7 +86,7 @@ def json_fields(body):
 
 
 def asked(fields, body, sizes, spec):
-    """Checks what a request to generate asks.
+    """Checks what a request to generate images asks for.
 
     Args:
         fields: dict of JSON_FIELDS as JSON has them.
@@ -128,7 +128,7 @@ def size_of(fields, sizes):
 
 
 def samples_of(fields):
-    """Number of photos that the field `samples` names, by default 1.
+    """Number of images that the field `samples` names, by default 1.
 
     Raises:
         Refusal: bad_field.

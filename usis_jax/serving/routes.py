@@ -20,7 +20,7 @@ class Answers:
     """Called with a request, gives its answer.
 
     Args:
-        sampler: Sampler.
+        sampler: InteractiveSampler.
         examples: list of (name, label map).
         rate: Rate of each client.
         turns: Turns at the sampler.
@@ -91,21 +91,21 @@ class Answers:
         if kind == _JSON:
             found, body = found | request.json_fields(body), None
         asked = self._asked(found, body, client)
-        # Not in turn: while one size is compiled, others are generated.
+        # Not in turn: while one size is compiled, images of others are generated.
         compiling = self.sampler.wait_for(asked.label.shape, asked.noise)
         done = []
         for sample in range(asked.samples):
             with self.turns.turn():
                 done.append(self.sampler(asked.label, asked.noise, sample))
-        photos, seconds = [photo for photo, _ in done], [round(took, 4) for _, took in done]
+        images, seconds = [image for image, _ in done], [round(took, 4) for _, took in done]
         headers = {"X-Seconds": f"{sum(seconds) / len(seconds):.4f}"}
         if compiling:
             headers["X-Compiling"] = f"{compiling:.1f}"
         if asked.format == "png":
-            return _PNG, _png(np.concatenate(photos, axis=1)), headers
+            return _PNG, _png(np.concatenate(images, axis=1)), headers
         height, width = asked.label.shape
         content = {
-            "photos": [base64.b64encode(_png(photo)).decode() for photo in photos],
+            "photos": [base64.b64encode(_png(image)).decode() for image in images],
             "seconds": seconds,
             "height": height,
             "width": width,
@@ -118,7 +118,7 @@ class Answers:
         return _JSON, json.dumps(_map(asked.label)).encode(), {}
 
     def _asked(self, found, body, client):
-        """What the fields ask, if this client may ask for so many photos now."""
+        """What the fields ask, if this client may ask for so many images now."""
         self.rate.take(client, request.samples_of(found))
         with self._reading:
             return request.asked(found, body, self.sampler.sizes, self.spec)
@@ -171,7 +171,7 @@ def _map(label):
     return {"height": height, "width": width, "label": content}
 
 
-def _png(photo):
+def _png(image):
     file = io.BytesIO()
-    Image.fromarray(photo).save(file, "PNG", compress_level=1)
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
     return file.getvalue()

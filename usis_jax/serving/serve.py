@@ -11,7 +11,7 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
     """Serves the page until Ctrl-C or SIGTERM.
 
     The size of training is compiled before the page is announced; the other sizes afterwards,
-    beside what is generated.
+    while images are generated.
 
     Args:
         generator: Generator.
@@ -22,7 +22,7 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
     Raises:
         ValueError: the address cannot be listened at.
     """
-    sampler = interactive.Sampler(generator)
+    sampler = interactive.InteractiveSampler(generator)
     with server.Server(
         sampler, examples.label_maps(generator), host, port, allowed_hosts
     ) as listening:
@@ -35,9 +35,9 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
         with _stopping(stop):
             answering.start()
             compiling.start()
-            print(f"generate at {listening.url}  (Ctrl-C stops)", flush=True)
+            print(f"demo at {listening.url}  (Ctrl-C stops)", flush=True)
             if not host.startswith("127.") and host not in ("localhost", "::1"):
-                print(f"everybody who reaches {host} can generate: this is no login", flush=True)
+                print(f"everybody who reaches {host} can use it: there is no login", flush=True)
             if open_page:
                 webbrowser.open(listening.url)
             stop.wait()

@@ -1,4 +1,4 @@
-"""The server: pages and generating over HTTP, for people on this machine and their scripts."""
+"""The server: page and images over HTTP, for people on this machine and their scripts."""
 
 import contextlib
 import http
@@ -32,7 +32,7 @@ _PAGE = {
             "map.js",
             "noise.js",
             "view.js",
-            "photos.js",
+            "images.js",
             "files.js",
             "api.js",
             "png.js",
@@ -64,13 +64,13 @@ class Server(http.server.ThreadingHTTPServer):
     """Listens as soon as it is made; `serve_forever` answers.
 
     Args:
-        sampler: Sampler.
+        sampler: InteractiveSampler.
         examples: list of (name, label map).
         host: address to listen at.
         port: 0 for any that is free; `url` tells which one it is.
         allowed_hosts: names under which a proxy hands requests on, beside localhost and numbers.
-        rate, burst: photos a second and at once that a client may ask for.
-        most_waiting: requests that may wait while one is generated.
+        rate, burst: images a second and at once that a client may ask for.
+        most_waiting: requests that may wait while another is answered.
     Raises:
         UserError: the address is in use or not of this machine.
     """

@@ -23,11 +23,11 @@ def write_text(path, text):
         file.write(text.encode())
 
 
-def write_png(path, photo):
+def write_png(path, image):
     """Writes uint8 [H, W, 3] as PNG, making the folder if it is missing."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with _replacing(path) as file:
-        Image.fromarray(np.asarray(photo, np.uint8)).save(file, format="PNG")
+        Image.fromarray(np.asarray(image, np.uint8)).save(file, format="PNG")
 
 
 def write_with(path, write):

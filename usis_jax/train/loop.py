@@ -51,7 +51,7 @@ class Loop:
         stop: preemption.StopSignals.
         order: number of the data's order, see `settings.rollbacks`.
         data: numbers of images, of `input_pipeline.counts`; kept in checkpoints.
-        step_function: the mapped step, or a trace_cache.KeptStep.
+        step_function: the mapped step, or a trace_cache.CachedStep.
         report: reporting.Background, None in all processes but the first.
         means: step_means.Means of the logging interval so far.
         measured: whether the evaluation that may have been due at the first step is done.

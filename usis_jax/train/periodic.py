@@ -120,7 +120,7 @@ class Periodic:
         with self.progress.inner(self.validation.num_generated, "evaluate") as bar:
             found = self.validation.measure(host, collections, bar.update, bar.set_postfix_str)
         if self.writer:
-            eval_records.keep(self.workdir, self.validation.record(step, found))
+            eval_records.write(self.workdir, self.validation.record(step, found))
             self.writer.write_scalars(step, periodic_eval.scalars(found.rows) | found.diagnostics)
         self.progress.say(f"step {step:,}: {periodic_eval.text(found.rows)}")
         return periodic_eval.values(found.rows)

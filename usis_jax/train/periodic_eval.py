@@ -86,7 +86,7 @@ class Validation:
         self._rows = min(GRID_ROWS, len(self._labels))
         # Neighbours by name are often the same place, so the grid shows maps from all over.
         self._shown = self._spread_out(self._rows)
-        self._generate = sampling.Sampler(
+        self._generate = sampling.ShardedSampler(
             networks.generator, settings.generator, -(-self._rows // jax.device_count())
         )
         self._real_cache: dict[str, Any] = {}

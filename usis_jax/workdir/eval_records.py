@@ -1,4 +1,4 @@
-"""Evaluations of a run, kept as JSON files in its work directory for reports."""
+"""Evaluations of a run, stored as JSON files in its work directory for reports."""
 
 import dataclasses
 import datetime
@@ -18,15 +18,15 @@ _NAME = re.compile(r"step_(\d{1,15})_(\w+)\.json")
 
 
 def record(command, step, spec, label_maps, rows, diagnostics, left_out=None, **more):
-    """What is kept of one evaluation.
+    """What is stored of one evaluation.
 
     Args:
         command: "train" or "evaluate", which took the measures.
         step: int, of the checkpoint.
         spec: LabelSpec of the label maps.
-        label_maps: int, how many were generated.
+        label_maps: int, how many images were generated from.
         rows: list of evaluation.protocol.Row.
-        diagnostics: dict of floats, from evaluation.health.measure.
+        diagnostics: dict of floats, from diagnostics.measurements.measure.
         left_out: dict of id -> why it was not taken.
         more: other JSON values.
     Returns:
@@ -50,12 +50,12 @@ def record(command, step, spec, label_maps, rows, diagnostics, left_out=None, **
     }
 
 
-def keep(workdir, found):
+def write(workdir, evaluation):
     """Writes an evaluation into the folder `evaluations` of a run, in the place of a like one.
 
     Args:
         workdir: directory of the run.
-        found: dict of `record`.
+        evaluation: dict of `record`.
     Returns:
         Path of the file.
     Raises:
@@ -64,12 +64,12 @@ def keep(workdir, found):
     folder = Path(workdir) / FOLDER
     folder.mkdir(exist_ok=True)
     kind = TRAINING
-    if found["command"] != TRAINING:
+    if evaluation["command"] != TRAINING:
         # What was compared with what, so that different ways to measure stand beside each other.
-        protocols = sorted(f"{row['id']}: {row['protocol']}" for row in found["rows"])
+        protocols = sorted(f"{row['id']}: {row['protocol']}" for row in evaluation["rows"])
         kind = hashlib.sha256("\n".join(protocols).encode()).hexdigest()[:8]
-    path = folder / f"step_{found['step']:06d}_{kind}.json"
-    atomic.write_text(path, json.dumps(_finite(found), indent=1, allow_nan=False) + "\n")
+    path = folder / f"step_{evaluation['step']:06d}_{kind}.json"
+    atomic.write_text(path, json.dumps(_finite(evaluation), indent=1, allow_nan=False) + "\n")
     return path
 
 

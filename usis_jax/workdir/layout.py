@@ -63,13 +63,13 @@ def check(settings, workdir, accept_config_change=False):
         old = load_settings(workdir)
     except FileNotFoundError:
         return
-    kept = settings_lib.FREE_FIELDS + tuple(
+    may_change = settings_lib.FREE_FIELDS + tuple(
         name for name in settings_lib.PATHS if _same(old, settings, name)
     )
     changes = [
         change
         for change in settings_lib.differences(old, settings)
-        if change.split(":")[0] not in kept
+        if change.split(":")[0] not in may_change
     ]
     if changes and not accept_config_change:
         raise UserError(

@@ -46,8 +46,8 @@ class JsonLines:
 def create_writer(workdir, start_step, settings=None, meanings="", again=False):
     """Creates the writer of a run: the JSON-lines file, TensorBoard, Weights & Biases if asked for.
 
-    Lines and events later than `start_step`, which a resumed run writes again, are dropped. Boards
-    show the numbers under the names of `wandb_writer.grouped`.
+    Lines and events later than `start_step`, which a resumed run writes again, are dropped.
+    Dashboards show the numbers under the names of `wandb_writer.grouped`.
 
     Args:
         workdir: directory of the run.
@@ -72,14 +72,14 @@ def create_writer(workdir, start_step, settings=None, meanings="", again=False):
 
         folder = Path(workdir) / "tensorboard"
         tensorboard_files.cut(folder, start_step)
-        board = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
+        tensorboard = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
     except Exception as error:  # TensorFlow is missing, or its packages do not fit each other
         logging.warning("no TensorBoard log, only %s: %s", path.name, error)
         return _All(writers)
-    board = Dispensable(wandb_writer.Grouped(board), "TensorBoard's log")
+    tensorboard = Dispensable(wandb_writer.Grouped(tensorboard), "TensorBoard's log")
     if start_step == 0 and meanings:
-        board.write_texts(0, {"diagnostics/meanings": meanings})
-    return _All([*writers, board])
+        tensorboard.write_texts(0, {"diagnostics/meanings": meanings})
+    return _All([*writers, tensorboard])
 
 
 class Dispensable:
@@ -110,7 +110,10 @@ class Dispensable:
 
 
 class _All:
-    """Several MetricWriters as one, each call to all of them in their order."""
+    """Several MetricWriters as one, each call to all of them in their order.
+
+    clu has a MultiWriter, which imports TensorFlow; a run goes on without that.
+    """
 
     def __init__(self, writers):
         self._writers = writers

@@ -81,7 +81,9 @@ def test_spec_in_the_folder_is_found(tmp_path, name):
 
 
 def test_folder_without_spec_says_what_to_write(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"write label_spec\.toml there, or give"):
+    with pytest.raises(
+        FileNotFoundError, match=r"write label_spec\.toml there, which usis inspect"
+    ):
         folder_layout.find_spec(tmp_path)
 
 

@@ -99,8 +99,8 @@ def test_saved_spec_loads_unchanged(tmp_path, suffix, spec):
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".yaml", ".json"])
-def test_names_of_any_characters_are_saved_and_read(tmp_path, suffix):
-    spec = LabelSpec("stra\u00dfe \U0001f697", ('a"b\\', "\x7f\t|", "\u9053\u8def"))
+def test_names_of_any_printable_characters_are_saved_and_read(tmp_path, suffix):
+    spec = LabelSpec("stra\u00dfe \U0001f697", ('a"b\\', "it's | #x: y", "\u9053\u8def"))
     spec.save(tmp_path / f"s{suffix}")
     assert LabelSpec.load(tmp_path / f"s{suffix}") == spec
 
@@ -221,9 +221,12 @@ _TWICE = {
     "id of one class": ({"ids": [1, 1]}, "gives file id 1 twice to class 1 'b'"),
     "colour": ({"colour": [1, 1, 1]}, "gives colour (1, 1, 1) to two classes, class 0 'a' and"),
     "file colour": ({"file_colours": [[1, 1, 1]]}, "gives file colour (1, 1, 1) to two classes"),
-    "no name": ({"name": " "}, "class 1 of label spec 'custom' has an empty name"),
+    "no name": ({"name": " "}, "name of a class is empty"),
     "name of two lines": ({"name": "a\nb"}, "must be one line of printable characters"),
-    "name that YAML takes for false": ({"name": False}, "name of a class is False; put it in quo"),
+    "name that YAML takes for false": (
+        {"name": False},
+        "name of a class is False; it must be a text in quotation",
+    ),
 }
 
 

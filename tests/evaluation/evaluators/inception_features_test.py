@@ -216,7 +216,7 @@ def test_extractor_names_what_decides_the_number():
 
 
 def test_inception_names_its_weights(monkeypatch, tmp_path):
-    import inception_test
+    from tests.evaluation.networks import inception_test
 
     state = inception_test.drawn("keys", 0)
     monkeypatch.setattr(

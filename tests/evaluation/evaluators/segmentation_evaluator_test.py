@@ -248,7 +248,7 @@ def _other_order(folder):
         (
             lambda folder: (folder / "evaluator.safetensors").write_bytes(b""),
             ValueError,
-            "or no safetensors file",
+            "no safetensors file",
         ),
         (_newer, ValueError, "has format 9, this version reads 1"),
         (_other_weights, ValueError, "is not the file that evaluator.json was written with"),

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from tests.support.drawn_weights import drawn, error, jit, stored
-from usis_jax.interop import folding, residual, upernet, upernet_keys
+from usis_jax.evaluation.networks import residual, upernet, upernet_keys
+from usis_jax.interop import folding
 
 LIMIT = 1e-4
 

@@ -1,4 +1,4 @@
-"""`usis demo`: generates in the browser."""
+"""`usis demo`: draw label maps in the browser and see the generated images."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from usis_jax.cli.commands import arguments
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "demo", run, "generate in the browser with a trained generator"
+        commands, "demo", run, "draw label maps in the browser and see the images"
     )
     arguments.add_path(parser, "--workdir", arguments.RUN, metavar="DIR", help=arguments.WORKDIR)
     arguments.add_step(parser)

@@ -52,14 +52,14 @@ def text(found) -> str:
     for one in found:
         if one.part != part:
             part = one.part
-            lines.append(terminal.generate(part, "bold"))
-        mark = terminal.generate(f"{one.state:<5}", _COLOURS[one.state])
+            lines.append(terminal.styled(part, "bold"))
+        mark = terminal.styled(f"{one.state:<5}", _COLOURS[one.state])
         lines.append(f"  {mark} {_printable(f'{one.name}: {one.text}')}")
         if one.advice:
             lines.append(f"        -> {_printable(one.advice)}")
     wrong = sum(one.state == "wrong" for one in found)
     last = f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong" if wrong else "nothing is wrong"
-    return "\n".join([*lines, terminal.generate(last, "bold", "red" if wrong else "green")])
+    return "\n".join([*lines, terminal.styled(last, "bold", "red" if wrong else "green")])
 
 
 def _parts(values):

@@ -1,4 +1,4 @@
-"""`usis evaluate`: measures photos that runs generate, with real photos beside them."""
+"""`usis evaluate`: measures the generated images of runs, with real images beside them."""
 
 import importlib
 import os
@@ -15,7 +15,7 @@ _PRESETS = ("fid-published", "fid-clean")
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "evaluate", run, "measure generated images, with real ones beside them"
+        commands, "evaluate", run, "measure generated images, with real images beside them"
     )
     arguments.add_path(
         parser,
@@ -38,18 +38,18 @@ def add(commands) -> None:
         "--labels",
         arguments.INPUT_FOLDER,
         metavar="DIR",
-        help="label maps to generate (default: the run's validation data)",
+        help="label maps to generate from (default: the run's validation data)",
     )
     arguments.add_path(
         parser,
         "--photos",
         arguments.INPUT_FOLDER,
         metavar="DIR",
-        help="real photos (default: the run's validation data)",
+        help="real images (default: the run's validation data)",
     )
     arguments.add_path(
         parser, "--evaluator", arguments.INPUT, metavar="DIR|NAME",
-        help="folder that usis train-evaluator wrote: mIoU, FD-evaluator; or a published segmenter: "
+        help="folder that usis train-evaluator wrote (mIoU, FD-evaluator), or a published network: "
         "drn-d-105, drn-d-105-ms, deeplabv2-resnet101-msc, upernet101",
     )  # fmt: skip
     arguments.add_path(
@@ -66,23 +66,23 @@ def add(commands) -> None:
         arguments.INPUT,
         metavar="PATH",
         help="file or folder with the weights of the FID's network "
-        "(default: what usis get-weights inception keeps; without it no FID and KID)",
+        "(default: what usis get-weights inception got; without it no FID and KID)",
     )
     parser.add_argument(
         "--preset",
         choices=_PRESETS,
         default=_PRESETS[0],
-        help="how photos are brought to that network's size (default fid-published)",
+        help="how images are resized for that network (default fid-published)",
     )
     parser.add_argument(
         "--perceptual", metavar="NAME", nargs="+",
         help="learned perceptual distances that measure diversity: st-lpips-vgg16, "
         "st-lpips-alexnet, lpips-vgg16, lpips-alexnet (default: those whose weights usis "
-        "get-weights keeps; without any none)",
+        "get-weights got; without any none)",
     )  # fmt: skip
     for name, least, default, text in (
-        ("num_photos", 0, 0, "photos generated and compared; 0 for all"),
-        ("num_samples", 2, 20, "photos of one label map compared for diversity"),
+        ("num_photos", 0, 0, "images generated and compared; 0 for all"),
+        ("num_samples", 2, 20, "images of one label map compared for diversity"),
     ):
         parser.add_argument(
             f"--{name}", metavar="N", type=arguments.at_least(least), default=default,
@@ -96,8 +96,8 @@ def add(commands) -> None:
         help="decides noise and random choices (default 0)",
     )
     parser.add_argument(
-        "--controls", action="store_true", help="measure what a person puts in order at a glance "
-        "too: an untrained generator, blurred photos, label maps in flat colours",
+        "--controls", action="store_true", help="measure also what a person ranks at a glance: "
+        "an untrained generator, blurred images, label maps in flat colours",
     )  # fmt: skip
     arguments.add_path(
         parser,
@@ -179,12 +179,12 @@ def _check_before(values, folders):
 
 
 def _bar(text):
-    """A progress bar of photos, shown by the first process only."""
+    """A progress bar of images, shown by the first process only."""
     import tqdm
 
     from usis_jax.distributed import mesh
 
-    return tqdm.tqdm(desc=text, unit="photo", file=sys.stderr, delay=1, disable=not mesh.is_first())
+    return tqdm.tqdm(desc=text, unit="image", file=sys.stderr, delay=1, disable=not mesh.is_first())
 
 
 def _evaluator(values, advance):
@@ -230,7 +230,7 @@ def _one(values, folder, evaluator, inception, learned):
     sizes = eval_inputs.Sizes(
         photos=values.num_photos, samples=values.num_samples, seed=values.seed
     )
-    with _bar("generate") as bar:
+    with _bar("generating") as bar:
 
         def advance(number, total=None):
             bar.total = total or bar.total
@@ -252,20 +252,20 @@ def _one(values, folder, evaluator, inception, learned):
         real_photos={"number": len(found.real), "hash": eval_inputs.digest(found.real)},
     )  # fmt: skip
     if mesh.is_first():
-        _keep(folder, result)
+        _save(folder, result)
     return result
 
 
-def _keep(folder, result):
-    """Keeps a result in the work directory, and writes its report again, if that can be written."""
+def _save(folder, result):
+    """Saves a result in the work directory, and writes its report again, if that can be written."""
     from usis_jax.report import reporting
     from usis_jax.workdir import eval_records
 
     try:
-        eval_records.keep(folder, result)
+        eval_records.write(folder, result)
     except OSError as error:
         print(
-            f"usis: not kept in {folder}/{eval_records.FOLDER}: {error.strerror}", file=sys.stderr
+            f"usis: not saved in {folder}/{eval_records.FOLDER}: {error.strerror}", file=sys.stderr
         )
         return
     try:

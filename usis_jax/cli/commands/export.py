@@ -61,7 +61,7 @@ def run(values) -> dict:
         f"{result['bytes'] / 1e6:.2f} MB; model card: {result['card']}"
     )
     if tried is not None:
-        print(f"tried: at most {tried:.1e} from what usis generates")
+        print(f"checked: differs by at most {tried:.1e} from the images of usis sample")
     elif values.format == "onnx":
         print("not tried, as onnxruntime is not installed: pip install 'usis_jax[export]'")
     return {"command": "export", **result}

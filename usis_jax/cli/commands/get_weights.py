@@ -1,4 +1,4 @@
-"""`usis get-weights`: gets the weights of a published evaluation networks into the cache."""
+"""`usis get-weights`: gets the weights of a published evaluation network into the cache."""
 
 from usis_jax.cli.commands import arguments
 

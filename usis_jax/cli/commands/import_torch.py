@@ -60,7 +60,7 @@ def add(commands) -> None:
             f"--{name}",
             metavar="N",
             type=arguments.at_least(1),
-            help=f"{name} of photos; needed for other data",
+            help=f"{name} of images; needed for other data",
         )
 
 
@@ -91,7 +91,7 @@ def run(values) -> dict:
     print(
         f"{result['arch']} generator with {result['parameters']:,} parameters, width "
         f"{result['channels_G']}, {result['num_classes']} classes, {result['z_dim']} noise "
-        f"channels, {result['height']}x{result['width']}; generate with: "
+        f"channels, {result['height']}x{result['width']}; generate images with: "
         + suggestions.command_line(
             "sample", workdir=values.out, out=f"{str(values.out).rstrip('/')}/generated"
         )

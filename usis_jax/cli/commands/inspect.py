@@ -40,8 +40,8 @@ def add(commands) -> None:
     )  # fmt: skip
     arguments.add_path(
         parser, "--evaluator", arguments.INPUT_FOLDER, metavar="DIR",
-        help="with --config: folder that usis train-evaluator wrote; what it reads in the photos "
-        "stands beside the classes of the label maps",
+        help="with --config: folder that usis train-evaluator wrote; the classes that it "
+        "predicts in the photos stand beside those of the label maps",
     )  # fmt: skip
     arguments.add_config(parser, "; not together with DIR")
 
@@ -54,7 +54,7 @@ def run(values) -> dict:
         word = "DIR" if given[0] == "dir" else f"--{given[0]}"
         raise UserError(f"{word} and --config do not go together; give one of them")
     if values.evaluator and not values.config:
-        raise UserError("--evaluator needs --config=FILE, whose photos it reads")
+        raise UserError("--evaluator needs --config=FILE, whose photos it segments")
     if values.dir or values.photos or values.labels:
         return {"command": "inspect", **inspect_files(files)}
     if not values.config:
@@ -88,7 +88,7 @@ def inspect_networks(settings) -> dict:
     print(
         f"networks at {data.height}x{data.width}, {spec.num_classes} classes ({spec.name}), width "
         f"{settings.generator.width}, {settings.generator.z_dim} noise channels; output for one "
-        "label map or photo"
+        "label map or image"
     )
     print(summary.text(rows))
     return {

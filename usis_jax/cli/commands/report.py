@@ -7,7 +7,7 @@ from usis_jax.errors import UserError
 def add(commands) -> None:
     """Adds the command to the subparsers `commands`."""
     parser = arguments.command(
-        commands, "report", run, "write one HTML page about a run: pictures, curves, health"
+        commands, "report", run, "write one HTML page about a run: pictures, curves, diagnostics"
     )
     arguments.add_path(
         parser,

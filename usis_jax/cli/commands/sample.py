@@ -23,11 +23,11 @@ def add(commands) -> None:
         arguments.OUTPUT_FOLDER,
         metavar="DIR",
         required=True,
-        help="folder to write photos into",
+        help="folder to write images into",
     )
     parser.add_argument(
         "--num_samples", metavar="N", type=arguments.at_least(1), default=4,
-        help="photos for each label map, each from other noise (default 4)",
+        help="images for each label map, each from other noise (default 4)",
     )  # fmt: skip
     parser.add_argument(
         "--seed",
@@ -51,7 +51,7 @@ def run(values) -> dict:
         generator, labels, values.out, values.num_samples, values.seed
     )
     print(
-        f"{result['photos']} photos of {result['labels']} label maps; all together in "
+        f"{result['photos']} images of {result['labels']} label maps; all together in "
         f"{result['contact_sheet']}"
     )
     return {"command": "sample", "out": str(values.out), **result}

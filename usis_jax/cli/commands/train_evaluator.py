@@ -1,4 +1,4 @@
-"""`usis train-evaluator`: a small segmenter of real photos, for measuring generated ones."""
+"""`usis train-evaluator`: trains a small segmenter on real images, for measuring generated ones."""
 
 from usis_jax.cli.commands import arguments
 from usis_jax.errors import UserError
@@ -12,21 +12,21 @@ def add(commands) -> None:
         commands,
         "train-evaluator",
         run,
-        "train a segmenter on real photos with their maps, as an evaluator",
+        "train a segmenter on real images, to measure generated ones",
         "Without --config give --pairs, --measure, --height and --width.\n\n"
         + arguments.fields_help(),
     )
     arguments.add_config(parser, "; of it the data and their size are used")
     parser.add_argument(
         "--pairs", metavar="NAME:SPLIT",
-        help="prepared photos with their label maps to train on, such as scenes:test (default: "
+        help="prepared images with their label maps to train on, such as scenes:test (default: "
         "train, or else test, of the data set to measure on)",
     )  # fmt: skip
     parser.add_argument(
         "--measure", metavar="NAME:SPLIT",
-        help="others to measure the evaluator on, short for --config.data.validation",
+        help="other pairs to measure the evaluator on, short for --config.data.validation",
     )  # fmt: skip
-    arguments.add_size(parser, "{side} of the photos, short for --config.data.{side}")
+    arguments.add_size(parser, "{side} of the images, short for --config.data.{side}")
     arguments.add_path(
         parser,
         "--out",
@@ -48,7 +48,7 @@ def add(commands) -> None:
 
 
 def run(values) -> dict | None:
-    """Trains an evaluator; returns what is written as JSON, None where another process writes it."""
+    """Trains an evaluator; returns what is written as JSON, None on all but the first process."""
     if not values.config:
         missing = [
             name
@@ -93,13 +93,13 @@ def run(values) -> dict | None:
 
 
 def table(result) -> str:
-    """What an evaluator reads right in real photos, as text."""
+    """How well an evaluator segments real images, as text."""
     lines = [f"{'class':<24} IoU"]
     for name, value in result["iou"].items():
         lines.append(f"{name[:24]:<24} {'not there' if value is None else f'{100 * value:.1f} %'}")
     lines.append(
         f"{result['name']}: mIoU {100 * result['miou']:.1f} %, {100 * result['accuracy']:.1f} % of "
-        f"pixels right on the {result['num_measured']} real photos of {result['measure']}; trained "
+        f"pixels right on the {result['num_measured']} real images of {result['measure']}; trained "
         f"on {result['num_pairs']} of {result['pairs']} in {result['seconds']:.0f} s; "
         f"{result['picture']}"
     )

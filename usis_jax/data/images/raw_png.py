@@ -1,4 +1,7 @@
-"""PNG files that decode fast: what prepared data sets store."""
+"""PNG files that decode fast: what prepared data sets store.
+
+Pillow has no option for rows with a filter and without compression, which is what makes them so.
+"""
 
 import io
 import struct

@@ -8,7 +8,7 @@ import numpy as np
 
 from usis_jax.data.datasets.base import FIELDS, SPEC_FILE
 from usis_jax.data.pipeline import record_source
-from usis_jax.data.preparation import locations
+from usis_jax.data.preparation import prepared_sets
 from usis_jax.data.specs.label_spec import LabelSpec
 from usis_jax.errors import UserError
 from usis_jax.storage import atomic
@@ -172,4 +172,4 @@ def _stored(path: pathlib.Path) -> np.ndarray:
 
 def _splits(folder: pathlib.Path):
     """TFDS's information on the splits of a prepared data set."""
-    return locations.builder(folder).info.splits
+    return prepared_sets.builder(folder).info.splits

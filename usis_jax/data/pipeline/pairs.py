@@ -10,7 +10,7 @@ from usis_jax.config import schema
 from usis_jax.data.datasets.base import FIELDS, SPEC_FILE
 from usis_jax.data.pipeline import record_source, samplers
 from usis_jax.data.preparation import advice as advice_lib
-from usis_jax.data.preparation import locations
+from usis_jax.data.preparation import locations, prepared_sets
 from usis_jax.data.specs import label_spec, spec_mapping
 from usis_jax.errors import UserError
 
@@ -100,7 +100,7 @@ def default_source(settings) -> str:
     name, measured = schema.parse_data(settings.data.validation)
     for split in ("train", "test"):
         kinds = [_folder(settings, name, kind, split) for kind in FIELDS]
-        if split in _bases(measured) or any(split not in locations.splits(k) for k in kinds):
+        if split in _bases(measured) or any(split not in prepared_sets.splits(k) for k in kinds):
             continue
         try:
             return Pairs(settings, f"{name}:{split}").source
@@ -206,12 +206,12 @@ def _folder(settings, name, kind, split):
     """Folder of a split at the size of networks, or else at the size that training crops from."""
     for validation in (True, False):
         path = locations.location(settings, name, kind, validation)
-        if locations.is_prepared(path) and _bases(split) <= locations.splits(path).keys():
+        if locations.is_prepared(path) and _bases(split) <= prepared_sets.splits(path).keys():
             return path
     path = locations.location(settings, name, kind, validation=True)
     if not locations.is_prepared(path):
         fields = [(f"data.{each}", f"{name}:{split}") for each in FIELDS]
-        raise FileNotFoundError(locations.missing_message(settings, name, kind, True, fields))
+        raise FileNotFoundError(prepared_sets.missing_message(settings, name, kind, True, fields))
     return path
 
 

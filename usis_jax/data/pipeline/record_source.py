@@ -6,7 +6,7 @@ import numpy as np
 
 from usis_jax.data.datasets.base import FIELDS
 from usis_jax.data.images import raw_png
-from usis_jax.data.preparation import advice, locations
+from usis_jax.data.preparation import advice, locations, prepared_sets
 from usis_jax.errors import UserError
 
 # Bytes of decoded images that a stream keeps in memory.
@@ -158,7 +158,7 @@ def folder(settings, name: str, kind: str, validation: bool = False) -> pathlib.
     """
     path = locations.location(settings, name, kind, validation)
     if not locations.is_prepared(path):
-        raise FileNotFoundError(locations.missing_message(settings, name, kind, validation))
+        raise FileNotFoundError(prepared_sets.missing_message(settings, name, kind, validation))
     return path
 
 
@@ -176,7 +176,7 @@ def open_split(path: pathlib.Path, split: str, settings=None, fields=()):
     """
     import tensorflow_datasets as tfds
 
-    builder = locations.builder(path)
+    builder = prepared_sets.builder(path)
     kind = next(kind for kind, field in FIELDS.items() if field in builder.info.features)
     try:
         skip = {FIELDS[kind]: tfds.decode.SkipDecoding()}

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from usis_jax.config import schema
-from usis_jax.data.preparation import folder_layout, locations, sources
+from usis_jax.data.preparation import folder_layout, locations, prepared_sets, sources
 from usis_jax.data.specs import label_spec, lookup, spec_mapping
 from usis_jax.errors import UserError
 from usis_jax.storage import paths, texts
@@ -137,10 +137,10 @@ def _check_prepared(settings, plan: dict, splits: set[str]) -> None:
     """FileNotFoundError where a plan without files is not prepared, or without a split."""
     size = plan["height"], plan["width"]
     validation = size != locations.size(settings)
-    message = locations.missing_message(settings, plan["name"], plan["kind"], validation)
+    message = prepared_sets.missing_message(settings, plan["name"], plan["kind"], validation)
     if not locations.is_prepared(plan["path"]):
         raise FileNotFoundError(message)
-    there = locations.splits(plan["path"])
+    there = prepared_sets.splits(plan["path"])
     lacking = [split for split in _base_splits(splits, there) if split not in there]
     if lacking:
         raise FileNotFoundError(message.replace("is not prepared", f"has no {lacking[0]!r}", 1))
@@ -236,7 +236,7 @@ def must_build(plan: dict, overwrite: bool) -> bool:
     if plan["origin"] is None:
         return False
     try:
-        if locations.missing_shards(plan["path"]):
+        if prepared_sets.missing_shards(plan["path"]):
             return True
     except (ValueError, LookupError, TypeError):  # its description is damaged
         if overwrite:

@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-from usis_jax.data.preparation import build_plan, locations, staging
+from usis_jax.data.preparation import build_plan, locations, prepared_sets, staging
 from usis_jax.storage import texts
 
 
@@ -125,7 +125,7 @@ def _bytes(entries: list[dict]) -> int:
 
 
 def _summary(plan: dict, built: bool) -> dict:
-    splits = locations.splits(plan["path"])
+    splits = prepared_sets.splits(plan["path"])
     what = f"{plan['name']} {plan['kind']} {plan['height']}x{plan['width']}"
     counts = ", ".join(f"{n} {split}" for split, n in splits.items())
     state = "prepared" if built else "already prepared, nothing to do"

@@ -12,7 +12,7 @@ function header() {
   const texts = [`step ${short(data.step)} of ${short(data.steps)}`];
   if (data.best) texts.push(
     `best ${data.best.measure} ${short(data.best.value)} at step ${short(data.best.step)}`);
-  const count = (status) => data.diagnostics.filter((s) => s.status === status).length;
+  const count = (status) => data.diagnostics.filter((one) => one.status === status).length;
   texts.push(`diagnostics: ${count("fine")} fine, ${count("look at it")} to look at, ` +
     `${count("bad")} bad`);
   texts.push(`written ${when(data.made)} by usis_jax ${data.version}`);
@@ -20,35 +20,37 @@ function header() {
   for (const note of data.notes) at("notes").append(make("p", {class: "note"}, note));
 }
 
-function health() {
-  for (const diagnostic of data.diagnostics) {
-    const kind = {fine: "fine", "look at it": "look", bad: "bad"}[diagnostic.status] || "unknown";
+function diagnostics() {
+  for (const one of data.diagnostics) {
+    const kind = {fine: "fine", "look at it": "look", bad: "bad"}[one.status] || "unknown";
     const card = make("div", {class: `diagnostic ${kind}`},
-      make("b", {}, diagnostic.name, make("span", {class: "status"}, diagnostic.status)),
-      make("p", {class: "value"}, diagnostic.value), make("p", {}, diagnostic.meaning),
-      make("p", {}, `Rule of thumb: ${diagnostic.rule}.`));
-    if (kind === "look" || kind === "bad") card.append(make("p", {}, `Try: ${diagnostic.advice}`));
-    at("diagnostics").append(card);
+      make("b", {}, one.name, make("span", {class: "status"}, one.status)),
+      make("p", {class: "value"}, one.value), make("p", {}, one.meaning),
+      make("p", {}, `Rule of thumb: ${one.rule}.`));
+    if (kind === "look" || kind === "bad") card.append(make("p", {}, `Try: ${one.advice}`));
+    at("diagnostic-cards").append(card);
   }
-  const charts = at("sign-charts"), share = (v) => `${Math.round(100 * v)}%`;
-  chart(charts, [curve("diagnostics/score_real", "real"), curve("diagnostics/score_fake", "generated")],
+  const charts = at("diagnostic-charts"), share = (v) => `${Math.round(100 * v)}%`;
+  chart(charts, [curve("diagnostics/score_real", "real images"),
+    curve("diagnostics/score_fake", "generated images")],
     {title: "D's mean score in training", x: "step", y: "score (logit)", smooth: true});
-  chart(charts, [curve("diagnostics/right_real", "real photos"),
+  chart(charts, [curve("diagnostics/right_real", "real images"),
     curve("diagnostics/right_fake", "generated images")],
-    {title: "Share that D evaluators right", x: "step", y: "share", tick: share, smooth: true});
-  chart(charts, [curve("diagnostics/score_training", "training photos"),
-    curve("diagnostics/score_validation", "held-out photos"), curve("diagnostics/score_generated", "generated")],
+    {title: "Share that D gets right", x: "step", y: "share", tick: share, smooth: true});
+  chart(charts, [curve("diagnostics/score_training", "training images"),
+    curve("diagnostics/score_validation", "held-out images"),
+    curve("diagnostics/score_generated", "generated images")],
     {title: "D's mean score at evaluations", x: "step", y: "score (logit)"});
   chart(charts, [curve("diagnostics/overfitting", "D overfits (0 to 1)")],
     {title: "Does D overfit?", x: "step", y: "r_v", zero: true});
   chart(charts, [curve("diagnostics/class_accuracy", "mean over classes"),
     curve("diagnostics/pixel_accuracy", "all pixels")],
-    {title: "What S reads right of generated images", x: "step", y: "share", tick: share,
+    {title: "What S segments right in generated images", x: "step", y: "share", tick: share,
       zero: true, smooth: true});
-  chart(charts, [curve("diagnostics/high_frequencies_db", "generated against real")],
+  chart(charts, [curve("diagnostics/high_frequencies_db", "generated against real images")],
     {title: "High frequencies", x: "step", y: "decibels"});
-  chart(charts, [curve("diagnostics/spread", "generated against real")],
-    {title: "How far photos differ from each other", x: "step", y: "ratio", zero: true});
+  chart(charts, [curve("diagnostics/spread", "generated against real images")],
+    {title: "How far images differ from each other", x: "step", y: "ratio", zero: true});
   chart(charts, [curve("diagnostics/noise_difference", "two noises, one label map")],
     {title: "What the noise changes", x: "step", y: "grey levels of 255", zero: true});
 }
@@ -85,7 +87,7 @@ function measures() {
   const rows = [...found.values()];
   const names = [...new Set(rows.flatMap((r) => Object.keys(r.controls || {})))];
   if (rows.length) at("table").append(table(
-    ["measure", "step", "generated", "real photos", ...names, "better", "how it was measured"],
+    ["measure", "step", "generated images", "real images", ...names, "better", "how it was measured"],
     rows.map((r) => [r.measure, short(r.step), short(r.value), short(r.real),
       ...names.map((name) => short((r.controls || {})[name])), r.better,
       make("span", {}, r.protocol, r.warning ? make("small", {}, `Note: ${r.warning}`) : "")]),
@@ -101,8 +103,8 @@ function measures() {
       .flatMap((one) => one.rows.filter((r) => key(r) === name)
         .map((r) => ({...r, step: one.step})));
     const [generated, real] = [{colour: COLOURS[0]}, {colour: COLOURS[1]}];
-    const curves = [curve(name, "generated", generated),
-      curve(`${name}_real`, "real photos", {...real, dashed: true})];
+    const curves = [curve(name, "generated images", generated),
+      curve(`${name}_real`, "real images", {...real, dashed: true})];
     const bound = later.filter((r) => r.real !== null);
     curves.push({name: "generated, usis evaluate", points: true, x: later.map((r) => r.step),
       y: later.map((r) => r.value), ...generated});
@@ -118,13 +120,13 @@ function measures() {
 
 function classes() {
   for (const [id, who] of [["consistency_miou", "S, the run's own segmenter"],
-    ["miou", "the evaluator, trained on real photos"]]) {
+    ["miou", "the evaluator, trained on real images"]]) {
     const one = newest((e) => e.classes.length && (row(e, id)?.details.iou || []).length);
     if (!one) continue;
     const {iou, iou_of_real: real, recall = [], shares = []} = row(one, id).details;
     const bounds = Array.isArray(real) ? real : [];
     at("bars").append(make("h3", {}, `IoU of each class by ${who}, step ${short(one.step)}`));
-    if (bounds.length) at("bars").append(make("p", {}, "The dark mark is the same on real photos."));
+    if (bounds.length) at("bars").append(make("p", {}, "The dark mark is the same on real images."));
     const order = iou.map((_, i) => i).filter((i) => iou[i] !== null)
       .sort((a, b) => (shares[b] || 0) - (shares[a] || 0));
     for (const i of order) {
@@ -137,9 +139,9 @@ function classes() {
         track.append(mark);
       }
       const texts = [`IoU ${percent(iou[i])}`];
-      if (typeof recall[i] === "number") texts.push(`read ${percent(recall[i])}`);
-      if (typeof shares[i] === "number") texts.push(`of pixels ${percent(shares[i])}`);
-      // As statuses.ignored_classes: not those that a segmenter cannot find in real photos either.
+      if (typeof recall[i] === "number") texts.push(`recall ${percent(recall[i])}`);
+      if (typeof shares[i] === "number") texts.push(`share of pixels ${percent(shares[i])}`);
+      // As rules.ignored_classes: not those that a segmenter cannot find in real images either.
       const missed = iou[i] < 0.02 && !(bounds[i] < 0.04) && !(shares[i] < 1e-4);
       at("bars").append(make("div", {class: `class ${missed ? "missed" : ""}`},
         make("span", {}, one.classes[i]?.name ?? `class ${i}`), track,
@@ -158,12 +160,13 @@ function spectra() {
     ({name: titles[k], x: own.frequencies, y: own[k], dashed: k !== "generated"})),
     {title: `Power by frequency, step ${short(one.step)}`, x: "cycles per pixel", y: "power",
       log: true});
-  const ratio = own.frequencies.map((_, i) => 10 * Math.log10(own.generated[i] / own.validation[i]));
+  const ratio = own.frequencies.map((_, i) =>
+    10 * Math.log10(own.generated[i] / own.validation[i]));
   chart(at("spectrum-charts"), [{name: "generated / real", x: own.frequencies, y: ratio}],
     {title: "Too much (+) or too little (-) power", x: "cycles per pixel", y: "decibels"});
   const bands = Object.entries(details.bands || {});
   if (bands.length) at("spectrum-charts").append(make("figure", {},
-    make("figcaption", {}, "Edges in Haar sub-bands, generated against real (level 1 is the finest)"),
+    make("figcaption", {}, "Edges in Haar sub-bands, generated against real images (level 1 is the finest)"),
     table(["level", "horizontal", "vertical", "diagonal"],
       [...new Set(bands.map(([name]) => name.split("/")[0]))].map((level) => [level,
         ...["LH", "HL", "HH"].map((b) => {
@@ -178,8 +181,8 @@ function curves() {
     chart(losses, one.curves.map(([name, title]) => curve(name, title)),
       {title: one.title, x: "step", y: one.y, zero: true, smooth: true});
   empty("loss-charts", "Nothing was logged yet.");
-  chart(at("speed-charts"), [curve("speed/images_per_second", "photos a second")],
-    {title: "Throughput", x: "step", y: "photos a second", zero: true});
+  chart(at("speed-charts"), [curve("speed/images_per_second", "images per second")],
+    {title: "Throughput", x: "step", y: "images per second", zero: true});
   chart(at("speed-charts"), [curve("speed/memory_gib", "process"),
     curve("speed/device_memory_gib", "fullest device")],
     {title: "Memory", x: "step", y: "GiB", zero: true});
@@ -209,7 +212,7 @@ function setup() {
   empty("checkpoints", "None yet.");
 }
 
-for (const part of [header, health, samples, measures, classes, spectra, curves, setup]) part();
+for (const part of [header, diagnostics, samples, measures, classes, spectra, curves, setup]) part();
 at("smooth").oninput = () => {
   at("smooth-value").textContent = at("smooth").value;
   redraws.forEach((draw) => draw());

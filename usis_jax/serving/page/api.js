@@ -65,7 +65,7 @@ export async function generate(scene, signal) {
   return { blob: await answer.blob(), seconds: Number(answer.headers.get("X-Seconds")) };
 }
 
-/** Whether the server is still compiling what generates a scene, which the first photo waits for. */
+/** Whether the server still compiles the program for a scene, which its first image waits for. */
 export async function compiling(scene) {
   const { programs } = await get("api/status");
   const size = `${scene.height}x${scene.width}`, regions = scene.noise.seeds.length > 0;

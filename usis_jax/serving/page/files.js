@@ -1,4 +1,4 @@
-// Files that come and go: label maps and photos.
+// Files that come and go: label maps and generated images.
 
 import { readLabel } from "./api.js";
 import { png } from "./png.js";

@@ -1,4 +1,4 @@
-// Which noise a photo is generated from: one for all, others for classes and for generated regions.
+// Which noise an image is generated from: one for all, others for classes and for drawn regions.
 
 import { stretch } from "./map.js";
 

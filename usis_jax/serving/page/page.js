@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { load, save, saveColours, saveIds } from "./files.js";
-import { Photos } from "./photos.js";
+import { Images } from "./images.js";
 import { Studio } from "./studio.js";
 import { View } from "./view.js";
 
@@ -12,11 +12,11 @@ const MOST_WITHOUT_FILTER = 20, FIRST_CLASSES = ["road", "skin"], BRUSH_STEP = 0
 const spec = await get("api/spec");
 const { examples } = await get("api/examples");
 const studio = new Studio(spec, examples[0], {
-  changed: () => (show(), photos.ask()),
+  changed: () => (show(), images.ask()),
   stroked(region) {
     if (region) return view.drawMarks(region);
     view.drawMap(studio.map.labels);
-    photos.ask();
+    images.ask();
   },
   full: () => tell(`${spec.limits.regions} parts have noise of their own; press Reset first`),
 });
@@ -33,7 +33,7 @@ const view = new View(spec, {
   },
   diameter: () => (studio.sized ? studio.diameter : 1),
 });
-const photos = new Photos(studio, tell);
+const images = new Images(studio, tell);
 let example = 0, playing = 0, quiet = 0;
 
 function show() {
@@ -61,7 +61,7 @@ function show() {
   const have = noise.parts === 1 ? "part has noise of its" : "parts have noise of their";
   $("parts").textContent = noise.parts
     ? `${noise.parts} ${have} own.`
-    : "The noise brush and noise area do it for what you generate or click.";
+    : "The noise brush and noise area give new noise where you draw or click.";
   $("samples").classList.add("stale");
 }
 
@@ -94,11 +94,11 @@ function nextExample() {
 }
 
 function several() {
-  photos.several(Number($("number").value));
+  images.several(Number($("number").value));
 }
 
-function savePhoto() {
-  if (photos.blob) save(photos.blob, `photo_seed_${studio.noise.seed}.png`);
+function saveImage() {
+  if (images.blob) save(images.blob, `image_seed_${studio.noise.seed}.png`);
 }
 
 /** Goes from one seed to the other and back until it is pressed again. */
@@ -144,7 +144,7 @@ const KEYS = {
   i: () => setTool("pick"), n: () => setTool("noise-brush"), a: () => setTool("noise-area"),
   "[": () => setBrush(studio.brush - BRUSH_STEP), "]": () => setBrush(studio.brush + BRUSH_STEP),
   r: () => studio.newSeed(), c: () => studio.renewClass(), s: several, x: nextExample,
-  l: () => $("file").click(), d: savePhoto, "?": () => $("hints").showModal(),
+  l: () => $("file").click(), d: saveImage, "?": () => $("hints").showModal(),
 };
 
 function key(event) {
@@ -166,7 +166,7 @@ function wireButtons() {
     undo: () => studio.undo(), redo: () => studio.redo(), example: nextExample,
     clear: () => studio.clear(), load: () => $("file").click(), help: () => $("hints").showModal(),
     "new-seed": () => studio.newSeed(), "class-noise": () => studio.renewClass(),
-    "same-noise": () => studio.sameNoise(), play, others: several, "save-photo": savePhoto,
+    "same-noise": () => studio.sameNoise(), play, others: several, "save-image": saveImage,
     "save-ids": () => saveIds(studio, tell), "save-colours": () => saveColours(studio),
   };
   for (const [id, act] of Object.entries(clicks)) $(id).addEventListener("click", act);

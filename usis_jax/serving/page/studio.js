@@ -1,4 +1,4 @@
-// What is being generated: label map, noise, tool, and the way back; nothing here touches the page.
+// What is being drawn: label map, noise, tool, and undo; nothing here touches the page.
 
 import { History, LabelMap } from "./map.js";
 import { Noise } from "./noise.js";
@@ -21,8 +21,8 @@ export class Studio {
 
   /**
    * @param spec the server's description
-   * @param show {changed(): draw and generate anew; stroked(region): a stroke goes on, over the pixels
-   *   of `region` for the noise brush; full(): too many parts have noise of their own}
+   * @param show {changed(): draw the map and generate anew; stroked(region): a stroke goes on, over
+   *   the pixels of `region` for the noise brush; full(): too many parts have noise of their own}
    */
   constructor(spec, example, show) {
     this.spec = spec;
@@ -37,7 +37,7 @@ export class Studio {
     return Math.max(1, Math.round(most ** this.brush));
   }
 
-  /** Whether the tool generates as wide as the brush. */
+  /** Whether the tool draws as wide as the brush. */
   get sized() {
     return ["brush", "eraser", "noise-brush"].includes(this.tool);
   }
@@ -54,7 +54,7 @@ export class Studio {
     return this.#history.canRedo;
   }
 
-  /** What the server needs for a photo. */
+  /** What the server needs for an image. */
   scene(changes = {}) {
     const { width, height, labels } = this.map;
     return { width, height, labels: labels.slice(), noise: { ...this.noise.now(labels), ...changes } };

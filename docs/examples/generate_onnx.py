@@ -1,6 +1,6 @@
-"""Generates with an ONNX file of `usis export`; needs onnxruntime, numpy and pillow only.
+"""Generates an image with an ONNX file of `usis export`; needs onnxruntime, numpy and pillow only.
 
-python generate_onnx.py generator.onnx map.png photo.png [SEED]
+python generate_onnx.py generator.onnx map.png image.png [SEED]
 map.png has one class number a pixel (the ids of the label spec in generator.onnx.json).
 """
 

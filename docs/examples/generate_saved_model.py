@@ -1,6 +1,6 @@
-"""Generates with a SavedModel of `usis export`; needs tensorflow and pillow only.
+"""Generates an image with a SavedModel of `usis export`; needs tensorflow and pillow only.
 
-python generate_saved_model.py generator map.png photo.png [SEED]
+python generate_saved_model.py generator map.png image.png [SEED]
 map.png has one class number a pixel (the ids of the label spec in generator.json).
 """
 

@@ -1,6 +1,6 @@
-"""Generates with weights of `usis export`; needs safetensors, numpy and pillow only.
+"""Generates an image with weights of `usis export`; needs safetensors, numpy and pillow only.
 
-python generate_safetensors.py generator.safetensors map.png photo.png [SEED]
+python generate_safetensors.py generator.safetensors map.png image.png [SEED]
 map.png has one class number a pixel (the ids of the label spec in generator.safetensors.json).
 This is the whole SPADE generator in NumPy; the other formats are faster.
 """
@@ -27,7 +27,7 @@ def leaky_relu(x):
 
 
 def generate(weights, settings, label, noise):
-    """Photos [B, H, W, 3] in [-1, 1] of label [B, H, W] and noise [B, Z] or [B, H, W, Z]."""
+    """Images [B, H, W, 3] in [-1, 1] of label [B, H, W] and noise [B, Z] or [B, H, W, Z]."""
     if settings["name"] != "spade":
         raise SystemExit("this script has the SPADE generator only; export another format")
     stride = 2 ** (len(settings["multipliers"]) - 2)
@@ -67,7 +67,7 @@ def generate(weights, settings, label, noise):
 
 
 def main(file, map_file, photo_file, seed=0):
-    """Generates one label map."""
+    """Generates an image of one label map."""
     with open(f"{file}.json", encoding="utf-8") as text:
         about = json.load(text)
     weights = {name: value.astype(np.float32) for name, value in load_file(file).items()}

@@ -1,4 +1,4 @@
-"""Networks that work on pixels: the SPADE generator and the UNet segmenter."""
+"""The SPADE generator and the UNet segmenter, which work on pixels."""
 
 import itertools
 
@@ -66,7 +66,7 @@ class SpadeGenerator(nn.Module):
         self.conv_img = small_xavier(nn.Conv2d(widths[-1], 3, 3, padding=1))
 
     def forward(self, one_hot: Tensor, z: Tensor) -> Tensor:
-        """Generate images: one_hot [B, K, H, W], z [B, Z] or [B, Z, H, W] -> [B, 3, H, W]."""
+        """Images: one_hot [B, K, H, W], z [B, Z] or [B, Z, H, W] -> [B, 3, H, W]."""
         height, width = one_hot.shape[2:]
         if z.ndim == 2:
             z = z[:, :, None, None].expand(-1, -1, height, width)

@@ -1,6 +1,6 @@
-"""Generates with a .stablehlo file of `usis export`; needs jax, flatbuffers, numpy and pillow only.
+"""Generates an image with a StableHLO file of `usis export`; needs jax, flatbuffers, numpy, pillow.
 
-python generate_stablehlo.py generator.stablehlo map.png photo.png [SEED]
+python generate_stablehlo.py generator.stablehlo map.png image.png [SEED]
 map.png has one class number a pixel (the ids of the label spec in generator.stablehlo.json).
 """
 

@@ -1,16 +1,16 @@
-// Photos: the large one, which follows every change, and several of one map.
+// Generated images: the large one, which follows every change, and several of one map.
 
-import { compiling, Latest, generate, Refused } from "./api.js";
+import { compiling, generate, Latest, Refused } from "./api.js";
 import { base64 } from "./png.js";
 import { anySeed } from "./studio.js";
 
-// Photos that take longer are generated when a stroke ends, not while it goes on.
+// Images that take longer are generated when a stroke ends, not while it goes on.
 const LIVE_SECONDS = 0.4, LEAST_MILLISECONDS = 50, SLOW_MILLISECONDS = 400;
 const STATUS_MILLISECONDS = 500;
 
 const $ = (id) => document.getElementById(id);
 
-export class Photos {
+export class Images {
   blob = null;
   #seconds = 0;
   #latest = new Latest((scene) => this.#generate(scene));
@@ -23,13 +23,13 @@ export class Photos {
     this.tell = tell;
   }
 
-  /** Generates the large photo anew; while a stroke goes on, only if that is quick. */
+  /** Generates the large image anew; while a stroke goes on, only if that is quick. */
   ask() {
     if (this.studio.drawing && this.#seconds > LIVE_SECONDS) return;
     this.#latest.ask(this.studio.scene());
   }
 
-  /** Generates several from other seeds. */
+  /** Generates several images from other seeds. */
   several(number) {
     return this.#generateOthers(Array.from({ length: number }, anySeed));
   }
@@ -56,7 +56,7 @@ export class Photos {
     }
   }
 
-  /** Says what a photo waits for: to be generated, or that its size is compiled before. */
+  /** Says what an image waits for: its own generation, or the compilation of its size. */
   async #wait(scene, waiting) {
     const place = $("waiting"), { width, height } = scene;
     place.textContent = "generating…";
@@ -70,13 +70,13 @@ export class Photos {
   }
 
   async #show(scene, blob, seconds) {
-    const photo = $("photo"), old = photo.src;
-    photo.src = URL.createObjectURL(blob);
-    await photo.decode().catch(() => {});
+    const image = $("image"), old = image.src;
+    image.src = URL.createObjectURL(blob);
+    await image.decode().catch(() => {});
     if (old) URL.revokeObjectURL(old);
     const time = seconds < 1 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(1)} s`;
     $("facts").textContent = `${time} · ${scene.width} × ${scene.height} · seed ${scene.noise.seed}`;
-    photo.dataset.count = Number(photo.dataset.count ?? 0) + 1;
+    image.dataset.count = Number(image.dataset.count ?? 0) + 1;
   }
 
   async #generateOthers(seeds) {
@@ -102,7 +102,7 @@ export class Photos {
     const button = document.createElement("button");
     button.title = "Go on with this one";
     const picture = button.appendChild(new Image());
-    picture.alt = `Photo from seed ${seed}`;
+    picture.alt = `Image from seed ${seed}`;
     if (source) picture.src = source;
     button.appendChild(document.createElement("span")).textContent = `seed ${seed}`;
     button.addEventListener("click", () => this.studio.newSeed(seed));

@@ -1,4 +1,4 @@
-"""Networks that work on Haar coefficients: the wavelet discriminator and its decoder."""
+"""The wavelet discriminator and its decoder, which work on Haar coefficients."""
 
 import itertools
 
@@ -48,7 +48,7 @@ class Level(nn.Module):
 
 
 class WaveletDiscriminator(nn.Module):
-    """SWAGAN's discriminator: one score a photo, and its features.
+    """SWAGAN's discriminator: one score an image, and its features.
 
     `grid` is the size of the last feature, `widths` are those of levels 0, 1, ...
 
@@ -83,7 +83,7 @@ class WaveletDiscriminator(nn.Module):
 
 class WaveletDecoder(nn.Module):
     """WaveletUpsample blocks (Haar-domain x2, 3x3 convolution, instance norm, leaky ReLU) from
-    coarse features to a photo; each level's feature is concatenated before the next block.
+    coarse features to an image; each level's feature is concatenated before the next block.
 
     `channels` are the features', fine to coarse; `width_max` the most channels of a block.
 
