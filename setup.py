@@ -57,6 +57,10 @@ setuptools.setup(
         "safetensors>=0.5",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        # The server of `usis demo`; h11 reads HTTP for uvicorn.
+        "starlette>=0.46",
+        "uvicorn>=0.34",
+        "h11>=0.14",
         # `usis completion` writes with it what shells read; `usis doctor` compares versions.
         "shtab>=1.13",
         "packaging>=23",

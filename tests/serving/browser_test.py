@@ -10,7 +10,6 @@ import os
 import pathlib
 import re
 import shutil
-import threading
 import time
 
 import numpy as np
@@ -44,9 +43,8 @@ def running():
     for program in sampler.programs()[:2]:
         sampler.prepare(program)
     with server.Server(sampler, examples.label_maps(generator), rate=1000, burst=1000) as found:
-        threading.Thread(target=found.serve_forever).start()
+        found.start()
         yield found
-        found.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,12 @@ import contextlib
 import threading
 import time
 
+MOST_BODY = 8 * 2**20
+MOST_TARGET, MOST_HEAD, MOST_HEADERS = 2**15, 2**16, 100
+MOST_CONNECTIONS = 64
+# Seconds: without a byte where one is due, for a whole body, and after a refusal.
+SILENCE, BODY_TIME, LINGER = 30, 20, 2
+
 # Every code that an answer can have, with its HTTP status and its meaning; the schema lists them.
 CODES = {
     "bad_request": (400, "the request is no well-formed HTTP, JSON or query"),
@@ -85,18 +91,26 @@ class Turns:
         self.most_waiting, self.patience = most_waiting, patience
         self._line = collections.deque()
         self._moved = threading.Condition()
+        self._closed = False
 
     @property
     def waiting(self):
         """How many have the turn or wait for it."""
         return len(self._line)
 
+    def close(self):
+        """Sends away who waits and who comes; who has the turn keeps it."""
+        with self._moved:
+            self._closed = True
+            self._moved.notify_all()
+
     @contextlib.contextmanager
     def turn(self):
         """Waits for the turn and holds it.
 
         Raises:
-            Refusal: busy, at once if too many wait, else when patience is at its end.
+            Refusal: busy, at once if too many wait or the turns are closed, else when patience is
+                at its end.
         """
         me = object()
         with self._moved:
@@ -105,7 +119,12 @@ class Turns:
             self._line.append(me)
         try:
             with self._moved:
-                if not self._moved.wait_for(lambda: self._line[0] is me, self.patience):
+                came = self._moved.wait_for(
+                    lambda: self._closed or self._line[0] is me, self.patience
+                )
+                if self._closed:
+                    raise Refusal("busy", "the server is stopping", 5.0)
+                if not came:
                     raise Refusal("busy", f"no turn within {self.patience:g} s", 5.0)
             yield
         finally:

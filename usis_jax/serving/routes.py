@@ -1,23 +1,24 @@
 """What each path of the server answers."""
 
+import asyncio
 import base64
+import concurrent.futures
 import io
 import json
 import threading
 
 import numpy as np
 from PIL import Image
+from starlette.routing import Route
 
-from usis_jax.serving import openapi, request
+from usis_jax.serving import guard, limits, openapi, request
 from usis_jax.serving.interactive import MOST_REGIONS
 from usis_jax.serving.limits import Refusal
-
-_JSON = "application/json"
-_PNG = "image/png"
+from usis_jax.serving.responses import JSON, PNG, Answer
 
 
 class Answers:
-    """Called with a request, gives its answer.
+    """What the paths under /api/ answer; `routes` has them for Starlette.
 
     Args:
         sampler: InteractiveSampler.
@@ -31,64 +32,47 @@ class Answers:
         # One file is decoded at a time, so that large ones together need no more memory than one.
         self._reading = threading.Lock()
         self.spec = sampler.generator.spec
-        self._paths = {
-            "/api/spec": ("GET", self._fixed(self._spec())),
-            "/api/schema": ("GET", self._fixed(openapi.schema(sampler))),
-            "/api/examples": ("GET", self._fixed(_examples(examples))),
-            "/api/status": ("GET", self._status),
-            "/api/generate": ("POST", self._generate),
-            "/api/label": ("POST", self._label),
-        }
+        # A thread for every connection, so that nobody waits because others do.
+        self._threads = concurrent.futures.ThreadPoolExecutor(limits.MOST_CONNECTIONS)
+        self.routes = [
+            _described("/api/spec", _fixed(self._spec())),
+            _described("/api/schema", _fixed(openapi.schema(sampler))),
+            _described("/api/examples", _fixed(_examples(examples))),
+            _described("/api/status", self._status),
+            self._from_map("/api/generate", self._generate),
+            self._from_map("/api/label", self._label),
+        ]
 
-    def __call__(self, method, path, query, body, kind, client):
-        """Answers one request.
+    def close(self):
+        """Waits for the threads: the compiler must not run while Python ends."""
+        self._threads.shutdown()
 
-        Args:
-            method: "GET" (for HEAD, too), "POST" or another one.
-            path, query: of its target.
-            body: bytes.
-            kind: its Content-Type without parameters.
-            client: address of who asks.
-        Returns:
-            (Content-Type, bytes, dict of headers).
-        Raises:
-            Refusal: with a code of `limits.CODES`.
-        """
-        self.check(method, path)
-        return self._paths[path][1](query, body, kind, client)
+    def _from_map(self, path, answer):
+        """Route of what takes a label map and time: a thread does it."""
 
-    def check(self, method, path):
-        """Whether there is something at a path for a method.
+        async def endpoint(asked):
+            try:
+                body = await guard.body(asked)
+                kind = asked.headers.get("Content-Type", "text/plain").partition(";")[0]
+                client = asked.client.host if asked.client else ""
+                arguments = _query(asked), body, kind.strip().lower(), client
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._threads, answer, *arguments)
+            except asyncio.CancelledError:
+                raise Refusal("busy", "the server is stopping", 5.0) from None
 
-        Raises:
-            Refusal: not_found or wrong_method, with the methods for `Allow` behind "is".
-        """
-        if path not in self._paths:
-            raise Refusal("not_found", "there is nothing at this path; /api/schema lists them")
-        if method != (known := self._paths[path][0]):
-            raise wrong_method(path, known)
+        return Route(path, endpoint, methods=["POST"])
 
-    def _fixed(self, content):
-        """An answer that is always the same."""
-        body = json.dumps(content).encode()
-
-        def answer(query, *_):
-            request.query_fields(query, ())
-            return _JSON, body, {}
-
-        return answer
-
-    def _status(self, query, *_):
+    def _status(self):
         """Which programs are compiled, are compiling, or will be when they are asked for."""
-        request.query_fields(query, ())
         content = {"programs": self.sampler.states(), "waiting": self.turns.waiting}
-        return _JSON, json.dumps(content).encode(), {}
+        return json.dumps(content).encode()
 
     def _generate(self, query, body, kind, client):
-        if kind != _JSON:
-            _check_png_type(kind, f"{_PNG} or {_JSON}")
+        if kind != JSON:
+            _check_png_type(kind, f"{PNG} or {JSON}")
         found = request.typed(request.query_fields(query, request.GENERATE_FIELDS))
-        if kind == _JSON:
+        if kind == JSON:
             found, body = found | request.json_fields(body), None
         asked = self._asked(found, body, client)
         # Not in turn: while one size is compiled, images of others are generated.
@@ -102,7 +86,7 @@ class Answers:
         if compiling:
             headers["X-Compiling"] = f"{compiling:.1f}"
         if asked.format == "png":
-            return _PNG, _png(np.concatenate(images, axis=1)), headers
+            return Answer(PNG, _png(np.concatenate(images, axis=1)), headers)
         height, width = asked.label.shape
         content = {
             "photos": [base64.b64encode(_png(image)).decode() for image in images],
@@ -110,12 +94,12 @@ class Answers:
             "height": height,
             "width": width,
         }
-        return _JSON, json.dumps(content).encode(), headers
+        return Answer(JSON, json.dumps(content).encode(), headers)
 
     def _label(self, query, body, kind, client):
-        _check_png_type(kind, _PNG)
+        _check_png_type(kind, PNG)
         asked = self._asked(request.query_fields(query, ("size", "ids")), body, client)
-        return _JSON, json.dumps(_map(asked.label)).encode(), {}
+        return Answer(JSON, json.dumps(_map(asked.label)).encode())
 
     def _asked(self, found, body, client):
         """What the fields ask, if this client may ask for so many images now."""
@@ -150,13 +134,40 @@ class Answers:
         }
 
 
-def wrong_method(path, known):
-    """The Refusal of a method that a path does not have; `known` is the one that it has."""
-    return Refusal("wrong_method", f"the method for {path} is {known}")
+def page(path, kind, content):
+    """Route of a file of the page; `content` is its bytes, `kind` its Content-Type."""
+
+    async def endpoint(asked):
+        await guard.body(asked)
+        return Answer(kind, content)
+
+    return Route(path, endpoint)
+
+
+def _described(path, answer):
+    """Route of what is known at once; `answer()` is its JSON as bytes."""
+
+    async def endpoint(asked):
+        await guard.body(asked)
+        request.query_fields(_query(asked), ())
+        return Answer(JSON, answer())
+
+    return Route(path, endpoint)
+
+
+def _fixed(content):
+    """An answer that is always the same."""
+    body = json.dumps(content).encode()
+    return lambda: body
+
+
+def _query(asked):
+    """Text after the question mark, not decoded."""
+    return asked.scope["query_string"].decode()
 
 
 def _check_png_type(kind, allowed):
-    if kind != _PNG:
+    if kind != PNG:
         raise Refusal("wrong_type", f"Content-Type is {kind[:40]}; it must be {allowed}")
 
 

@@ -20,7 +20,7 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
     Returns:
         dict of url and step.
     Raises:
-        ValueError: the address cannot be listened at.
+        UserError: the address cannot be listened at.
     """
     sampler = interactive.InteractiveSampler(generator)
     with server.Server(
@@ -31,20 +31,19 @@ def serve(generator, host="127.0.0.1", port=8000, allowed_hosts=(), open_page=Fa
         print(f"checkpoint {generator.step}; compiling for {first[1]} x {first[0]} ...", flush=True)
         sampler.prepare(first)
         compiling = threading.Thread(target=_prepare, args=(sampler, others, stop), daemon=True)
-        answering = threading.Thread(target=listening.serve_forever, daemon=True)
         with _stopping(stop):
-            answering.start()
+            listening.start()
             compiling.start()
             print(f"demo at {listening.url}  (Ctrl-C stops)", flush=True)
-            if not host.startswith("127.") and host not in ("localhost", "::1"):
+            if not host.startswith("127.") and host not in ("localhost", "::1", "[::1]"):
                 print(f"everybody who reaches {host} can use it: there is no login", flush=True)
             if open_page:
                 webbrowser.open(listening.url)
             stop.wait()
-        print("stopping", flush=True)
-        listening.shutdown()
-        # The compiler cannot be interrupted, and must not run while Python ends.
-        compiling.join()
+            print("stopping", flush=True)
+            listening.stop()
+            # The compiler cannot be interrupted, and must not run while Python ends.
+            compiling.join()
         return {"url": listening.url, "step": int(generator.step)}
 
 
@@ -56,7 +55,7 @@ def _prepare(sampler, programs, stop):
 
 
 class _stopping:
-    """Turns the first SIGINT or SIGTERM into an event; a second one stops at once."""
+    """Turns the first SIGINT or SIGTERM into an event; a second one ends the process at once."""
 
     def __init__(self, stop):
         self._stop, self._old = stop, {}
@@ -67,13 +66,11 @@ class _stopping:
                 self._old[number] = signal.signal(number, self._note)
 
     def __exit__(self, *_):
-        self._restore()
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
 
     def _note(self, number, frame):
-        self._restore()
+        # Python's own answer to Ctrl-C would wait for the compiler, or end in the middle of it.
+        for each in self._old:
+            signal.signal(each, signal.SIG_DFL)
         self._stop.set()
-
-    def _restore(self):
-        while self._old:
-            number, handler = self._old.popitem()
-            signal.signal(number, handler)
