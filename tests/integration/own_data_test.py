@@ -136,7 +136,7 @@ def test_photos_and_label_maps_without_common_names_are_shown_as_unrelated(here,
         np.testing.assert_array_equal(ids, maps[name])
 
     shown = []
-    monkeypatch.setattr(periodic_eval.grids, "grid", shown.extend)
+    monkeypatch.setattr(periodic_eval.image_grid, "grid", shown.extend)
     monkeypatch.setattr(sampling, "ShardedSampler", Grey)
     looks = periodic_eval.Validation(run, input_pipeline.spec(run), mesh.Runner())
     state = types.SimpleNamespace(

@@ -36,6 +36,7 @@ def test_state_stays_float32_and_losses_stay_near(update):
 def jaxpr_of_step(settings):
     from usis_jax.distributed.mesh import Runner
     from usis_jax.models import registry
+    from usis_jax.ops import kernels
 
     runner = Runner(devices=jax.devices()[:1])
     step = runner.compile(
@@ -44,7 +45,7 @@ def jaxpr_of_step(settings):
             batch,
             settings=settings,
             void=None,
-            networks=registry.build(settings, tiny_step.CLASSES),
+            networks=registry.build(settings, tiny_step.CLASSES, kernels=kernels.REFERENCE),
         )
     )
     return step.trace(tiny_step.created(settings), tiny_step.batch(0)).jaxpr

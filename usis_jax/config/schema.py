@@ -316,7 +316,7 @@ def parse_sources(text: str) -> list[tuple[str, str, float | None]]:
             raise (
                 error
                 if part == text
-                else ValueError(f"{text!r}, in which is {error}; several are separated by commas")
+                else UserError(f"{text!r}, in which is {error}; several are separated by commas")
             ) from None
         if at and not (_WEIGHT.fullmatch(weight) and float(weight) > 0):
             raise UserError(

@@ -102,7 +102,7 @@ class Lock:
 
     def _taken(self, holder):
         who = f"process {holder['pid']} on host {holder['host']}" if holder else "another process"
-        return ValueError(
+        return UserError(
             f"{self._workdir} is in use by {who}: wait until it ends or stop it, or choose another "
             "--workdir"
         )

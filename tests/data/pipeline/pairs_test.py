@@ -109,7 +109,7 @@ def test_measuring_on_pairs_trained_on_is_an_error(out, measured):
     if measured == "yard:validation+train[:1]":
         own = pairs.Pairs(settings, "yard:train[:20%]")
     with pytest.raises(
-        ValueError, match=r"share \d+ pairs; an evaluator must be measured on others"
+        ValueError, match=r"share \d+ pairs; an evaluator must be measured on other pairs"
     ):
         own.check_apart(others)
 

@@ -6,6 +6,7 @@ _NETWORKS = (
     "inception",
     "st-lpips-vgg16",
     "st-lpips-alexnet",
+    "efficientnet-lite0",
     "lpips-vgg16",
     "lpips-alexnet",
     "vgg16",

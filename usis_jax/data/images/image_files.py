@@ -9,7 +9,7 @@ from usis_jax.errors import UserError
 from usis_jax.storage import paths
 
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
-LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".jp2")
+LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2")
 SUFFIXES = LOSSLESS + LOSSY + file_kinds.SUFFIXES
 """Those of formats that cannot be read count: left out silently, they would be missed."""
 # What systems and servers put beside images: copies of them, thumbnails, what was deleted.
