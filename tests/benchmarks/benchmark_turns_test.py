@@ -188,6 +188,7 @@ def tiny(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
+@pytest.mark.slow
 def test_a_whole_run_compares_both(tmp_path, tiny, capsys):
     path = tmp_path / "step.json"
     assert (

@@ -48,6 +48,7 @@ def test_four_devices_step_as_one_device_does(update, mapping, count):
     [("wavelet", "wavelet", "wavelet_upsample_batch_norm"), ("spade", "patch", "none")],
     ids=str,
 )
+@pytest.mark.slow
 def test_other_networks_step_on_four_devices_as_on_one(networks):
     run = tiny_step.combination(*networks)
     check_four_devices_step_as_one(run, run, 2)

@@ -120,6 +120,7 @@ def test_threads_of_devices_keep_the_order_of_rows():
     assert used == set(jax.local_devices()) and sum(done) == 19
 
 
+@pytest.mark.slow
 def test_two_hosts_generate_and_compute_what_one_does(tmp_path):
     hosts.run(save_all, tmp_path)
     expected = {"generated": generated(), **read()}

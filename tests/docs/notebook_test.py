@@ -55,6 +55,7 @@ def kernel_environment(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_notebook_runs_from_a_clone(notebook, tmp_path, kernel_environment):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

@@ -87,6 +87,7 @@ def test_disorder_names_what_a_measure_prefers_against_a_person():
     assert baselines.disorder(diversity) == []
 
 
+@pytest.mark.slow
 def test_untrained_generator_generates_by_its_own_statistics(monkeypatch):
     tiny_run.install(monkeypatch)
     settings = tiny_run.settings()

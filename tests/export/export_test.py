@@ -102,6 +102,7 @@ def test_images_of_each_format_are_within_a_ten_thousandth_of_ours(exported):
 
 
 @pytest.mark.parametrize("form", FILES)
+@pytest.mark.slow
 def test_example_runs_without_this_package(exported, workdir, form, tmp_path):
     pytest.importorskip(NEEDS[form])
     folder, _ = exported

@@ -185,6 +185,7 @@ def test_moving_average_is_taken_from_a_file_of_several_networks(tmp_path, suffi
     np.testing.assert_array_equal(bias, average["conv_img.bias"])
 
 
+@pytest.mark.slow
 def test_command_line_samples_from_a_whole_published_checkpoint(tmp_path):
     """Real keys and shapes for Cityscapes at width 64; 17 s of computing on two cores.
 

@@ -257,6 +257,7 @@ PATCHES = {
 
 
 @pytest.mark.parametrize("moment", PATCHES)
+@pytest.mark.slow
 def test_killed_preparation_leaves_nothing_partial_and_can_be_run_again(here, moment):
     code = KILLED.format(patch=PATCHES[moment], arguments=list(ARGUMENTS))
     root = str(places.REPOSITORY)

@@ -85,6 +85,7 @@ def _run(*words):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_files_of_this_kind_are_drafted_prepared_and_trained_on(here, kind):
     """No photo has the name of a label map: nothing here is a pair."""
     to_file = KINDS[kind]

@@ -223,7 +223,12 @@ def discriminator_outputs(case, dtype):
 
 
 @pytest.mark.parametrize(
-    "case", ["wavelet_discriminator", "whole_discriminator", "tile_discriminator"]
+    "case",
+    [
+        "wavelet_discriminator",
+        pytest.param("whole_discriminator", marks=pytest.mark.slow),
+        pytest.param("tile_discriminator", marks=pytest.mark.slow),
+    ],
 )
 def test_discriminator_and_its_gradient_agree(case):
     """In single precision, or, where a leaky ReLU's input rounds across zero, in double.

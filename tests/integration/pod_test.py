@@ -32,6 +32,7 @@ def two(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(two, tmp_path):
     codes, said = _train(tmp_path, tmp_path / "one")
     assert codes == [0], said
@@ -44,6 +45,7 @@ def test_two_processes_train_as_one(two, tmp_path):
         assert (folder / "metrics.jsonl").read_text().count("\n") == 6
 
 
+@pytest.mark.slow
 def test_run_of_two_processes_goes_on_in_one(two, tmp_path):
     codes, said = _train(tmp_path, tmp_path / "run", 2, SEND="1:3:SIGTERM")
     assert codes == [preemption.STOPPED] * 2, said
@@ -55,6 +57,7 @@ def test_run_of_two_processes_goes_on_in_one(two, tmp_path):
     assert max(np.abs(expected[name] - found[name]).max() for name in names) < 1e-5
 
 
+@pytest.mark.slow
 def test_survivor_of_a_killed_process_ends_and_all_go_on_exactly(two, tmp_path):
     codes, said = _train(tmp_path, tmp_path / "run", 2, AFTER="1:5:SIGKILL")
     assert codes == [preemption.STOPPED, -signal.SIGKILL], said
@@ -68,6 +71,7 @@ def test_survivor_of_a_killed_process_ends_and_all_go_on_exactly(two, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@pytest.mark.slow
 def test_signal_to_one_process_stops_all_at_one_step(two, tmp_path, name):
     more = ("--config.steps=3000", "--config.log_interval=1000")
     codes, said = _train(tmp_path, tmp_path / "run", 2, *more, SEND=f"1:8:{name}")
@@ -84,6 +88,7 @@ def test_signal_before_the_first_step_ends_all_at_once(tmp_path):
     assert f"usis: {reason}" in said[1].splitlines()
 
 
+@pytest.mark.slow
 def test_others_end_when_the_coordinating_process_is_killed(tmp_path):
     codes, said = _train(tmp_path, tmp_path / "run", 2, SEND="0:0:SIGKILL")
     assert codes == [-signal.SIGKILL, preemption.STOPPED], said

@@ -196,6 +196,7 @@ def _listening():
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/net/tcp").exists(), reason="Linux tells sockets")
+@pytest.mark.slow
 def test_training_on_one_host_listens_on_no_network(tmp_path, monkeypatch):
     import socket
 

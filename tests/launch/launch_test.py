@@ -137,6 +137,7 @@ def get_config():
 """
 
 
+@pytest.mark.slow
 def test_two_processes_on_this_machine_train_together(tmp_path):
     own_files.folder(tmp_path, 8)
     label_spec.LabelSpec("four", tuple("abcd")).save(tmp_path / "label_spec.toml")

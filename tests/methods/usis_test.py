@@ -222,6 +222,7 @@ def test_step_leaves_what_it_is_given_as_it_is_and_its_metrics_are_the_methods(r
 
 
 @pytest.mark.parametrize("rule", RULES)
+@pytest.mark.slow
 def test_warmup_shortens_the_discriminators_first_step_only(rule):
     settings = tiny_step.settings(rule)
     rates = dataclasses.replace(settings.optimizer, discriminator_warmup=4)

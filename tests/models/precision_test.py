@@ -20,6 +20,7 @@ def in_bfloat16(settings):
 
 
 @pytest.mark.parametrize("update", ["joint", "alternating"])
+@pytest.mark.slow
 def test_state_stays_float32_and_losses_stay_near(update):
     settings = tiny_step.settings(update)
     wide, wide_metrics = tiny_step.run(settings, 1, 1)

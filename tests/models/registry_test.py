@@ -26,6 +26,7 @@ def sampler(generator, run):
 
 @pytest.mark.parametrize(("discriminator", "decoder"), DISCRIMINATORS)
 @pytest.mark.parametrize("generator", ["spade", "wavelet"])
+@pytest.mark.slow
 def test_every_combination_trains_a_step_and_generates(generator, discriminator, decoder):
     """The alternating rule with the wavelet generator where there is no decoder, else joint."""
     update = "alternating" if (generator, decoder) == ("wavelet", "none") else "joint"

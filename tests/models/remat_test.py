@@ -57,6 +57,7 @@ def gradients(settings, player, size):
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_gradients_and_parameters_stay_the_same(player, networks):
     settings = tiny_step.combination(*networks)
     size = settings.data.height
@@ -75,6 +76,7 @@ def after_a_step(settings):
     return runner.fetch(new), len(re.findall(r" all-(?:reduce|gather)\(", compiled.as_text()))
 
 
+@pytest.mark.slow
 def test_step_with_penalty_stays_the_same_and_sends_no_more():
     kept, exchanges = after_a_step(tiny_step.settings())
     computed, others = after_a_step(with_blocks(tiny_step.settings()))
@@ -94,6 +96,7 @@ def test_step_with_penalty_stays_the_same_and_sends_no_more():
     assert 0 < others <= exchanges
 
 
+@pytest.mark.slow
 def test_backward_pass_keeps_fewer_values():
     def kept_bytes(settings):
         network = registry.build(settings, tiny_step.CLASSES, axis_name=None).segmenter

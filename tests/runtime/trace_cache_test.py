@@ -194,6 +194,7 @@ def test_step_without_a_portable_form_runs_all_the_same(folder, caplog):
     assert "cannot be cached" in caplog.text and not kept_files(folder)
 
 
+@pytest.mark.slow
 def test_training_step_from_its_kept_form_moves_the_state_alike(folder):
     settings = tiny_step.settings("joint")
     runner = mesh.Runner(devices=jax.devices()[:1])

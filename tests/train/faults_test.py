@@ -21,6 +21,7 @@ pytest_plugins = ("tests.support.compiled_run",)
 pytestmark = pytest.mark.usefixtures("compile_once", "tiny_streams")
 
 
+@pytest.mark.slow
 def test_directory_that_vanishes_while_training_is_one_line(tmp_path, monkeypatch):
     def vanish():
         while (tmp_path / "run").exists():  # a checkpoint may be written into it meanwhile
@@ -52,6 +53,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES])
+@pytest.mark.slow
 def test_directory_that_cannot_be_written_any_more_is_one_line(
     tmp_path, monkeypatch, capsys, writer, code
 ):
@@ -75,6 +77,7 @@ def test_log_on_a_disk_that_is_really_full_is_one_line(tmp_path):
     assert raised.value.errno == errno.ENOSPC and f"--workdir {tmp_path}/run" in str(raised.value)
 
 
+@pytest.mark.slow
 def test_clock_that_jumps_changes_nothing(straight, tmp_path, monkeypatch):
     settings = tiny_run.settings(sample_interval=3, eval_interval=3, checkpoint_interval=2)
     # Forward before the first checkpoint: Orbax gives a write up when its time seems over, and

@@ -181,6 +181,7 @@ def test_log_has_values_and_real_ones_in_one_group():
     assert periodic_eval.text(rows) == "SWD 3 (real 1.5), consistency mIoU 0.25"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_found_before_anything_is_made(tmp_path):
     def refused(given, words, error=ValueError):
         with pytest.raises(error, match=words):
@@ -300,6 +301,7 @@ def train_on_hosts(folder):
     file.write_text(json.dumps({name: summary[name] for name in ("evaluation", "best_step")}))
 
 
+@pytest.mark.slow
 def test_two_hosts_measure_together_what_one_does(tmp_path):
     hosts.run(train_on_hosts, tmp_path)
     first, second = (json.loads((tmp_path / f"{n}.json").read_text()) for n in range(2))

@@ -102,6 +102,7 @@ def test_folder_holds_weights_label_spec_settings_scores_and_picture(trained, ev
         assert picture.width > 3 * 128
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_evaluator_and_another_seed_another(out):
     own = pairs.Pairs(paired_data.settings(out), "yard:train")
     made = []
@@ -321,6 +322,7 @@ def check_same(some, others):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_four_devices_train_the_evaluator_that_one_trains(out, monkeypatch):
     four = _fitted(out)
     assert len(train_evaluator._devices(8)) == 4 and len(train_evaluator._devices(6)) == 2
@@ -339,6 +341,7 @@ def fit_on_hosts(folder):
         train_evaluator._devices(3)
 
 
+@pytest.mark.slow
 def test_two_hosts_train_the_evaluator_that_one_trains(out, tmp_path):
     (tmp_path / "out").symlink_to(out)
     hosts.run(fit_on_hosts, tmp_path)

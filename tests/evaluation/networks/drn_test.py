@@ -51,6 +51,7 @@ def test_enlarged_log_shares_agree_with_the_published_network():
     assert error(found[:, ::5, ::5], stored("drn")["log"]) < LIMIT
 
 
+@pytest.mark.slow
 def test_sum_of_six_scales_agrees_with_the_published_test():
     assert stored("drn")["photo"].dtype == np.uint8
     found = drn.read_scales(log_shares(), stored("drn")["photo"])

@@ -82,6 +82,7 @@ def test_gradients_are_the_linear_maps_transposes(size, kernel_size, stride, pad
 
 
 @forms
+@pytest.mark.slow
 def test_second_order_gradients_agree_with_finite_differences(size, kernel_size, stride, padding):
     """Of the squared slope of a curved function of the convolution, as in the R1 penalty."""
 

@@ -62,6 +62,7 @@ def test_inputs_gradient_is_the_convolutions(size, kernel_size, padding):
 
 @pytest.mark.parametrize("kernel_size", [2, 3, 5])
 @pytest.mark.parametrize("most", [0, 24, 50])
+@pytest.mark.slow
 def test_images_are_computed_some_at_a_time_with_the_same_result(monkeypatch, most, kernel_size):
     image, kernel, result, cotangent = drawn((13, 18), kernel_size, batch=4)
     whole = (
@@ -113,6 +114,7 @@ def test_convolution_of_many_channels_takes_it_forward_and_for_both_gradients(
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3, 5])
+@pytest.mark.slow
 def test_gradient_penalty_of_many_channels_has_the_plain_gradients(kernel_size):
     """Which differentiates the gradients once more."""
     image, kernel, *_ = drawn((24, 24), kernel_size, 64, 128)
