@@ -12,12 +12,6 @@ def flatten(tree):
     return {_name(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def flat_names(tree):
-    """The names that `flatten` gives, as a set."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {_name(path) for path, _ in leaves}
-
-
 def unflatten(template, flat, source="checkpoint"):
     """Fills a template's structure with the arrays of `flatten`.
 
